@@ -1,0 +1,105 @@
+"""Where an array lives: the `device` type, and the kernels that serve it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from . import kernels
+
+
+class device:
+    """A place for tensors: ``device("cpu")``, ``device("cuda")``, ``device("cuda:1")`` or ``device("cuda", 1)``.
+
+    Attributes:
+        type: ``"cpu"`` or ``"cuda"``.
+        index: the number of the device, or None for the current one.
+
+    Raises:
+        RuntimeError: for a type that does not exist or an index that is not a number.
+    """
+
+    __slots__ = ("type", "index", "_column")
+
+    type: str
+    index: int | None
+
+    def __init__(self, type: str | device, index: int | None = None) -> None:
+        if isinstance(type, device):
+            type, index = type.type, type.index if index is None else index
+        if not isinstance(type, str):
+            raise TypeError(f"device: expected 'cpu', 'cuda' or 'cuda:N', got {type!r}")
+        name, colon, number = type.partition(":")
+        if name not in ("cpu", "cuda"):
+            raise RuntimeError(f"device: expected 'cpu', 'cuda' or 'cuda:N', got {type!r}")
+        if colon:
+            if index is not None:
+                raise RuntimeError(f"device: the index is given twice, in {type!r} and as {index}")
+            if not number.isdecimal():
+                raise RuntimeError(f"device: the index in {type!r} must be a number from 0 on, as in 'cuda:0'")
+            index = int(number)
+        if index is not None and (isinstance(index, bool) or not isinstance(index, int) or index < 0):
+            raise RuntimeError(f"device: the index must be a number from 0 on, got {index!r}")
+        if name == "cpu" and index not in (None, 0):
+            raise RuntimeError(f"device: there is one CPU device, index 0; got index {index}")
+        self.type = name
+        self.index = index
+        self._column: Any = None
+
+    @property
+    def kernels(self) -> Any:
+        """The column of the kernel table that computes on this device."""
+        column = self._column
+        if column is None:
+            column = self._column = kernels.column(self.type)
+        return column
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, device) and (self.type, self.index) == (other.type, other.index)
+
+    def __hash__(self) -> int:
+        return hash((self.type, self.index))
+
+    def __repr__(self) -> str:
+        return f"device(type={self.type!r})" if self.index is None else f"device(type={self.type!r}, index={self.index})"
+
+    def __str__(self) -> str:
+        return self.type if self.index is None else f"{self.type}:{self.index}"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return device, (self.type, self.index)
+
+
+CPU = device("cpu")
+
+
+def as_device(place: device | str | None) -> device:
+    """The device meant by an argument ``device=``; None means the CPU.
+
+    Raises:
+        RuntimeError: if tensors cannot be put there, in words that say what is missing.
+    """
+    if place is None or place is CPU:
+        return CPU
+    place = device(place)
+    if place.type == "cpu":
+        return CPU
+    place.kernels  # noqa: B018  (asking for the column is the check: it explains what is missing)
+    return place
+
+
+def get_num_threads() -> int:
+    """The number of threads that a CPU kernel uses."""
+    from .kernels.cpu import threads  # Numba is loaded when it is first needed, not by `import tinycnn`
+
+    return threads.get_num_threads()
+
+
+def set_num_threads(n: int) -> None:
+    """Let CPU kernels use `n` threads, in every Python thread. Results do not depend on it, bit for bit.
+
+    Raises:
+        TypeError, ValueError: if `n` is not a number from 1 to the number of processors.
+    """
+    from .kernels.cpu import threads
+
+    threads.set_num_threads(n)

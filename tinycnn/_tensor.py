@@ -1,0 +1,368 @@
+"""Tensor: an array, the device it lives on, and its place in the graph.
+
+What a tensor *is* stands here. What can be computed with it stands in `ops`; `ops/methods.py` binds those functions
+as methods, in one place.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, SupportsIndex
+
+import numpy as np
+
+from . import dtypes
+from ._device import CPU, as_device
+from ._device import device as Device
+
+if TYPE_CHECKING:  # lets editors and type checkers see the methods that ops/methods.py binds
+    from .ops.methods import TensorMethods as _Methods
+else:
+    _Methods = object
+
+
+class Size(tuple[int, ...]):
+    """The shape of a tensor: a tuple of ints that also counts its elements."""
+
+    __slots__ = ()
+
+    def numel(self) -> int:
+        """The number of elements: the product of the sizes."""
+        count = 1
+        for n in self:
+            count *= n
+        return count
+
+    def __getitem__(self, key: Any) -> Any:
+        part = tuple.__getitem__(self, key)
+        return Size(part) if isinstance(key, slice) else part
+
+    def __add__(self, other: Any) -> Size:
+        return Size(tuple.__add__(self, tuple(other)))
+
+    def __repr__(self) -> str:
+        return f"tinycnn.Size({list(self)})"
+
+
+class Version:
+    """Counts the writes to one piece of memory; every view and every detached twin of a tensor shares it.
+
+    Attributes:
+        writes: in-place writes so far.
+        rewrites: those among them that were recorded, which leave older views without a true history.
+    """
+
+    __slots__ = ("writes", "rewrites")
+
+    def __init__(self) -> None:
+        self.writes = 0
+        self.rewrites = 0
+
+
+class Tensor(_Methods):
+    """A multi-dimensional array that remembers how it was computed.
+
+    ``Tensor(data)`` copies numbers into a float tensor, as in PyTorch; `tinycnn.tensor` also keeps integers and bools.
+
+    Attributes:
+        array: the numbers, a NumPy array (CuPy on a GPU), any strides.
+        device: where they are.
+        requires_grad: whether gradients with respect to this tensor are asked for.
+        grad: the gradient after `backward()`, for leaves and for tensors that called `retain_grad()`; else None.
+        grad_fn: the node of the graph that made this tensor; None for a leaf.
+    """
+
+    # Defaults live on the class, so that making a tensor writes two attributes only.
+    array: Any
+    device: Device = CPU
+    grad_fn: Any = None
+    _output: int = 0  # which output of grad_fn this is
+    _requires_grad: bool = False
+    _grad: Tensor | None = None
+    _version_counter: Version | None = None  # made when it is first shared or first counted
+    _base: Tensor | None = None  # the tensor whose memory this one shows, if this is a view
+    _seen_rewrites: int = 0  # the base's recorded writes when this view was taken
+    _hooks: Any = None  # of a leaf; a computed tensor's hooks are at its node
+    _retains_grad: bool = False
+
+    __array_priority__ = 1000  # NumPy's operators leave `array + tensor` to the tensor
+
+    def __init__(self, data: Any = (), *, device: Device | str | None = None) -> None:
+        if isinstance(data, Tensor):
+            data = data.array
+        self.array = np.array(data, dtype=dtypes.get_default_dtype().numpy)
+        self.device = as_device(device)
+
+    # -- what it is -----------------------------------------------------------------------------------------------
+
+    @property
+    def shape(self) -> Size:
+        return Size(self.array.shape)
+
+    @property
+    def ndim(self) -> int:
+        return self.array.ndim
+
+    @property
+    def dtype(self) -> dtypes.dtype:
+        return dtypes.FROM_NUMPY[self.array.dtype]
+
+    @property
+    def itemsize(self) -> int:
+        return self.array.itemsize
+
+    @property
+    def nbytes(self) -> int:
+        return self.array.nbytes
+
+    @property
+    def is_leaf(self) -> bool:
+        """True for a tensor that no recorded operation made."""
+        return self.grad_fn is None
+
+    @property
+    def is_cuda(self) -> bool:
+        return self.device.type == "cuda"
+
+    def size(self, dim: int | None = None) -> Any:
+        """The shape, or its entry `dim`."""
+        return self.shape if dim is None else self.array.shape[dim]
+
+    def dim(self) -> int:
+        """The number of dimensions."""
+        return self.array.ndim
+
+    def numel(self) -> int:
+        """The number of elements."""
+        return self.array.size
+
+    nelement = numel
+    ndimension = dim
+
+    def element_size(self) -> int:
+        """Bytes per element."""
+        return self.array.itemsize
+
+    def stride(self, dim: int | None = None) -> Any:
+        """The step in elements along each dimension, or along `dim`."""
+        steps = tuple(s // self.array.itemsize for s in self.array.strides)
+        return steps if dim is None else steps[dim]
+
+    def is_contiguous(self) -> bool:
+        """True if the elements lie in row-major order without gaps."""
+        return self.array.flags.c_contiguous
+
+    def is_floating_point(self) -> bool:
+        return self.array.dtype.kind == "f"
+
+    def __len__(self) -> int:
+        if not self.array.ndim:
+            raise TypeError("len() of a 0-d tensor")
+        return self.array.shape[0]
+
+    # -- its place in the graph -----------------------------------------------------------------------------------
+
+    @property
+    def requires_grad(self) -> bool:
+        return self._requires_grad
+
+    @requires_grad.setter
+    def requires_grad(self, wanted: bool) -> None:
+        if self.grad_fn is not None:
+            if wanted:
+                return
+            raise RuntimeError(
+                "requires_grad can be set to False only on leaf tensors; this one was computed by "
+                f"{self.grad_fn.name()}. Use detach() for a tensor without history"
+            )
+        if wanted and self.array.dtype.kind != "f":
+            raise RuntimeError(f"only floating-point tensors can require gradients, this one is {self.dtype}")
+        self._requires_grad = bool(wanted)
+
+    def requires_grad_(self, requires_grad: bool = True) -> Tensor:
+        """Set `requires_grad` in place, and return the tensor.
+
+        Raises:
+            RuntimeError: if the dtype is not floating, or if a computed tensor is told to forget its history.
+        """
+        self.requires_grad = requires_grad
+        return self
+
+    @property
+    def grad(self) -> Tensor | None:
+        return self._grad
+
+    @grad.setter
+    def grad(self, value: Tensor | None) -> None:
+        if value is not None:
+            if not isinstance(value, Tensor):
+                raise TypeError(f"grad: expected a Tensor or None, got {type(value).__name__}")
+            mine, its = (self.array.shape, self.dtype, self.device), (value.array.shape, value.dtype, value.device)
+            if mine != its or value is self:
+                raise RuntimeError(
+                    "grad: shape, dtype and device must be those of the tensor, "
+                    f"{mine[0]} {mine[1]} on {mine[2]}; got {its[0]} {its[1]} on {its[2]}"
+                )
+        self._grad = value
+
+    @property
+    def _version(self) -> int:
+        counter = self._version_counter
+        return 0 if counter is None else counter.writes
+
+    def _counter(self) -> Version:
+        """The version counter, made now if this memory was not shared before."""
+        counter = self._version_counter
+        if counter is None:
+            counter = self._version_counter = Version()
+        return counter
+
+    def _bump(self) -> None:
+        """Note that the memory was written to, so that a backward pass that needs the old numbers can refuse."""
+        self._counter().writes += 1
+
+    def _twin(self) -> Tensor:
+        """The same memory in a tensor without history."""
+        twin = wrap(self.array, self.device)
+        twin._version_counter = self._counter()
+        return twin
+
+    def detach(self) -> Tensor:
+        """A tensor on the same memory, cut off from the graph."""
+        return self._twin()
+
+    @property
+    def data(self) -> Tensor:
+        """The same memory without history. Unlike `detach()`, writes through it are not seen by the graph's checks."""
+        return wrap(self.array, self.device)
+
+    @data.setter
+    def data(self, value: Tensor) -> None:
+        if not isinstance(value, Tensor):
+            raise TypeError(f"data: expected a Tensor, got {type(value).__name__}")
+        self.array, self.device = value.array, value.device
+
+    # -- out of the engine ----------------------------------------------------------------------------------------
+
+    def item(self) -> Any:
+        """The one element as a Python number.
+
+        Raises:
+            RuntimeError: if there is not exactly one element.
+        """
+        if self.array.size != 1:
+            raise RuntimeError(f"item(): a tensor with {self.array.size} elements (shape {self.array.shape}) is not one number")
+        return self.array.item()
+
+    def tolist(self) -> Any:
+        """The elements as nested Python lists (a number for a 0-d tensor)."""
+        return self.array.tolist()
+
+    def numpy(self, *, force: bool = False) -> np.ndarray:
+        """The elements as a NumPy array on the same memory. Writes through it are not counted.
+
+        Args:
+            force: detach first and copy from the device if need be.
+
+        Raises:
+            RuntimeError: if the tensor requires grad.
+        """
+        if self._requires_grad and not force:
+            raise RuntimeError("numpy(): the tensor requires grad; use tensor.detach().numpy()")
+        self._counter()  # the memory is shared from now on: in-place operations must write to it
+        return self.array
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        array = self.numpy()
+        if copy is False and dtype is not None and np.dtype(dtype) != array.dtype:
+            raise ValueError(f"cannot turn {self.dtype} into {np.dtype(dtype)} without a copy")
+        if copy or (dtype is not None and np.dtype(dtype) != array.dtype):
+            return array.astype(dtype or array.dtype)
+        return array
+
+    def __bool__(self) -> bool:
+        if self.array.size != 1:
+            raise RuntimeError(
+                f"the truth of a tensor with {self.array.size} elements (shape {self.array.shape}) is ambiguous; "
+                "use .any() or .all()"
+            )
+        return bool(self.array.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __index__(self) -> int:
+        if self.array.dtype.kind not in "iub" or self.array.size != 1:
+            raise TypeError(f"only a tensor with one integer is an index, not shape {self.array.shape} of {self.dtype}")
+        return int(self.array.item())
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if not self.array.ndim and spec else str(self)
+
+    def __contains__(self, element: Any) -> bool:
+        return bool((self.array == (element.array if isinstance(element, Tensor) else element)).any())
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
+        if self.grad_fn is not None:
+            raise RuntimeError("only leaf tensors can be deep-copied; call detach() first")
+        copy = type(self).__new__(type(self))
+        memo[id(self)] = copy
+        copy.array, copy.device = self.array.copy(), self.device
+        copy._requires_grad = self._requires_grad
+        if self._grad is not None:
+            copy._grad = wrap(self._grad.array.copy(), self.device)
+        return copy
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
+        raise TypeError("tensors are not pickled: save them with tinycnn.save, which no loaded code can abuse")
+
+    # -- how it looks ---------------------------------------------------------------------------------------------
+
+    def __repr__(self, *, tensor_contents: Any = None) -> str:
+        array = self.array
+        body = np.array2string(array, separator=", ", prefix="tensor(", precision=4, threshold=1000)
+        notes = []
+        if array.size == 0 and array.ndim != 1:
+            notes.append(f"size={tuple(array.shape)}")
+        if self.device.type != "cpu":
+            notes.append(f"device='{self.device}'")
+        if self.dtype not in (dtypes.get_default_dtype(), dtypes.int64, dtypes.bool_):
+            notes.append(f"dtype={self.dtype}")
+        if self.grad_fn is not None:
+            notes.append(f"grad_fn=<{self.grad_fn.name()}>")
+        elif self._requires_grad:
+            notes.append("requires_grad=True")
+        return f"tensor({', '.join([body, *notes])})"
+
+
+def wrap(array: Any, place: Device = CPU) -> Tensor:
+    """A Tensor around `array`, without copying. NumPy's scalars become 0-d arrays."""
+    t: Tensor = Tensor.__new__(Tensor)
+    t.array = np.asarray(array) if isinstance(array, np.generic) else array
+    if place is not CPU:
+        t.device = place
+    return t
+
+
+def filled(shape: tuple[int, ...], kind: Any, place: Device = CPU, value: Any = 0) -> Tensor:
+    """A Tensor of `shape` and NumPy dtype `kind`, every element `value`."""
+    if place is not CPU:
+        return wrap(place.kernels.full(shape, value, kind), place)
+    return wrap(np.full(shape, value, kind) if value else np.zeros(shape, kind))
+
+
+def view_of(base: Tensor, array: Any) -> Tensor:
+    """A Tensor around `array`, known as a view if it shows `base`'s memory."""
+    t = wrap(array, base.device)
+    mine, root = base.array, base.array.base
+    if array is mine or array.base is mine or (root is not None and (array.base is root or array is root)):
+        counter = base._counter()
+        t._version_counter = counter
+        t._base = base if base._base is None else base._base
+        t._seen_rewrites = counter.rewrites
+    return t

@@ -1,0 +1,577 @@
+"""Reverse-mode differentiation: `Function` records, `backward` walks.
+
+Every differentiable operation, ours and yours, is a `Function` with two static methods::
+
+    class Square(Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.save_for_backward(x)
+            return x * x
+
+        @staticmethod
+        def backward(ctx, grad_output):
+            (x,) = ctx.saved_tensors
+            return 2 * x * grad_output
+
+    y = Square.apply(x)
+
+`forward` runs without recording. If an input requires grad, `apply` hangs a `Node` behind the outputs: it holds what
+`forward` saved, and points to the nodes that made the inputs. `backward` receives the gradients of the outputs and
+returns one for each input of `forward`, computed in differentiable operations, so that gradients have gradients.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import threading
+import weakref
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from . import dtypes
+from ._tensor import Tensor, filled, wrap
+
+
+class _Mode(threading.local):
+    recording = True
+
+
+_mode = _Mode()
+_birth = itertools.count()
+
+
+def is_grad_enabled() -> bool:
+    """Whether operations are being recorded, in this Python thread."""
+    return _mode.recording
+
+
+class set_grad_enabled:
+    """Switch recording on or off: as a function at once, as a ``with`` block for its length, or as a decorator."""
+
+    def __init__(self, mode: bool) -> None:
+        self._wanted = bool(mode)
+        self._before = [_mode.recording]
+        _mode.recording = self._wanted
+
+    def __enter__(self) -> None:
+        _mode.recording = self._wanted
+
+    def __exit__(self, *exc: object) -> None:
+        _mode.recording = self._before[-1]
+
+    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        _mode.recording = self._before[-1]
+        return _decorated(function, lambda: set_grad_enabled(self._wanted))
+
+
+class _Switch:
+    """The common part of `no_grad` and `enable_grad`: a ``with`` block and a decorator."""
+
+    _wanted = False
+
+    def __new__(cls, function: Callable[..., Any] | None = None) -> Any:
+        return object.__new__(cls) if function is None else _decorated(function, cls)
+
+    def __enter__(self) -> None:
+        self._stack = [*getattr(self, "_stack", ()), _mode.recording]
+        _mode.recording = self._wanted
+
+    def __exit__(self, *exc: object) -> None:
+        _mode.recording = self._stack.pop()
+
+    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        return _decorated(function, type(self))
+
+
+class no_grad(_Switch):
+    """Do not record: ``with no_grad(): ...`` or ``@no_grad()``."""
+
+
+class enable_grad(_Switch):
+    """Record again, inside a `no_grad` block."""
+
+    _wanted = True
+
+
+def _decorated(function: Callable[..., Any], switch: Callable[[], Any]) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        with switch():
+            return function(*args, **kwargs)
+
+    return wrapper
+
+
+class Node:
+    """One recorded call: the ``ctx`` of `Function.forward` and `backward`, and a node of the graph.
+
+    Attributes:
+        function: the `Function` that was called.
+        edges: for each input, ``(node that made it, which output)``, ``(leaf, -1)``, or None if it needs no gradient.
+        needs_input_grad: for each input, whether a gradient is wanted.
+        outputs: shape, dtype and device of each output.
+    """
+
+    def __init__(self, function: type[Function]) -> None:
+        self.function = function
+        self.edges: tuple[tuple[Any, int] | None, ...] = ()
+        self.needs_input_grad: tuple[bool, ...] = ()
+        self.outputs: list[tuple[tuple[int, ...], Any, Any]] = []
+        self.hooks: dict[int, OrderedDict[int, Any]] | None = None
+        self._saved: Any = ()
+        self._versions: tuple[int, ...] = ()
+        self._constant: tuple[Tensor, ...] = ()
+
+    def name(self) -> str:
+        """The name of the operation, as `repr(tensor)` shows it."""
+        return self.function.__name__ + "Backward"
+
+    def save_for_backward(self, *tensors: Tensor | None) -> None:
+        """Keep inputs or outputs for `backward`. Other things may be kept as attributes of ``ctx``."""
+        self._saved = tensors
+        self._versions = tuple([0 if t is None or t._version_counter is None else t._version_counter.writes for t in tensors])
+
+    def mark_non_differentiable(self, *outputs: Tensor) -> None:
+        """Say that these outputs have no gradient (integer outputs never have one)."""
+        self._constant = outputs
+
+    @property
+    def saved_tensors(self) -> tuple[Any, ...]:
+        """What `save_for_backward` kept.
+
+        Raises:
+            RuntimeError: if it was freed by an earlier backward pass, or overwritten in place since.
+        """
+        if self._saved is None:
+            raise RuntimeError(
+                f"backward through {self.name()} a second time: what it had saved was freed by the first pass. "
+                "Pass retain_graph=True to the first backward() if the graph is needed again"
+            )
+        for t, version in zip(self._saved, self._versions, strict=True):
+            if t is not None and t._version != version:
+                raise RuntimeError(
+                    f"{self.name()} needs a tensor of shape {t.array.shape} that was overwritten by an in-place "
+                    f"operation: it is at version {t._version}, expected {version}. Use the operation that returns "
+                    "a new tensor, or clone() before writing"
+                )
+        if _mode.recording:
+            return tuple([t if t is None or not hasattr(t, "_saved_output") else self._relink(t) for t in self._saved])
+        return self._saved
+
+    def _keep_outputs(self, outputs: Sequence[Tensor]) -> None:
+        """Outputs are kept without their history, which is this node itself: no reference cycle."""
+        for i, out in enumerate(outputs):
+            for k, t in enumerate(self._saved):
+                if t is out:
+                    twin = out._twin()
+                    twin._saved_output = i  # type: ignore[attr-defined]
+                    self._saved = (*self._saved[:k], twin, *self._saved[k + 1 :])
+
+    def _relink(self, twin: Any) -> Tensor:
+        t = twin._twin()
+        t.grad_fn, t._output, t._requires_grad = self, twin._saved_output, True
+        return t
+
+    def release(self) -> None:
+        """Drop what was saved; only a second use of something saved is an error."""
+        if self._saved:
+            self._saved = None
+
+    @property
+    def next_functions(self) -> tuple[tuple[Any, int], ...]:
+        """The nodes behind the inputs, as in PyTorch."""
+        return tuple((None, 0) if e is None else e for e in self.edges)
+
+    def register_hook_for(self, output: int, hook: Callable[[Tensor], Any]) -> RemovableHandle:
+        """Call `hook` with the gradient of output number `output` before `backward` gets it."""
+        if self.hooks is None:
+            self.hooks = {}
+        return RemovableHandle(self.hooks.setdefault(output, OrderedDict()), hook)
+
+    def __repr__(self) -> str:
+        return f"<{self.name()}>"
+
+
+class RemovableHandle:
+    """What registering a hook returns: `remove()` takes the hook away again."""
+
+    def __init__(self, hooks: OrderedDict[int, Any], hook: Callable[..., Any]) -> None:
+        self._hooks = hooks
+        self.id = next(_birth)
+        hooks[self.id] = hook
+
+    def remove(self) -> None:
+        self._hooks.pop(self.id, None)
+
+
+class Function:
+    """Base of every differentiable operation; see the head of this file. Call it through `apply`."""
+
+    @staticmethod
+    def forward(ctx: Any, *args: Any) -> Any:
+        """Compute the outputs. `ctx.save_for_backward` keeps what `backward` needs."""
+        raise TypeError("a Function needs a static method forward(ctx, ...)")
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Any) -> Any:
+        """Return the gradient for each input of `forward` (None where there is none)."""
+        raise TypeError("a Function needs a static method backward(ctx, ...) to be differentiated")
+
+    @classmethod
+    def apply(cls, *args: Any) -> Any:
+        """Run `forward` on `args`, and record it if gradients are on and an argument requires grad."""
+        ctx = Node(cls)
+        if not _mode.recording:
+            return cls.forward(ctx, *args)
+        needs = []
+        for a in args:
+            if isinstance(a, Tensor):
+                if a._base is not None:
+                    _check_view(a)
+                needs.append(a._requires_grad)
+            else:
+                needs.append(False)
+        recording = True in needs
+        ctx.needs_input_grad = tuple(needs)
+        _mode.recording = False
+        try:
+            result = cls.forward(ctx, *args)
+        finally:
+            _mode.recording = True
+        if recording:
+            _record(ctx, args, result if isinstance(result, tuple) else (result,))
+        return result
+
+
+def _check_view(view: Tensor) -> None:
+    counter = view._version_counter
+    if counter is not None and counter.rewrites != view._seen_rewrites:
+        raise RuntimeError(
+            f"this view of shape {view.array.shape} was taken before its base was changed by a recorded in-place "
+            "operation, so its history is out of date; take the view again after the change"
+        )
+
+
+def _record(ctx: Node, args: tuple[Any, ...], outputs: tuple[Any, ...]) -> None:
+    """Hang `ctx` behind the outputs of a call."""
+    edges: list[tuple[Any, int] | None] = []
+    for a, needed in zip(args, ctx.needs_input_grad, strict=True):
+        if not needed:
+            edges.append(None)
+        else:
+            edges.append((a, -1) if a.grad_fn is None else (a.grad_fn, a._output))
+    ctx.edges = tuple(edges)
+    ctx.birth = next(_birth)  # type: ignore[attr-defined]
+    if ctx._saved:
+        ctx._keep_outputs([o for o in outputs if isinstance(o, Tensor)])
+    for i, out in enumerate(outputs):
+        if not isinstance(out, Tensor):
+            raise TypeError(f"{ctx.function.__name__}.forward must return Tensors, got {type(out).__name__}")
+        if any(out is a for a in args):
+            raise RuntimeError(f"{ctx.function.__name__}.forward returned an input itself; return input.clone() or a view")
+        ctx.outputs.append((out.array.shape, out.array.dtype, out.device))
+        if out.array.dtype.kind == "f" and not any(out is c for c in ctx._constant):
+            out.grad_fn, out._output, out._requires_grad = ctx, i, True
+
+
+# -- the walk ---------------------------------------------------------------------------------------------------------
+
+
+def _reachable(roots: Iterable[Node]) -> list[Node]:
+    """All nodes behind `roots`, oldest first. A node is younger than its inputs: age is a topological order."""
+    found = set(roots)
+    stack = list(found)
+    while stack:
+        for edge in stack.pop().edges:
+            if edge is not None and edge[1] >= 0 and edge[0] not in found:
+                found.add(edge[0])
+                stack.append(edge[0])
+    return sorted(found, key=lambda node: node.birth)  # type: ignore[attr-defined]
+
+
+def _call_hooks(hooks: OrderedDict[int, Any], grad: Tensor) -> Tensor:
+    for hook in list(hooks.values()):
+        changed = hook(grad)
+        if changed is not None:
+            grad = changed
+    return grad
+
+
+def _fit(node: Node, i: int, grad: Any, meta: tuple[tuple[int, ...], Any, Any]) -> Tensor:
+    """The gradient for input `i` in that input's shape and dtype: what broadcasting stretched is summed."""
+    shape, kind, place = meta
+    if not isinstance(grad, Tensor):
+        raise TypeError(f"{node.name()} returned {type(grad).__name__} as gradient of input {i}; expected a Tensor or None")
+    if grad.array.shape != shape:
+        try:
+            matches = np.broadcast_shapes(grad.array.shape, shape) == grad.array.shape
+        except ValueError:
+            matches = False
+        if not matches:
+            raise RuntimeError(
+                f"{node.name()} returned a gradient of shape {tuple(grad.array.shape)} for input {i} of shape {tuple(shape)}"
+            )
+        grad = grad.sum_to_size(shape)
+    if grad.array.dtype is not kind and grad.array.dtype != kind:
+        grad = grad.to(dtypes.FROM_NUMPY[kind])
+    if grad.device != place:
+        raise RuntimeError(f"{node.name()} returned a gradient on {grad.device} for input {i} on {place}")
+    return grad
+
+
+def _accumulate(leaf: Tensor, grad: Tensor, mine: bool, create_graph: bool) -> None:
+    """Add `grad` to `leaf.grad`; `mine` says that nobody else holds the memory of `grad`."""
+    if leaf._hooks:
+        grad, mine = _call_hooks(leaf._hooks, grad), False
+    before = leaf._grad
+    if before is None:
+        leaf._grad = grad if create_graph or mine else wrap(grad.array.copy(), grad.device)
+    elif create_graph:
+        leaf._grad = before + grad
+    else:
+        before += grad
+
+
+def _walk(
+    roots: Sequence[Tensor],
+    root_grads: Sequence[Tensor],
+    retain_graph: bool,
+    create_graph: bool,
+    wanted: Sequence[Tensor] | None = None,
+) -> list[Tensor | None]:
+    """Carry gradients from `roots` back: into `.grad` of the leaves, or, if `wanted` is given, to those tensors only."""
+    capture: dict[Any, int] = {}
+    captured: list[Tensor | None] = []
+    if wanted is not None:
+        captured = [None] * len(wanted)
+        for k, t in enumerate(wanted):
+            capture[id(t) if t.grad_fn is None else (t.grad_fn, t._output)] = k
+
+    order = _reachable({t.grad_fn for t in roots if t.grad_fn is not None})
+    needed: set[Node] | None = None
+    if wanted is not None:  # only nodes on a path to a wanted tensor
+        needed = set()
+        for node in order:
+            for edge in node.edges:
+                if edge is not None and (edge[0] in needed if edge[1] >= 0 else False) or _captures(edge, capture):
+                    needed.add(node)
+                    break
+
+    pending: dict[Node, list[Tensor | None]] = {}
+
+    def deliver(target: Any, output: int, grad: Tensor, mine: bool) -> None:
+        if output >= 0:
+            slots = pending.get(target)
+            if slots is None:
+                slots = pending[target] = [None] * len(target.outputs)
+            there = slots[output]
+            slots[output] = grad if there is None else there + grad
+        elif wanted is None:
+            _accumulate(target, grad, mine, create_graph)
+        elif id(target) in capture:
+            if target._hooks:
+                grad = _call_hooks(target._hooks, grad)
+            k = capture[id(target)]
+            there = captured[k]
+            captured[k] = grad if there is None else there + grad
+
+    recording = _mode.recording
+    _mode.recording = create_graph
+    try:
+        for root, grad in zip(roots, root_grads, strict=True):
+            if root.grad_fn is None:
+                deliver(root, -1, grad, False)
+            else:
+                deliver(root.grad_fn, root._output, grad, False)
+        while order:
+            node = order.pop()
+            slots = pending.pop(node, None)
+            if slots is None:
+                continue
+            if node.hooks:
+                for i, hooks in node.hooks.items():
+                    given = slots[i]
+                    if given is not None:
+                        slots[i] = _call_hooks(hooks, given)
+            if capture:
+                for i, given in enumerate(slots):
+                    if (node, i) in capture:
+                        captured[capture[node, i]] = given
+            if needed is not None and node not in needed:
+                continue
+            grads = [filled(*node.outputs[i]) if g is None else g for i, g in enumerate(slots)]
+            saved = node._saved or ()
+            results = node.function.backward(node, *grads)
+            if not isinstance(results, tuple):
+                results = (results,)
+            if len(results) != len(node.edges):
+                extra = results[len(node.edges) :]
+                if len(results) < len(node.edges) or any(r is not None for r in extra):
+                    raise RuntimeError(
+                        f"{node.name()} returned {len(results)} gradients; forward had {len(node.edges)} inputs, each needs one (or None)"
+                    )
+            if not retain_graph:
+                node.release()
+            ours = node.function.__module__.startswith("tinycnn.ops.")
+            for i, edge in enumerate(node.edges):
+                result = results[i]
+                if edge is None or result is None:
+                    continue
+                target, output = edge
+                meta = target.outputs[output] if output >= 0 else (target.array.shape, target.array.dtype, target.device)
+                grad = _fit(node, i, result, meta)
+                # A leaf may keep the memory of a gradient that was made just now for it alone.
+                mine = output < 0 and ours and grad._version_counter is None and grad.array.base is None
+                if mine and grad is result:
+                    mine = not any(grad is o for o in (*grads, *saved, *results[:i], *results[i + 1 :]))
+                deliver(target, output, grad, mine)
+    finally:
+        _mode.recording = recording
+    return captured
+
+
+def _captures(edge: tuple[Any, int] | None, capture: dict[Any, int]) -> bool:
+    return edge is not None and ((id(edge[0]) if edge[1] < 0 else edge) in capture)
+
+
+def _root_grad(tensor: Tensor, grad: Any, caller: str) -> Tensor:
+    """Check the start of a walk."""
+    if not isinstance(tensor, Tensor):
+        raise TypeError(f"{caller}: expected a Tensor to differentiate, got {type(tensor).__name__}")
+    if not tensor._requires_grad:
+        raise RuntimeError(
+            f"{caller}: this tensor does not require grad and was not computed from one that does; "
+            "set requires_grad on the inputs before computing it, and check that no_grad() was off"
+        )
+    shape = tensor.array.shape
+    if grad is None:
+        if tensor.array.size != 1:
+            raise RuntimeError(
+                f"{caller}: grad can be created implicitly only for a tensor with one element; this one has shape "
+                f"{tuple(shape)}. Reduce it first, for example with .sum() or .mean(), or pass gradient= of that shape"
+            )
+        return filled(shape, tensor.array.dtype, tensor.device, 1)
+    if not isinstance(grad, Tensor):
+        raise TypeError(f"{caller}: the gradient must be a Tensor or None, got {type(grad).__name__}")
+    if grad.array.shape != shape:
+        raise RuntimeError(f"{caller}: the gradient has shape {tuple(grad.array.shape)}, the tensor {tuple(shape)}; they must be equal")
+    return grad if grad.array.dtype == tensor.array.dtype else grad.to(tensor.dtype)
+
+
+def backward(
+    tensor: Tensor,
+    gradient: Tensor | None = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    inputs: Sequence[Tensor] | Tensor | None = None,
+) -> None:
+    """Add to ``.grad`` of every leaf the gradient of this tensor with respect to it.
+
+    Args:
+        gradient: the gradient arriving at this tensor, of its shape; may be left out for a single element.
+        retain_graph: keep what the graph saved, to walk it again; defaults to `create_graph`.
+        create_graph: record the walk itself, so that the gradients can be differentiated.
+        inputs: accumulate into these leaves only.
+
+    Raises:
+        RuntimeError: if the tensor has no history, is not a scalar and no `gradient` is given, if the graph was
+            already freed, or if something it needs was overwritten in place.
+    """
+    grad = _root_grad(tensor, gradient, "backward()")
+    keep = create_graph if retain_graph is None else retain_graph
+    if inputs is None:
+        _walk([tensor], [grad], keep, create_graph)
+        return
+    leaves = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    if not leaves:
+        raise RuntimeError("backward(): inputs= is empty")
+    for leaf, g in zip(leaves, _walk([tensor], [grad], keep, create_graph, leaves), strict=True):
+        if g is not None:
+            _accumulate(leaf, g, False, create_graph)
+
+
+def grad(
+    outputs: Sequence[Tensor] | Tensor,
+    inputs: Sequence[Tensor] | Tensor,
+    grad_outputs: Sequence[Tensor | None] | Tensor | None = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    allow_unused: bool = False,
+    materialize_grads: bool = False,
+) -> tuple[Any, ...]:
+    """The gradients of the sum of `outputs` with respect to `inputs`, returned instead of accumulated.
+
+    Args:
+        grad_outputs: the gradient arriving at each output; None where it is a single element.
+        allow_unused: give None for an input that the outputs do not depend on, instead of an error.
+        materialize_grads: give zeros for it.
+
+    Raises:
+        RuntimeError: as `Tensor.backward`, and for an unused or constant input.
+    """
+    outs = [outputs] if isinstance(outputs, Tensor) else list(outputs)
+    ins = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    given = [grad_outputs] if isinstance(grad_outputs, Tensor) or grad_outputs is None else list(grad_outputs)
+    if grad_outputs is None:
+        given = [None] * len(outs)
+    if len(given) != len(outs):
+        raise RuntimeError(f"grad: {len(outs)} outputs but {len(given)} grad_outputs")
+    for i, t in enumerate(ins):
+        if not isinstance(t, Tensor) or not t._requires_grad:
+            raise RuntimeError(f"grad: input {i} does not require grad")
+    grads = [_root_grad(o, g, "grad") for o, g in zip(outs, given, strict=True)]
+    keep = create_graph if retain_graph is None else retain_graph
+    found: list[Any] = _walk(outs, grads, keep, create_graph, ins)
+    for i, t in enumerate(ins):
+        if found[i] is None:
+            for k in range(len(ins)):  # the same tensor may be asked for twice
+                if ins[k] is t and found[k] is not None:
+                    found[i] = found[k]
+        if found[i] is None and materialize_grads:
+            found[i] = filled(t.array.shape, t.array.dtype, t.device)
+        if found[i] is None and not allow_unused:
+            raise RuntimeError(f"grad: the outputs do not depend on input {i}; pass allow_unused=True to get None for it")
+    return tuple(found)
+
+
+# -- Tensor's part ----------------------------------------------------------------------------------------------------
+
+
+def register_hook(tensor: Tensor, hook: Callable[[Tensor], Any]) -> RemovableHandle:
+    """Call ``hook(grad)`` whenever the gradient of this tensor is computed; what it returns (if not None) replaces it.
+
+    Raises:
+        RuntimeError: if the tensor does not require grad.
+    """
+    if not tensor._requires_grad:
+        raise RuntimeError("register_hook: the tensor does not require grad, its gradient is never computed")
+    if tensor.grad_fn is not None:
+        return tensor.grad_fn.register_hook_for(tensor._output, hook)
+    if tensor._hooks is None:
+        tensor._hooks = OrderedDict()
+    return RemovableHandle(tensor._hooks, hook)
+
+
+def retain_grad(tensor: Tensor) -> None:
+    """Let a computed tensor keep its gradient in ``.grad``, as leaves do.
+
+    Raises:
+        RuntimeError: if the tensor does not require grad.
+    """
+    if not tensor._requires_grad:
+        raise RuntimeError("retain_grad: the tensor does not require grad")
+    if tensor.grad_fn is None or tensor._retains_grad:
+        return
+    tensor._retains_grad = True
+    reference = weakref.ref(tensor)
+
+    def keep(g: Tensor) -> None:
+        t = reference()
+        if t is not None:
+            _accumulate(t, g, False, _mode.recording)
+
+    tensor.grad_fn.register_hook_for(tensor._output, keep)

@@ -1,0 +1,113 @@
+"""Convolution (cross-correlation, as everywhere in deep learning) and its two gradients.
+
+The three functions are bilinear and each is a gradient of the others, which closes the circle for gradients of
+gradients:
+
+    y  = conv2d(x, w)            y[n,o,i,j]  = sum over c,u,v of x[n, c, i*s+u*d-p, j*s+v*d-p] * w[o,c,u,v]
+    gx = input_grad(gy, w)       the adjoint in x: gy stretched by the stride, correlated with w turned by 180 degrees
+    gw = weight_grad(gy, x)      the adjoint in w: x correlated with gy
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .._tensor import Tensor, wrap
+from ..autograd import Function
+from ..kernels.geometry import conv_spec
+from .matmul import same_kind
+from .reduce import sum
+from .shape import squeeze, unsqueeze
+
+
+class Conv2d(Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, w: Tensor, b: Tensor | None, spec: Any) -> Tensor:
+        ctx.save_for_backward(x, w)
+        ctx.spec = spec
+        return wrap(x.device.kernels.conv2d(x.array, w.array, None if b is None else b.array, spec), x.device)
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> Any:
+        x, w = ctx.saved_tensors
+        needed = ctx.needs_input_grad
+        return (
+            Conv2dInputGrad.apply(g, w, ctx.spec) if needed[0] else None,
+            Conv2dWeightGrad.apply(g, x, ctx.spec) if needed[1] else None,
+            sum(g, (0, 2, 3)) if needed[2] else None,
+            None,
+        )
+
+
+class Conv2dInputGrad(Function):
+    @staticmethod
+    def forward(ctx: Any, g: Tensor, w: Tensor, spec: Any) -> Tensor:
+        ctx.save_for_backward(g, w)
+        ctx.spec = spec
+        return wrap(g.device.kernels.conv2d_input_grad(g.array, w.array, spec), g.device)
+
+    @staticmethod
+    def backward(ctx: Any, gg: Tensor) -> Any:
+        g, w = ctx.saved_tensors
+        needed = ctx.needs_input_grad
+        return (
+            Conv2d.apply(gg, w, None, ctx.spec) if needed[0] else None,
+            Conv2dWeightGrad.apply(g, gg, ctx.spec) if needed[1] else None,
+            None,
+        )
+
+
+class Conv2dWeightGrad(Function):
+    @staticmethod
+    def forward(ctx: Any, g: Tensor, x: Tensor, spec: Any) -> Tensor:
+        ctx.save_for_backward(g, x)
+        ctx.spec = spec
+        return wrap(g.device.kernels.conv2d_weight_grad(g.array, x.array, spec), g.device)
+
+    @staticmethod
+    def backward(ctx: Any, gg: Tensor) -> Any:
+        g, x = ctx.saved_tensors
+        needed = ctx.needs_input_grad
+        return (
+            Conv2d.apply(x, gg, None, ctx.spec) if needed[0] else None,
+            Conv2dInputGrad.apply(g, gg, ctx.spec) if needed[1] else None,
+            None,
+        )
+
+
+def conv2d(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: int | tuple[int, int] = 1,
+    padding: int | tuple[int, int] | str = 0,
+    dilation: int | tuple[int, int] = 1,
+    groups: int = 1,
+) -> Tensor:
+    """2-D cross-correlation of `input` with `weight`, plus `bias`.
+
+    Args:
+        input: (N, C, H, W), or (C, H, W) for one image.
+        weight: (O, C / groups, KH, KW).
+        bias: (O,) or None.
+        stride, dilation: an int or a pair (height, width).
+        padding: zeros around the image: an int, a pair, ``"valid"`` (none) or ``"same"`` (stride 1 only).
+        groups: channels are split into so many groups, each with its own filters; groups = C is depthwise.
+
+    Returns:
+        (N, O, OH, OW) with OH = floor((H + 2P - D(KH-1) - 1) / S) + 1, and OW likewise.
+
+    Raises:
+        TypeError, ValueError, RuntimeError: with the rule and the numbers, if the arguments do not fit.
+    """
+    same_kind("conv2d", input, weight, "the weight")
+    if bias is not None:
+        same_kind("conv2d", input, bias, "the bias")
+    single = input.array.ndim == 3
+    if single:
+        input = unsqueeze(input, 0)
+    spec = conv_spec(input.array.shape, weight.array.shape, stride, padding, dilation, groups, "conv2d")
+    if bias is not None and bias.array.shape != (spec.out_channels,):
+        raise ValueError(f"conv2d: the bias must have shape ({spec.out_channels},), one for each filter, got {tuple(bias.array.shape)}")
+    y = Conv2d.apply(input, weight, bias, spec)
+    return squeeze(y, 0) if single else y

@@ -1,0 +1,162 @@
+"""Operations that write to a tensor's own memory.
+
+Recorded, such an operation rewrites the tensor's history: the tensor becomes the output of the operation. Older views
+of it then have no true history, and using them is an error. Writing to a view while recording is an error too: write
+to the base by index, or clone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from .. import dtypes
+from .._tensor import Tensor, wrap
+from ..autograd import is_grad_enabled
+from . import elementwise
+from .elementwise import cast, operand
+from .shape import Index, IndexPut, _exact, _index, _is_basic, expand
+
+
+def write(name: str, target: Tensor, operation: Callable[..., Tensor], *operands: Any) -> Tensor:
+    """Replace the numbers in `target` by ``operation(target, *operands)``, and its history too if that is recorded.
+
+    Raises:
+        RuntimeError: for a leaf that requires grad or a view, while recording; or if shape or dtype would change.
+    """
+    recording = is_grad_enabled() and (
+        target._requires_grad or any(isinstance(o, Tensor) and o._requires_grad for o in operands)
+    )
+    source = target
+    if recording:
+        _check_writable(name, target)
+        source = wrap(target.array, target.device)  # a twin on the old numbers, which the operation may save
+        source.grad_fn, source._output, source._requires_grad = target.grad_fn, target._output, target._requires_grad
+        if target._version_counter is not None:
+            source.array = target.array.copy()
+    result = operation(source, *operands)
+    if result.array.shape != target.array.shape:
+        raise RuntimeError(
+            f"{name}: the result has shape {tuple(result.array.shape)} and does not fit into shape {tuple(target.array.shape)}"
+        )
+    if result.array.dtype != target.array.dtype:
+        if result.dtype.category > target.dtype.category:
+            raise RuntimeError(f"{name}: a result of {result.dtype} cannot be written into {target.dtype}")
+        result = cast(result, target.dtype)
+    if recording and target._version_counter is None and result._base is None:
+        target.array = result.array  # nobody else sees the old memory
+    else:
+        target.array[...] = result.array
+    target._bump()
+    if recording:
+        target._counter().rewrites += 1
+        target.grad_fn, target._output, target._requires_grad = result.grad_fn, result._output, result._requires_grad
+    return target
+
+
+def _check_writable(name: str, target: Tensor) -> None:
+    if target._requires_grad and target.grad_fn is None:
+        raise RuntimeError(
+            f"{name}: a leaf that requires grad cannot be changed in place while gradients are recorded; "
+            "do it under no_grad(), or use the operation that returns a new tensor"
+        )
+    if target._base is not None:
+        raise RuntimeError(
+            f"{name}: this tensor is a view, and its base needs a gradient: write to the base by index "
+            "(base[index] = value), or clone() the view first"
+        )
+
+
+def _twin(operation: Callable[..., Tensor], name: str) -> Callable[..., Tensor]:
+    def method(input: Tensor, other: Any) -> Tensor:
+        return write(name, input, operation, other)
+
+    method.__name__ = method.__qualname__ = name
+    method.__doc__ = f"`{operation.__name__}`, written into this tensor."
+    return method
+
+
+def _twin_of_one(operation: Callable[[Tensor], Tensor], name: str) -> Callable[[Tensor], Tensor]:
+    def method(input: Tensor) -> Tensor:
+        return write(name, input, operation)
+
+    method.__name__ = method.__qualname__ = name
+    method.__doc__ = f"`{operation.__name__}`, written into this tensor."
+    return method
+
+
+mul_ = _twin(elementwise.mul, "mul_")
+div_ = _twin(elementwise.div, "div_")
+pow_ = _twin(elementwise.pow, "pow_")
+neg_ = _twin_of_one(elementwise.neg, "neg_")
+exp_ = _twin_of_one(elementwise.exp, "exp_")
+sqrt_ = _twin_of_one(elementwise.sqrt, "sqrt_")
+relu_ = _twin_of_one(elementwise.relu, "relu_")
+tanh_ = _twin_of_one(elementwise.tanh, "tanh_")
+sigmoid_ = _twin_of_one(elementwise.sigmoid, "sigmoid_")
+
+
+def add_(input: Tensor, other: Any, *, alpha: Any = 1) -> Tensor:
+    """`add`, written into this tensor."""
+    return write("add_", input, lambda x, y: elementwise.add(x, y, alpha=alpha), other)
+
+
+def sub_(input: Tensor, other: Any, *, alpha: Any = 1) -> Tensor:
+    """`sub`, written into this tensor."""
+    return write("sub_", input, lambda x, y: elementwise.sub(x, y, alpha=alpha), other)
+
+
+def clamp_(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
+    """`clamp`, written into this tensor."""
+    return write("clamp_", input, lambda x: elementwise.clamp(x, min, max))
+
+
+def _stretched(source: Tensor, shape: tuple[int, ...], dtype: dtypes.dtype) -> Tensor:
+    """`source` in `shape` and `dtype`, as fresh memory."""
+    return elementwise.clone(expand(cast(source, dtype), shape))
+
+
+def copy_(input: Tensor, src: Tensor, non_blocking: bool = False) -> Tensor:
+    """Write the numbers of `src`, converted and broadcast, into this tensor.
+
+    Raises:
+        RuntimeError: if the shape of `src` does not broadcast to this one.
+    """
+    if not isinstance(src, Tensor):
+        raise TypeError(f"copy_: expected a Tensor, got {type(src).__name__}")
+    return write("copy_", input, lambda x, y: _stretched(y, x.array.shape, x.dtype), src)
+
+
+def fill_(input: Tensor, value: Any) -> Tensor:
+    """Write one number into every element."""
+    source = operand(value, input)
+    if source.array.size != 1:
+        raise RuntimeError(f"fill_: expected one number, got shape {tuple(source.array.shape)}")
+    return write("fill_", input, lambda x, y: _stretched(y.reshape(()), x.array.shape, x.dtype), source)
+
+
+def zero_(input: Tensor) -> Tensor:
+    """Write 0 into every element."""
+    return fill_(input, 0)
+
+
+def setitem(input: Tensor, key: Any, value: Any) -> None:
+    """``x[key] = value``: written into the memory of x, with the gradient of both where they are recorded.
+
+    Raises:
+        IndexError: if the index does not fit.
+        RuntimeError: if the value does not broadcast to the indexed shape; or as for every in-place operation.
+    """
+    index = _index(key)
+    source = value if isinstance(value, Tensor) else wrap(np.asarray(value), input.device)
+    shape = input.array[_exact(index) if _is_basic(index) else index].shape
+    while source.array.ndim > len(shape) and source.array.shape[0] == 1:
+        source = Index.apply(source, (0,))  # leading sizes of 1 are dropped, as in NumPy
+    source = expand(cast(source, input.dtype), shape) if source.array.shape != shape else cast(source, input.dtype)
+    if is_grad_enabled() and (input._requires_grad or source._requires_grad):
+        write("x[...] = v", input, lambda x, v: IndexPut.apply(x, v, index), source)
+    else:
+        input.array[index] = source.array
+        input._bump()

@@ -1,0 +1,177 @@
+"""Matrix products."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .._tensor import Tensor, wrap
+from ..autograd import Function
+from .reduce import sum
+from .shape import expand, matrix_transpose, reshape, unsqueeze
+
+
+def _plain(array: Any) -> tuple[Any, bool]:
+    """A row-major array and whether the kernel has to transpose it: a transposed view costs no copy."""
+    if array.flags.c_contiguous:
+        return array, False
+    flipped = array.swapaxes(-1, -2)
+    return (flipped, True) if flipped.flags.c_contiguous else (np.ascontiguousarray(array), False)
+
+
+class MatMul(Function):
+    """a (M, K) @ b (K, N), or the same for each of B matrices: (B, M, K) @ (B, K, N)."""
+
+    @staticmethod
+    def forward(ctx: Any, a: Tensor, b: Tensor) -> Tensor:
+        ctx.save_for_backward(a, b)
+        (x, flip_x), (y, flip_y) = _plain(a.array), _plain(b.array)
+        return wrap(a.device.kernels.matmul(x, y, flip_x, flip_y), a.device)
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> Any:
+        a, b = ctx.saved_tensors
+        return (
+            MatMul.apply(g, matrix_transpose(b)) if ctx.needs_input_grad[0] else None,
+            MatMul.apply(matrix_transpose(a), g) if ctx.needs_input_grad[1] else None,
+        )
+
+
+def same_kind(name: str, a: Any, b: Any, what: str = "the second operand") -> None:
+    """Refuse operands that are not Tensors of one dtype on one device.
+
+    Raises:
+        TypeError, RuntimeError: in words, with both.
+    """
+    if not isinstance(a, Tensor) or not isinstance(b, Tensor):
+        raise TypeError(f"{name}: expected Tensors, got {type(a).__name__} and {type(b).__name__} ({what})")
+    if a.device != b.device:
+        raise RuntimeError(f"{name}: the input is on {a.device}, {what} on {b.device}; move one with .to(...)")
+    if a.array.dtype != b.array.dtype:
+        raise RuntimeError(f"{name}: the input is {a.dtype}, {what} {b.dtype}; they must be equal, convert one with .to(...)")
+
+
+def matmul(input: Tensor, other: Tensor) -> Tensor:
+    """The matrix product over the last two dimensions; the ones in front are batches and broadcast.
+
+    A vector counts as a row on the left and as a column on the right, and that dimension is dropped from the result:
+    (K,) @ (K,) is the inner product, (M, K) @ (K,) is (M,).
+
+    Raises:
+        TypeError: if an operand is not a Tensor.
+        RuntimeError: for a 0-d operand, different dtypes, or inner sizes that differ.
+    """
+    same_kind("matmul", input, other)
+    a, b = input, other
+    shape_a, shape_b = a.array.shape, b.array.shape
+    if not shape_a or not shape_b:
+        raise RuntimeError(f"matmul: both operands need at least one dimension, got shapes {tuple(shape_a)} and {tuple(shape_b)}")
+    row, column = len(shape_a) == 1, len(shape_b) == 1
+    if row:
+        a = unsqueeze(a, 0)
+    if column:
+        b = unsqueeze(b, 1)
+    m, k, n = a.array.shape[-2], a.array.shape[-1], b.array.shape[-1]
+    if k != b.array.shape[-2]:
+        raise RuntimeError(
+            f"matmul: shapes {tuple(shape_a)} and {tuple(shape_b)} cannot be multiplied: "
+            f"the inner sizes {k} and {b.array.shape[-2]} must be equal"
+        )
+    if b.array.ndim == 2:  # one matrix on the right: the batches on the left are just more rows
+        batch = a.array.shape[:-2]
+        result = MatMul.apply(reshape(a, (_rows(a), k)) if len(batch) else a, b)
+    else:
+        try:
+            batch = np.broadcast_shapes(a.array.shape[:-2], b.array.shape[:-2])
+        except ValueError:
+            raise RuntimeError(
+                f"matmul: the batch sizes of shapes {tuple(shape_a)} and {tuple(shape_b)} do not broadcast"
+            ) from None
+        count = int(np.prod(batch))
+        a = reshape(expand(a, (*batch, m, k)), (count, m, k))
+        b = reshape(expand(b, (*batch, k, n)), (count, k, n))
+        result = MatMul.apply(a, b)
+    return reshape(result, (*batch, *(() if row else (m,)), *(() if column else (n,))))
+
+
+def _rows(a: Tensor) -> int:
+    rows = 1
+    for size in a.array.shape[:-1]:
+        rows *= size
+    return rows
+
+
+def mm(input: Tensor, mat2: Tensor) -> Tensor:
+    """(M, K) @ (K, N), for matrices only."""
+    if input.array.ndim != 2 or mat2.array.ndim != 2:
+        raise RuntimeError(f"mm: expected two matrices, got shapes {tuple(input.array.shape)} and {tuple(mat2.array.shape)}")
+    return matmul(input, mat2)
+
+
+def bmm(input: Tensor, mat2: Tensor) -> Tensor:
+    """(B, M, K) @ (B, K, N), for equal batches only."""
+    if input.array.ndim != 3 or mat2.array.ndim != 3 or input.array.shape[0] != mat2.array.shape[0]:
+        raise RuntimeError(
+            f"bmm: expected (B, M, K) and (B, K, N), got shapes {tuple(input.array.shape)} and {tuple(mat2.array.shape)}"
+        )
+    return matmul(input, mat2)
+
+
+class Linear(Function):
+    """x (R, I) @ weight (O, I)^T + bias (O,)."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        (a, flip_a), (w, flip_w) = _plain(x.array), _plain(weight.array)
+        y = x.device.kernels.matmul(a, w, flip_a, not flip_w)
+        if bias is not None:
+            y += bias.array
+        return wrap(y, x.device)
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> Any:
+        x, weight = ctx.saved_tensors
+        needed = ctx.needs_input_grad
+        return (
+            MatMul.apply(g, weight) if needed[0] else None,
+            MatMul.apply(matrix_transpose(g), x) if needed[1] else None,
+            sum(g, 0) if needed[2] else None,
+        )
+
+
+def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """input @ weight^T + bias.
+
+    Args:
+        input: (..., in_features).
+        weight: (out_features, in_features).
+        bias: (out_features,) or None.
+
+    Returns:
+        (..., out_features).
+
+    Raises:
+        RuntimeError: if the sizes or dtypes do not fit.
+    """
+    same_kind("linear", input, weight, "the weight")
+    shape, (out_features, in_features) = input.array.shape, _matrix_shape(weight)
+    if not shape or shape[-1] != in_features:
+        raise RuntimeError(
+            f"linear: the input's last dimension must be in_features = {in_features}, got shape {tuple(shape)} "
+            f"for a weight of shape {(out_features, in_features)}"
+        )
+    if bias is not None:
+        same_kind("linear", input, bias, "the bias")
+        if bias.array.shape != (out_features,):
+            raise RuntimeError(f"linear: the bias must have shape ({out_features},), got {tuple(bias.array.shape)}")
+    if len(shape) == 2:
+        return Linear.apply(input, weight, bias)
+    return reshape(Linear.apply(reshape(input, (_rows(input), in_features)), weight, bias), (*shape[:-1], out_features))
+
+
+def _matrix_shape(weight: Tensor) -> tuple[int, int]:
+    if weight.array.ndim != 2:
+        raise RuntimeError(f"linear: the weight must be (out_features, in_features), got shape {tuple(weight.array.shape)}")
+    return weight.array.shape

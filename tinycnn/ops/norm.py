@@ -1,0 +1,127 @@
+"""Batch normalization (Ioffe and Szegedy 2015)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .._tensor import Tensor, filled, wrap
+from ..autograd import Function, is_grad_enabled, no_grad
+from .elementwise import require_float
+from .matmul import same_kind
+from .reduce import mean, sum
+from .shape import reshape
+
+
+def _column(v: Tensor) -> Tensor:
+    """A value for each channel, to broadcast against (N, C, L)."""
+    return reshape(v, (1, -1, 1))
+
+
+class BatchNormTrain(Function):
+    """Outputs (y, mean, var) of x (N, C, L); var is the biased one, mean and var have no gradient of their own."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> tuple[Tensor, ...]:
+        y, mu, var = (wrap(a, x.device) for a in x.device.kernels.batch_norm_train(x.array, weight.array, bias.array, eps))
+        ctx.save_for_backward(x, weight, mu, var)
+        ctx.mark_non_differentiable(mu, var)
+        ctx.eps = eps
+        return y, mu, var
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor, *_: Any) -> Any:
+        x, weight, mu, var = ctx.saved_tensors
+        if not is_grad_enabled():  # the same in one kernel
+            grads = g.device.kernels.batch_norm_train_grad(g.array, x.array, mu.array, var.array, weight.array, ctx.eps)
+            return (*(wrap(a, g.device) for a in grads), None)
+        centred = x - mean(x, (0, 2), True)
+        xhat = centred / (mean(centred * centred, (0, 2), True) + ctx.eps) ** 0.5
+        gx = g - mean(g, (0, 2), True) - xhat * mean(g * xhat, (0, 2), True)
+        scale = _column(weight) / (mean(centred * centred, (0, 2), True) + ctx.eps) ** 0.5
+        return gx * scale, sum(g * xhat, (0, 2)), sum(g, (0, 2)), None
+
+
+class BatchNormEval(Function):
+    """(x - mean) / sqrt(var + eps) * weight + bias with statistics that are given."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, mu: Tensor, var: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
+        ctx.save_for_backward(x, mu, var, weight)
+        ctx.eps = eps
+        arrays = (t.array for t in (x, mu, var, weight, bias))
+        return wrap(x.device.kernels.batch_norm_eval(*arrays, eps), x.device)
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> Any:
+        x, mu, var, weight = ctx.saved_tensors
+        inverse = (var + ctx.eps) ** -0.5
+        needed = ctx.needs_input_grad
+        return (
+            g * _column(weight * inverse) if needed[0] else None,
+            None,
+            None,
+            sum(g * ((x - _column(mu)) * _column(inverse)), (0, 2)) if needed[3] else None,
+            sum(g, (0, 2)) if needed[4] else None,
+            None,
+        )
+
+
+def batch_norm(
+    input: Tensor,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    """(x - mean) / sqrt(var + eps) * weight + bias, for each channel.
+
+    In training, mean and variance are those of the batch (over all dimensions but 1), and the running ones move
+    towards them: running = (1 - momentum) * running + momentum * batch, with the unbiased variance.
+
+    Args:
+        input: (N, C) or (N, C, ...).
+        running_mean, running_var: (C,), changed in place in training; may be None in training only.
+        weight, bias: (C,) or None for 1 and 0.
+        training: use the statistics of the batch.
+
+    Raises:
+        ValueError: if training sees one value per channel only, or eps is not positive.
+        RuntimeError: if sizes, dtypes or devices do not fit, or running statistics are missing in evaluation.
+    """
+    require_float("batch_norm", input)
+    shape = input.array.shape
+    if len(shape) < 2:
+        raise RuntimeError(f"batch_norm: expected at least 2 dimensions (N, C, ...), got shape {tuple(shape)}")
+    if not eps > 0:
+        raise ValueError(f"batch_norm: eps must be positive, got {eps}")
+    channels, rest = shape[1], 1
+    for n in shape[2:]:
+        rest *= n
+    named = {"running_mean": running_mean, "running_var": running_var, "weight": weight, "bias": bias}
+    for name, t in named.items():
+        if t is not None:
+            same_kind("batch_norm", input, t, name)
+            if t.array.shape != (channels,):
+                raise RuntimeError(f"batch_norm: {name} must have shape ({channels},), one for each channel, got {tuple(t.array.shape)}")
+    kind, place = input.array.dtype, input.device
+    w = filled((channels,), kind, place, 1) if weight is None else weight
+    b = filled((channels,), kind, place) if bias is None else bias
+    x = reshape(input, (shape[0], channels, rest))
+    count = shape[0] * rest
+    if not training:
+        if running_mean is None or running_var is None:
+            raise RuntimeError("batch_norm: evaluation needs running_mean and running_var; pass training=True to use the batch")
+        return reshape(BatchNormEval.apply(x, running_mean, running_var, w, b, eps), shape)
+    if count == 1:
+        raise ValueError(f"batch_norm: expected more than 1 value per channel when training, got input shape {tuple(shape)}")
+    y, mu, var = BatchNormTrain.apply(x, w, b, eps)
+    if count:
+        with no_grad():
+            if running_mean is not None:
+                running_mean.mul_(1 - momentum).add_(mu, alpha=momentum)
+            if running_var is not None:
+                running_var.mul_(1 - momentum).add_(var, alpha=momentum * count / (count - 1))
+    return reshape(y, shape)

@@ -1,0 +1,162 @@
+"""Pooling: the largest or the mean element of each window."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .._tensor import Tensor, wrap
+from ..autograd import Function
+from ..kernels.geometry import pool_spec
+from .elementwise import require_float
+from .shape import squeeze, unsqueeze
+
+PairArg = int | tuple[int, int]
+
+
+class MaxPool2d(Function):
+    """Outputs (y, argmax); argmax counts inside the window, kh * KW + kw, and has no gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, spec: Any) -> tuple[Tensor, Tensor]:
+        y, position = x.device.kernels.max_pool2d(x.array, spec)
+        argmax = wrap(position, x.device)
+        ctx.save_for_backward(argmax)
+        ctx.spec = spec
+        return wrap(y, x.device), argmax
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor, _: Any) -> Any:
+        return MaxPool2dGrad.apply(g, *ctx.saved_tensors, ctx.spec), None
+
+
+class MaxPool2dGrad(Function):
+    """g added at the winners."""
+
+    @staticmethod
+    def forward(ctx: Any, g: Tensor, argmax: Tensor, spec: Any) -> Tensor:
+        ctx.save_for_backward(argmax)
+        ctx.spec = spec
+        return wrap(g.device.kernels.max_pool2d_grad(g.array, argmax.array, spec), g.device)
+
+    @staticmethod
+    def backward(ctx: Any, gg: Tensor) -> Any:
+        return MaxPool2dTake.apply(gg, *ctx.saved_tensors, ctx.spec), None, None
+
+
+class MaxPool2dTake(Function):
+    """x picked at the winners: the adjoint of `MaxPool2dGrad`."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, argmax: Tensor, spec: Any) -> Tensor:
+        ctx.save_for_backward(argmax)
+        ctx.spec = spec
+        return wrap(x.device.kernels.max_pool2d_take(x.array, argmax.array, spec), x.device)
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> Any:
+        return MaxPool2dGrad.apply(g, *ctx.saved_tensors, ctx.spec), None, None
+
+
+def _plane_indices(argmax: Tensor, spec: Any) -> Tensor:
+    """Positions inside the window as positions inside the (unpadded) image, i * W + j."""
+    (sh, sw), (ph, pw), (dh, dw) = spec.stride, spec.padding, spec.dilation
+    oh, ow = spec.output_size
+    kh, kw = np.divmod(argmax.array.astype(np.int64), spec.kernel_size[1])
+    rows = (np.arange(oh) * sh - ph)[:, None] + kh * dh
+    columns = np.arange(ow) * sw - pw + kw * dw
+    return wrap(rows * spec.input_size[1] + columns, argmax.device)
+
+
+def max_pool2d(
+    input: Tensor,
+    kernel_size: PairArg,
+    stride: PairArg | None = None,
+    padding: PairArg = 0,
+    dilation: PairArg = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> Any:
+    """The largest element of each window. Padding counts as -inf; of equal ones the first gets the gradient.
+
+    Args:
+        input: (N, C, H, W), or (C, H, W) for one image.
+        stride: defaults to `kernel_size`.
+        ceil_mode: also keep a last window that reaches over the edge, unless it would start in the right padding.
+        return_indices: also return, as int64, where in its image (i * W + j) each maximum was found.
+
+    Returns:
+        (N, C, OH, OW), or the pair (values, indices).
+
+    Raises:
+        TypeError, ValueError, RuntimeError: with the rule and the numbers, if the arguments do not fit.
+    """
+    require_float("max_pool2d", input)
+    single = input.array.ndim == 3
+    x = unsqueeze(input, 0) if single else input
+    spec = pool_spec(x.array.shape, kernel_size, stride, padding, dilation, ceil_mode, "max_pool2d")
+    y, argmax = MaxPool2d.apply(x, spec)
+    if single:
+        y = squeeze(y, 0)
+    if not return_indices:
+        return y
+    indices = _plane_indices(argmax, spec)
+    return y, squeeze(indices, 0) if single else indices
+
+
+class AvgPool2d(Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, spec: Any, count_include_pad: bool, divisor: int | None) -> Tensor:
+        ctx.rule = spec, count_include_pad, divisor
+        return wrap(x.device.kernels.avg_pool2d(x.array, *ctx.rule), x.device)
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> Any:
+        return AvgPool2dGrad.apply(g, *ctx.rule), None, None, None
+
+
+class AvgPool2dGrad(Function):
+    """Each g spread evenly over its window: the adjoint of `AvgPool2d`."""
+
+    @staticmethod
+    def forward(ctx: Any, g: Tensor, spec: Any, count_include_pad: bool, divisor: int | None) -> Tensor:
+        ctx.rule = spec, count_include_pad, divisor
+        return wrap(g.device.kernels.avg_pool2d_grad(g.array, *ctx.rule), g.device)
+
+    @staticmethod
+    def backward(ctx: Any, gg: Tensor) -> Any:
+        return AvgPool2d.apply(gg, *ctx.rule), None, None, None
+
+
+def avg_pool2d(
+    input: Tensor,
+    kernel_size: PairArg,
+    stride: PairArg | None = None,
+    padding: PairArg = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
+) -> Tensor:
+    """The mean of each window.
+
+    Args:
+        input: (N, C, H, W), or (C, H, W) for one image.
+        stride: defaults to `kernel_size`.
+        ceil_mode: also keep a last window that reaches over the edge, unless it would start in the right padding.
+        count_include_pad: whether padded zeros count as elements.
+        divisor_override: divide by this number instead of the number of elements.
+
+    Raises:
+        TypeError, ValueError, RuntimeError: with the rule and the numbers, if the arguments do not fit.
+    """
+    require_float("avg_pool2d", input)
+    if divisor_override is not None and (
+        isinstance(divisor_override, bool) or not isinstance(divisor_override, int) or divisor_override == 0
+    ):
+        raise ValueError(f"avg_pool2d: divisor_override must be an int other than 0, got {divisor_override!r}")
+    single = input.array.ndim == 3
+    x = unsqueeze(input, 0) if single else input
+    spec = pool_spec(x.array.shape, kernel_size, stride, padding, 1, ceil_mode, "avg_pool2d")
+    y = AvgPool2d.apply(x, spec, bool(count_include_pad), divisor_override)
+    return squeeze(y, 0) if single else y

@@ -1,0 +1,48 @@
+"""Operations that draw random numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .._tensor import Tensor, filled, wrap
+from ..autograd import Function
+from ..random import Generator, generator_or_default
+from .elementwise import require_float
+
+
+class Dropout(Function):
+    """Zero where a hash of (key, position) is below p, the rest scaled by 1 / (1 - p).
+
+    The mask is a function of the key alone: the backward pass draws it again instead of keeping it.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, p: float, key: int) -> Tensor:
+        ctx.rule = p, key
+        return wrap(x.device.kernels.dropout(x.array, p, key), x.device)
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> Any:
+        return Dropout.apply(g, *ctx.rule), None, None
+
+
+def dropout(
+    input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False, generator: Generator | None = None
+) -> Tensor:
+    """In training, each element is zeroed with probability `p` and the others are multiplied by 1 / (1 - p).
+
+    The same seed gives the same zeros on any number of threads.
+
+    Raises:
+        ValueError: if `p` is not in [0, 1].
+    """
+    require_float("dropout", input)
+    if not 0.0 <= p <= 1.0:
+        raise ValueError(f"dropout: p must lie in [0, 1], got {p}")
+    if not training or p == 0.0:
+        return input
+    if p == 1.0:
+        result = input * filled(input.array.shape, input.array.dtype, input.device)
+    else:
+        result = Dropout.apply(input, float(p), generator_or_default(generator).key())
+    return input.copy_(result) if inplace else result

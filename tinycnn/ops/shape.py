@@ -1,0 +1,519 @@
+"""Operations that move numbers without changing them: views, joins, indexing.
+
+A view shares memory with its base, as in PyTorch. Each gradient is the adjoint movement.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .._tensor import Tensor, view_of, wrap
+from ..autograd import Function
+from .elementwise import cast, common, contiguous
+
+
+def wrap_dim(dim: Any, ndim: int, name: str) -> int:
+    """`dim` counted from the front.
+
+    Raises:
+        TypeError: if it is not an int.
+        IndexError: if it is out of range.
+    """
+    if isinstance(dim, bool) or not isinstance(dim, (int, np.integer)):
+        raise TypeError(f"{name}: a dimension must be an int, got {type(dim).__name__} {dim!r}")
+    limit = max(ndim, 1)
+    if not -limit <= dim < limit:
+        raise IndexError(f"{name}: dimension {dim} is out of range for {ndim} dimensions, expected {-limit} to {limit - 1}")
+    return int(dim) % limit
+
+
+def as_sizes(sizes: tuple[Any, ...], name: str) -> tuple[int, ...]:
+    """Sizes given as ``(2, 3)`` or as ``2, 3``."""
+    if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)):
+        sizes = tuple(sizes[0])
+    for n in sizes:
+        if isinstance(n, bool) or not (isinstance(n, (int, np.integer)) or (isinstance(n, Tensor) and n.array.size == 1)):
+            raise TypeError(f"{name}: sizes must be ints, got {n!r}")
+    return tuple(int(n) for n in sizes)
+
+
+# -- views ------------------------------------------------------------------------------------------------------------
+
+
+class Reshape(Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, shape: tuple[int, ...]) -> Tensor:
+        ctx.shape = x.array.shape
+        return view_of(x, x.array.reshape(shape))
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> Any:
+        return Reshape.apply(g, ctx.shape), None
+
+
+def reshape(input: Tensor, *shape: Any) -> Tensor:
+    """The same elements in row-major order in another shape; one size may be -1. A view where the strides allow it.
+
+    Raises:
+        RuntimeError: if the number of elements does not fit.
+    """
+    sizes = as_sizes(shape, "reshape")
+    total, known, free = input.array.size, 1, -1
+    for i, n in enumerate(sizes):
+        if n == -1 and free < 0:
+            free = i
+        elif n < 0:
+            raise RuntimeError(f"reshape: shape {sizes} has {'two sizes -1' if n == -1 else f'a negative size {n}'}")
+        else:
+            known *= n
+    if free >= 0 and known and total % known == 0:
+        sizes = (*sizes[:free], total // known, *sizes[free + 1 :])
+    elif free >= 0 or known != total:
+        raise RuntimeError(f"reshape: shape {tuple(input.array.shape)} has {total} elements, which do not fit into {sizes}")
+    return Reshape.apply(input, sizes)
+
+
+def view(input: Tensor, *shape: Any) -> Tensor:
+    """As `reshape`, but never a copy. ``view(dtype)`` is not offered.
+
+    Raises:
+        RuntimeError: if the strides do not allow a view.
+    """
+    result = reshape(input, *shape)
+    if result._base is None and result.array.size:
+        raise RuntimeError(
+            f"view: shape {tuple(input.array.shape)} with strides {input.stride()} has no view of shape "
+            f"{tuple(result.array.shape)}; use reshape(), which copies when it must"
+        )
+    return result
+
+
+def view_as(input: Tensor, other: Tensor) -> Tensor:
+    """`input` viewed in the shape of `other`."""
+    return view(input, other.array.shape)
+
+
+def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
+    """Dimensions `start_dim` to `end_dim` made one; a 0-d tensor becomes 1-D."""
+    shape = input.array.shape
+    first, last = wrap_dim(start_dim, len(shape), "flatten"), wrap_dim(end_dim, len(shape), "flatten")
+    if first > last:
+        raise RuntimeError(f"flatten: start_dim {start_dim} comes after end_dim {end_dim}")
+    middle = 1
+    for n in shape[first : last + 1]:
+        middle *= n
+    return reshape(input, (*shape[:first], middle, *shape[last + 1 :]))
+
+
+def squeeze(input: Tensor, dim: int | tuple[int, ...] | None = None) -> Tensor:
+    """Without the dimensions of size 1: all of them, or those named by `dim`."""
+    shape = input.array.shape
+    if dim is None:
+        gone = set(range(len(shape)))
+    else:
+        gone = {wrap_dim(d, len(shape), "squeeze") for d in (dim if isinstance(dim, (tuple, list)) else (dim,))}
+    return reshape(input, tuple(n for i, n in enumerate(shape) if not (i in gone and n == 1)))
+
+
+def unsqueeze(input: Tensor, dim: int) -> Tensor:
+    """With a new dimension of size 1 at `dim`."""
+    shape = input.array.shape
+    at = wrap_dim(dim, len(shape) + 1, "unsqueeze")
+    return reshape(input, (*shape[:at], 1, *shape[at:]))
+
+
+class Permute(Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, dims: tuple[int, ...]) -> Tensor:
+        ctx.dims = dims
+        return view_of(x, x.array.transpose(dims))
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> Any:
+        back = [0] * len(ctx.dims)
+        for i, d in enumerate(ctx.dims):
+            back[d] = i
+        return Permute.apply(g, tuple(back)), None
+
+
+def permute(input: Tensor, *dims: Any) -> Tensor:
+    """A view with the dimensions in the order `dims`.
+
+    Raises:
+        RuntimeError: if `dims` does not name every dimension once.
+    """
+    ndim = input.array.ndim
+    order = tuple(wrap_dim(d, ndim, "permute") for d in as_sizes(dims, "permute"))
+    if sorted(order) != list(range(ndim)):
+        raise RuntimeError(f"permute: dims {order} must name each of the {ndim} dimensions once")
+    return Permute.apply(input, order)
+
+
+def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
+    """A view with two dimensions exchanged."""
+    ndim = input.array.ndim
+    a, b = wrap_dim(dim0, ndim, "transpose"), wrap_dim(dim1, ndim, "transpose")
+    order = list(range(ndim))
+    if ndim:
+        order[a], order[b] = b, a
+    return Permute.apply(input, tuple(order))
+
+
+def movedim(input: Tensor, source: int, destination: int) -> Tensor:
+    """A view with dimension `source` moved to place `destination`."""
+    ndim = input.array.ndim
+    a, b = wrap_dim(source, ndim, "movedim"), wrap_dim(destination, ndim, "movedim")
+    order = [d for d in range(ndim) if d != a]
+    order.insert(b, a)
+    return Permute.apply(input, tuple(order))
+
+
+def t(input: Tensor) -> Tensor:
+    """The transpose of a matrix; vectors and scalars as they are.
+
+    Raises:
+        RuntimeError: for more than two dimensions.
+    """
+    if input.array.ndim > 2:
+        raise RuntimeError(f"t: expected at most 2 dimensions, got shape {tuple(input.array.shape)}; use mT or permute")
+    return Permute.apply(input, tuple(reversed(range(input.array.ndim))))
+
+
+def reverse_dims(input: Tensor) -> Tensor:
+    """All dimensions in reverse order (``x.T``)."""
+    return Permute.apply(input, tuple(reversed(range(input.array.ndim))))
+
+
+def matrix_transpose(input: Tensor) -> Tensor:
+    """The last two dimensions exchanged (``x.mT``).
+
+    Raises:
+        RuntimeError: for fewer than two dimensions.
+    """
+    if input.array.ndim < 2:
+        raise RuntimeError(f"mT: expected at least 2 dimensions, got shape {tuple(input.array.shape)}")
+    return transpose(input, -2, -1)
+
+
+class Expand(Function):
+    """Stretch sizes of 1; the walk sums the gradient back."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, shape: tuple[int, ...]) -> Tensor:
+        ctx.shape = x.array.shape
+        return view_of(x, np.broadcast_to(x.array, shape))
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> Any:
+        return g, None
+
+
+def expand(input: Tensor, *sizes: Any) -> Tensor:
+    """A read-only view with sizes of 1 stretched, and new dimensions in front; -1 keeps a size.
+
+    Raises:
+        RuntimeError: if a size other than 1 would change.
+    """
+    wanted = as_sizes(sizes, "expand")
+    shape = input.array.shape
+    new = len(wanted) - len(shape)
+    if new < 0:
+        raise RuntimeError(f"expand: {len(wanted)} sizes {wanted} for a tensor of shape {tuple(shape)}")
+    full = tuple(shape[i - new] if n == -1 and i >= new else n for i, n in enumerate(wanted))
+    if any(n < 0 for n in full) or any(a not in (1, b) for a, b in zip(shape, full[new:], strict=True)):
+        raise RuntimeError(f"expand: shape {tuple(shape)} cannot become {wanted}: only sizes of 1 stretch")
+    return Expand.apply(input, full)
+
+
+def expand_as(input: Tensor, other: Tensor) -> Tensor:
+    """`input` expanded to the shape of `other`."""
+    return expand(input, other.array.shape)
+
+
+def broadcast_to(input: Tensor, size: Sequence[int]) -> Tensor:
+    """`input` expanded to `size`."""
+    return expand(input, tuple(size))
+
+
+# -- indexing ---------------------------------------------------------------------------------------------------------
+
+
+def _index(key: Any) -> Any:
+    """An index as NumPy takes it: tensors and lists become arrays."""
+    if isinstance(key, tuple):
+        return tuple([_index(k) for k in key])
+    if isinstance(key, Tensor):
+        if key.array.dtype.kind == "f":
+            raise IndexError(f"tensors used as indices must be integers or bools, got {key.dtype}")
+        return key.array
+    if isinstance(key, list):
+        return np.asarray([k.array if isinstance(k, Tensor) else k for k in key], None if key else np.int64)
+    return key
+
+
+def _is_basic(key: Any) -> bool:
+    """True if the index gives a view: made of ints, slices, None and ... only."""
+    parts = key if isinstance(key, tuple) else (key,)
+    return all(
+        k is None or k is Ellipsis or isinstance(k, slice) or (isinstance(k, (int, np.integer)) and not isinstance(k, bool))
+        for k in parts
+    )
+
+
+def _exact(key: Any) -> Any:
+    """A basic index that yields an array even when it picks one element."""
+    parts = key if isinstance(key, tuple) else (key,)
+    return parts if any(k is Ellipsis for k in parts) else (*parts, Ellipsis)
+
+
+class Index(Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, key: Any) -> Tensor:
+        ctx.key, ctx.shape = key, x.array.shape
+        return view_of(x, x.array[_exact(key)]) if _is_basic(key) else wrap(x.array[key], x.device)
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> Any:
+        return IndexGrad.apply(g, ctx.key, ctx.shape), None
+
+
+class IndexGrad(Function):
+    """Zeros, with `g` added at the index: an element picked twice gets both."""
+
+    @staticmethod
+    def forward(ctx: Any, g: Tensor, key: Any, shape: tuple[int, ...]) -> Tensor:
+        ctx.key = key
+        return wrap(g.device.kernels.index_add(g.array, key, shape, not _is_basic(key)), g.device)
+
+    @staticmethod
+    def backward(ctx: Any, gg: Tensor) -> Any:
+        return Index.apply(gg, ctx.key), None, None
+
+
+class IndexPut(Function):
+    """A copy of x with `value` written at the index."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, value: Tensor, key: Any) -> Tensor:
+        ctx.key, ctx.shape = key, value.array.shape
+        result = x.array.copy()
+        result[key] = value.array
+        return wrap(result, x.device)
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> Any:
+        zero = wrap(np.zeros((), g.array.dtype), g.device)
+        picked = Index.apply(g, ctx.key)
+        return IndexPut.apply(g, zero, ctx.key), picked, None
+
+
+def getitem(input: Tensor, key: Any) -> Tensor:
+    """``x[key]`` as in NumPy: ints, slices (negative steps too), None, ..., integer and bool tensors.
+
+    Ints and slices give a view; the gradient of an element picked twice is counted twice.
+
+    Raises:
+        IndexError: if the index is out of range, has too many parts or the wrong dtype.
+    """
+    return Index.apply(input, _index(key))
+
+
+class Gather(Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, dim: int, index: Tensor) -> Tensor:
+        ctx.dim, ctx.shape = dim, x.array.shape
+        ctx.save_for_backward(index)
+        return wrap(x.device.kernels.gather(x.array, dim, index.array), x.device)
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> Any:
+        return GatherGrad.apply(g, ctx.dim, *ctx.saved_tensors, ctx.shape), None, None
+
+
+class GatherGrad(Function):
+    @staticmethod
+    def forward(ctx: Any, g: Tensor, dim: int, index: Tensor, shape: tuple[int, ...]) -> Tensor:
+        ctx.dim = dim
+        ctx.save_for_backward(index)
+        return wrap(g.device.kernels.gather_grad(g.array, dim, index.array, shape), g.device)
+
+    @staticmethod
+    def backward(ctx: Any, gg: Tensor) -> Any:
+        return Gather.apply(gg, ctx.dim, *ctx.saved_tensors), None, None, None
+
+
+def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
+    """out[i][j][k] = input[index[i][j][k]][j][k] for dim 0, and so on; the result has the shape of `index`.
+
+    Raises:
+        RuntimeError: if `index` is not int64, has another number of dimensions, is larger than `input` beside `dim`,
+            or points outside.
+    """
+    ndim = input.array.ndim
+    dim = wrap_dim(dim, ndim, "gather")
+    if index.array.dtype != np.int64:
+        raise RuntimeError(f"gather: the index must be int64, got {index.dtype}")
+    if index.array.ndim != ndim or any(i != dim and a > b for i, (a, b) in enumerate(zip(index.array.shape, input.array.shape, strict=True))):
+        raise RuntimeError(
+            f"gather: index shape {tuple(index.array.shape)} must have the dimensions of the input "
+            f"{tuple(input.array.shape)} and be no larger beside dim {dim}"
+        )
+    size = input.array.shape[dim] if ndim else 1
+    if index.array.size and not (0 <= index.array.min() and index.array.max() < size):
+        raise RuntimeError(f"gather: an index points outside dimension {dim} of size {size}: {index.array.min()} to {index.array.max()}")
+    return Gather.apply(input, dim, index)
+
+
+# -- joins ------------------------------------------------------------------------------------------------------------
+
+
+class Cat(Function):
+    @staticmethod
+    def forward(ctx: Any, dim: int, *tensors: Tensor) -> Tensor:
+        ctx.dim, ctx.sizes = dim, [t.array.shape[dim] for t in tensors]
+        return wrap(tensors[0].device.kernels.concatenate([t.array for t in tensors], dim), tensors[0].device)
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> Any:
+        grads, start = [], 0
+        for n, needed in zip(ctx.sizes, ctx.needs_input_grad[1:], strict=True):
+            grads.append(narrow(g, ctx.dim, start, n) if needed else None)
+            start += n
+        return (None, *grads)
+
+
+def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
+    """The tensors joined along an existing dimension.
+
+    Raises:
+        TypeError: if it is not a sequence of Tensors.
+        RuntimeError: if it is empty, or shapes differ beside `dim`.
+    """
+    parts = list(tensors)
+    if not parts:
+        raise RuntimeError("cat: expected at least one tensor")
+    if not all(isinstance(t, Tensor) for t in parts):
+        raise TypeError(f"cat: expected Tensors, got {[type(t).__name__ for t in parts]}")
+    parts = [t for t in parts if t.array.shape != (0,)] or parts[:1]  # PyTorch skips empty vectors
+    ndim = parts[0].array.ndim
+    if not ndim:
+        raise RuntimeError("cat: 0-d tensors have no dimension to join along; use stack")
+    dim = wrap_dim(dim, ndim, "cat")
+    shapes = [t.array.shape for t in parts]
+    if any((*s[:dim], *s[dim + 1 :]) != (*shapes[0][:dim], *shapes[0][dim + 1 :]) or len(s) != ndim for s in shapes):
+        raise RuntimeError(f"cat: shapes must be equal except in dimension {dim}, got {[tuple(s) for s in shapes]}")
+    first = parts[0]
+    for other in parts[1:]:
+        first, _ = common("cat", first[:0].reshape(-1), other[:0].reshape(-1))
+    return Cat.apply(dim, *[cast(t, first.dtype) for t in parts])
+
+
+def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
+    """Tensors of one shape joined along a new dimension.
+
+    Raises:
+        RuntimeError: if it is empty or the shapes differ.
+    """
+    parts = list(tensors)
+    if not parts:
+        raise RuntimeError("stack: expected at least one tensor")
+    shapes = {tuple(t.array.shape) for t in parts}
+    if len(shapes) > 1:
+        raise RuntimeError(f"stack: all tensors must have one shape, got {[tuple(t.array.shape) for t in parts]}")
+    return cat([unsqueeze(t, dim) for t in parts], dim if dim >= 0 else dim + parts[0].array.ndim + 1)
+
+
+def narrow(input: Tensor, dim: int, start: int, length: int) -> Tensor:
+    """A view of `length` entries from `start` along `dim`.
+
+    Raises:
+        RuntimeError: if they reach outside.
+    """
+    dim = wrap_dim(dim, input.array.ndim, "narrow")
+    size = input.array.shape[dim]
+    first = start + size if start < 0 else start
+    if length < 0 or not 0 <= first <= size - length:
+        raise RuntimeError(f"narrow: start {start} and length {length} reach outside dimension {dim} of size {size}")
+    return Index.apply(input, (*[slice(None)] * dim, slice(first, first + length)))
+
+
+def split(input: Tensor, split_size_or_sections: int | Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
+    """Views of `split_size` entries each along `dim` (the last may be smaller), or of the given sizes.
+
+    Raises:
+        RuntimeError: if a size is negative or zero, or sections do not add up.
+    """
+    dim = wrap_dim(dim, input.array.ndim, "split")
+    size = input.array.shape[dim]
+    if isinstance(split_size_or_sections, int):
+        step = split_size_or_sections
+        if step <= 0:
+            raise RuntimeError(f"split: the size of a part must be at least 1, got {step}")
+        sections = [min(step, size - i) for i in range(0, size, step)] or [0]
+    else:
+        sections = list(split_size_or_sections)
+        if sum(sections) != size or min(sections, default=0) < 0:
+            raise RuntimeError(f"split: sections {sections} must add up to {size}, the size of dimension {dim}")
+    starts = [sum(sections[:i]) for i in range(len(sections))]
+    return tuple(narrow(input, dim, start, n) for start, n in zip(starts, sections, strict=True))
+
+
+def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
+    """At most `chunks` views of equal size along `dim` (the last may be smaller)."""
+    if chunks < 1:
+        raise RuntimeError(f"chunk: expected at least 1 part, got {chunks}")
+    size = input.array.shape[wrap_dim(dim, input.array.ndim, "chunk")]
+    return split(input, max(1, -(-size // chunks)), dim)
+
+
+def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
+    """The slices along `dim`, without that dimension."""
+    dim = wrap_dim(dim, input.array.ndim, "unbind")
+    return tuple(Index.apply(input, (*[slice(None)] * dim, i)) for i in range(input.array.shape[dim]))
+
+
+class Flip(Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, dims: tuple[int, ...]) -> Tensor:
+        ctx.dims = dims
+        return wrap(np.ascontiguousarray(np.flip(x.array, dims)), x.device)
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> Any:
+        return Flip.apply(g, ctx.dims), None
+
+
+def flip(input: Tensor, *dims: Any) -> Tensor:
+    """A copy with the order reversed along `dims`."""
+    order = tuple(wrap_dim(d, input.array.ndim, "flip") for d in as_sizes(dims, "flip"))
+    return Flip.apply(input, order)
+
+
+def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Tensor:
+    """`input` with `value` (0) around it: ``pad = (left, right, top, bottom, ...)``, last dimension first.
+
+    Negative numbers cut off. Other modes than "constant" are not offered.
+
+    Raises:
+        ValueError: for another mode.
+        RuntimeError: for an odd count, too many, or a cut that leaves less than nothing.
+    """
+    if mode != "constant":
+        raise ValueError(f"pad: mode {mode!r} is not offered here, only 'constant'")
+    sides = as_sizes((tuple(pad),), "pad")
+    ndim = input.array.ndim
+    if len(sides) % 2 or len(sides) > 2 * ndim:
+        raise RuntimeError(f"pad: expected pairs for at most {ndim} dimensions, got {sides}")
+    before, after = [0] * ndim, [0] * ndim
+    for i in range(len(sides) // 2):
+        before[ndim - 1 - i], after[ndim - 1 - i] = sides[2 * i], sides[2 * i + 1]
+    shape = tuple(n + b + a for n, b, a in zip(input.array.shape, before, after, strict=True))
+    if min(shape, default=0) < 0:
+        raise RuntimeError(f"pad: {sides} cuts more than there is of shape {tuple(input.array.shape)}")
+    inner = tuple(slice(max(b, 0), n - max(a, 0)) for n, b, a in zip(shape, before, after, strict=True))
+    cut = tuple(slice(max(-b, 0), n - max(-a, 0)) for n, b, a in zip(input.array.shape, before, after, strict=True))
+    frame = wrap(np.full(shape, value or 0, input.array.dtype), input.device)
+    return IndexPut.apply(frame, Index.apply(contiguous(input), cut), inner)
