@@ -12,7 +12,7 @@ refuse every illegal argument, with the rule and its numbers in the message, and
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -130,8 +130,8 @@ def conv_spec(
 
     Args:
         stride, dilation: an int, or a pair (height, width).
-        padding: an int or a pair, for both sides of each axis; ``"valid"`` for none; ``"same"`` for as much as keeps the
-            size (with stride 1): D(K-1) in all, of which the half goes in front, rounded down.
+        padding: an int or a pair, for both sides of each axis; ``"valid"`` for none; ``"same"`` for as much as keeps
+            the size (with stride 1): D(K-1) in all, of which the half goes in front, rounded down.
         groups: channels and filters are split into so many independent groups.
         op: who asks; error messages begin with it.
 
@@ -139,14 +139,72 @@ def conv_spec(
         TypeError: for something that is not an int (bools and floats are refused) or not a pair.
         GeometryError: for sizes that do not fit.
     """
-    try:
-        return _conv_spec(tuple(input_shape), tuple(weight_shape), _key(stride), _key(padding), _key(dilation), groups, op)
-    except _Recheck:
-        pass
-    except TypeError as error:
-        if "unhashable" not in str(error):
-            raise
-    return _build_conv(input_shape, weight_shape, stride, padding, dilation, groups, op)
+    if not isinstance(padding, str):
+        padding = _pair(op, "padding", padding, 0)
+    return _conv_spec(
+        tuple(input_shape),
+        tuple(weight_shape),
+        _pair(op, "stride", stride, 1),
+        padding,
+        _pair(op, "dilation", dilation, 1),
+        _integer(op, "groups", groups, 1),
+        op,
+    )
+
+
+@lru_cache(maxsize=4096)
+def _conv_spec(
+    input_shape: tuple[int, ...],
+    weight_shape: tuple[int, ...],
+    stride: Pair,
+    padding: Pair | str,
+    dilation: Pair,
+    groups: int,
+    op: str,
+) -> ConvSpec:
+    if len(input_shape) != 4:
+        raise GeometryError(
+            f"{op}: expected a 4-D input (N, C, H, W), or (C, H, W) for one image, got shape {input_shape}"
+        )
+    if len(weight_shape) != 4:
+        raise GeometryError(f"{op}: expected a 4-D weight (O, C / groups, KH, KW), got shape {weight_shape}")
+    batch, channels, *size = input_shape
+    filters, per_group, *kernel = weight_shape
+    if min(filters, per_group, *kernel) < 1:
+        raise GeometryError(f"{op}: no size of the weight may be 0, got shape {weight_shape}")
+    if min(channels, *size) < 1:
+        raise GeometryError(f"{op}: only the batch size of the input may be 0, got shape {input_shape}")
+    if channels % groups or filters % groups:
+        raise GeometryError(
+            f"{op}: groups = {groups} must divide the {channels} input channels and the {filters} filters"
+        )
+    if channels != per_group * groups:
+        raise GeometryError(
+            f"{op}: a weight of shape {weight_shape} with groups = {groups} expects {per_group * groups} input channels, "
+            f"the input of shape {input_shape} has {channels}"
+        )
+    if isinstance(padding, str):
+        pads = _named_padding(op, padding, kernel, stride, dilation)
+    else:
+        pads = ((padding[0], padding[0]), (padding[1], padding[1]))
+    output = tuple(
+        _checked(op, side, *numbers, False, None)
+        for side, *numbers in zip(_SIDES, size, kernel, stride, pads, dilation, strict=True)
+    )
+    return ConvSpec(
+        batch, channels, filters, (size[0], size[1]), (kernel[0], kernel[1]), stride, pads, dilation, groups, output
+    )
+
+
+def _named_padding(op: str, name: str, kernel: list[int], stride: Pair, dilation: Pair) -> tuple[Pair, Pair]:
+    if name == "valid":
+        return (0, 0), (0, 0)
+    if name != "same":
+        raise GeometryError(f"{op}: padding must be an int, a pair, 'same' or 'valid', got {name!r}")
+    if stride != (1, 1):
+        raise GeometryError(f"{op}: padding='same' keeps the size only with stride 1, got stride {stride}")
+    totals = [d * (k - 1) for k, d in zip(kernel, dilation, strict=True)]
+    return (totals[0] // 2, totals[0] - totals[0] // 2), (totals[1] // 2, totals[1] - totals[1] // 2)
 
 
 def pool_spec(
@@ -170,4 +228,114 @@ def pool_spec(
         TypeError: for something that is not an int (bools and floats are refused) or not a pair.
         GeometryError: for sizes that do not fit, and for a padding of more than half the kernel.
     """
-    raise AssertionError
+    kernel = _pair(op, "kernel_size", kernel_size, 1)
+    step = (
+        kernel
+        if stride is None or (isinstance(stride, (tuple, list)) and not stride)
+        else _pair(op, "stride", stride, 1)
+    )
+    pads, taps = _pair(op, "padding", padding, 0), _pair(op, "dilation", dilation, 1)
+    return _pool_spec(tuple(input_shape), kernel, step, pads, taps, bool(ceil_mode), op)
+
+
+@lru_cache(maxsize=4096)
+def _pool_spec(
+    input_shape: tuple[int, ...], kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, ceil_mode: bool, op: str
+) -> PoolSpec:
+    if len(input_shape) != 4:
+        raise GeometryError(
+            f"{op}: expected a 4-D input (N, C, H, W), or (C, H, W) for one image, got shape {input_shape}"
+        )
+    batch, channels, *size = input_shape
+    if min(channels, *size) < 1:
+        raise GeometryError(f"{op}: only the batch size of the input may be 0, got shape {input_shape}")
+    for side, p, k in zip(_SIDES, padding, kernel, strict=True):
+        if p > k // 2:
+            raise GeometryError(f"{op}: padding {p} may be at most half the kernel, {k // 2} for a {side} of {k}")
+    output = tuple(
+        _checked(op, side, n, k, s, (p, p), d, ceil_mode, k // 2)
+        for side, n, k, s, p, d in zip(_SIDES, size, kernel, stride, padding, dilation, strict=True)
+    )
+    return PoolSpec(batch, channels, (size[0], size[1]), kernel, stride, padding, dilation, ceil_mode, output)
+
+
+# -- checks -----------------------------------------------------------------------------------------------------------
+
+
+def _integer(op: str, name: str, value: Any, least: int) -> int:
+    """`value` as an int of at least `least`; NumPy's integers count, bools and floats do not."""
+    if isinstance(value, bool) or not hasattr(value, "__index__") or getattr(value, "ndim", 0):
+        raise TypeError(f"{op}: {name} must be an int, got {type(value).__name__} {value!r}")
+    number = operator.index(value)
+    if number < least:
+        raise GeometryError(f"{op}: {name} must be at least {least}, got {number}")
+    return number
+
+
+def _pair(op: str, name: str, value: Any, least: int) -> Pair:
+    """An int for both axes, or a pair."""
+    if type(value) is int:  # the common case
+        if value < least:
+            raise GeometryError(f"{op}: {name} must be at least {least}, got {value}")
+        return value, value
+    if isinstance(value, (tuple, list)):
+        if len(value) == 1:
+            value = (value[0], value[0])  # as in PyTorch
+        if len(value) != 2:
+            raise GeometryError(f"{op}: {name} must be an int or a pair (height, width), got {value!r}")
+        return _integer(op, name, value[0], least), _integer(op, name, value[1], least)
+    if isinstance(value, str) or not hasattr(value, "__index__"):
+        raise TypeError(f"{op}: {name} must be an int or a pair (height, width), got {type(value).__name__} {value!r}")
+    number = _integer(op, name, value, least)
+    return number, number
+
+
+def _checked(
+    op: str,
+    side: str,
+    size: int,
+    kernel: int,
+    stride: int,
+    pads: Pair,
+    dilation: int,
+    ceil_mode: bool,
+    most: int | None,
+) -> int:
+    """The output size along one axis, which must be at least 1."""
+    count = _windows(size, kernel, stride, pads, dilation, ceil_mode)
+    if count < 1:
+        raise _too_small(op, side, size, kernel, stride, pads, dilation, ceil_mode, most)
+    return count
+
+
+def _too_small(
+    op: str,
+    side: str,
+    size: int,
+    kernel: int,
+    stride: int,
+    pads: Pair,
+    dilation: int,
+    ceil_mode: bool,
+    most: int | None,
+) -> GeometryError:
+    """The error for a window that does not fit, with the formula filled in and the way out.
+
+    Args:
+        most: the largest padding allowed, None for any.
+    """
+    count = _windows(size, kernel, stride, pads, dilation, ceil_mode)
+    padded = f"2*{pads[0]}" if pads[0] == pads[1] else f"{pads[0]} + {pads[1]}"
+    formula = f"({size} + {padded} - {dilation}*({kernel}-1) - 1)/{stride} + 1"
+    enough = 0
+    while _windows(size, kernel, stride, (enough, enough), dilation, ceil_mode) < 1:
+        enough += 1
+    if most is None or enough <= most:
+        way_out = f"the smallest padding that works is {enough}"
+    else:
+        way_out = f"the largest padding allowed, {most}, is not enough: use a smaller kernel or a larger input"
+    return GeometryError(
+        f"{op}: output {side} = {'ceil' if ceil_mode else 'floor'}({formula}) = {count}, must be at least 1 "
+        f"(input {size}, kernel {kernel}, stride {stride}, padding {pads[0] if pads[0] == pads[1] else pads}, "
+        f"dilation {dilation}); {way_out}"
+    )

@@ -3,12 +3,16 @@
 PyTorch's names: ``torch`` is `tinycnn`, ``torchvision`` is `tinycnn.vision`.
 """
 
+import builtins
+
 from . import autograd, kernels, nn, optim, random, utils
 from ._device import device, get_num_threads, set_num_threads
 from ._tensor import Size, Tensor
 from .autograd import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 from .dtypes import (
     bool_ as bool,
+)
+from .dtypes import (
     dtype,
     float16,
     float32,
@@ -111,6 +115,6 @@ short = int16
 __version__ = "0.1.0"
 
 
-def is_tensor(obj: object) -> "builtins.bool":
+def is_tensor(obj: object) -> builtins.bool:
     """True for a Tensor."""
     return isinstance(obj, Tensor)

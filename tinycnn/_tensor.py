@@ -250,7 +250,9 @@ class Tensor(_Methods):
             RuntimeError: if there is not exactly one element.
         """
         if self.array.size != 1:
-            raise RuntimeError(f"item(): a tensor with {self.array.size} elements (shape {self.array.shape}) is not one number")
+            raise RuntimeError(
+                f"item(): a tensor with {self.array.size} elements (shape {self.array.shape}) is not one number"
+            )
         return self.array.item()
 
     def tolist(self) -> Any:

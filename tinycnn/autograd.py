@@ -116,15 +116,18 @@ class Node:
         outputs: shape, dtype and device of each output.
     """
 
+    # Defaults live on the class, so that a call that is not recorded writes one attribute only.
+    edges: tuple[tuple[Any, int] | None, ...] = ()
+    needs_input_grad: tuple[bool, ...] = ()
+    outputs: list[tuple[tuple[int, ...], Any, Any]]
+    birth: int
+    hooks: dict[int, OrderedDict[int, Any]] | None = None
+    _saved: Any = ()
+    _versions: tuple[int, ...] = ()
+    _constant: tuple[Tensor, ...] = ()
+
     def __init__(self, function: type[Function]) -> None:
         self.function = function
-        self.edges: tuple[tuple[Any, int] | None, ...] = ()
-        self.needs_input_grad: tuple[bool, ...] = ()
-        self.outputs: list[tuple[tuple[int, ...], Any, Any]] = []
-        self.hooks: dict[int, OrderedDict[int, Any]] | None = None
-        self._saved: Any = ()
-        self._versions: tuple[int, ...] = ()
-        self._constant: tuple[Tensor, ...] = ()
 
     def name(self) -> str:
         """The name of the operation, as `repr(tensor)` shows it."""
@@ -133,7 +136,6 @@ class Node:
     def save_for_backward(self, *tensors: Tensor | None) -> None:
         """Keep inputs or outputs for `backward`. Other things may be kept as attributes of ``ctx``."""
         self._saved = tensors
-        self._versions = tuple([0 if t is None or t._version_counter is None else t._version_counter.writes for t in tensors])
 
     def mark_non_differentiable(self, *outputs: Tensor) -> None:
         """Say that these outputs have no gradient (integer outputs never have one)."""
@@ -151,7 +153,7 @@ class Node:
                 f"backward through {self.name()} a second time: what it had saved was freed by the first pass. "
                 "Pass retain_graph=True to the first backward() if the graph is needed again"
             )
-        for t, version in zip(self._saved, self._versions, strict=True):
+        for t, version in zip(self._saved, self._versions, strict=False):
             if t is not None and t._version != version:
                 raise RuntimeError(
                     f"{self.name()} needs a tensor of shape {t.array.shape} that was overwritten by an in-place "
@@ -162,14 +164,12 @@ class Node:
             return tuple([t if t is None or not hasattr(t, "_saved_output") else self._relink(t) for t in self._saved])
         return self._saved
 
-    def _keep_outputs(self, outputs: Sequence[Tensor]) -> None:
-        """Outputs are kept without their history, which is this node itself: no reference cycle."""
-        for i, out in enumerate(outputs):
-            for k, t in enumerate(self._saved):
-                if t is out:
-                    twin = out._twin()
-                    twin._saved_output = i  # type: ignore[attr-defined]
-                    self._saved = (*self._saved[:k], twin, *self._saved[k + 1 :])
+    def _without_history(self, out: Tensor, i: int) -> tuple[Any, ...]:
+        """Keep output `i` without its history, which is this node itself: no reference cycle."""
+        twin = out._twin()
+        twin._saved_output = i  # type: ignore[attr-defined]
+        self._saved = tuple([twin if t is out else t for t in self._saved])
+        return self._saved
 
     def _relink(self, twin: Any) -> Tensor:
         t = twin._twin()
@@ -258,24 +258,35 @@ def _check_view(view: Tensor) -> None:
 
 def _record(ctx: Node, args: tuple[Any, ...], outputs: tuple[Any, ...]) -> None:
     """Hang `ctx` behind the outputs of a call."""
-    edges: list[tuple[Any, int] | None] = []
-    for a, needed in zip(args, ctx.needs_input_grad, strict=True):
-        if not needed:
-            edges.append(None)
-        else:
-            edges.append((a, -1) if a.grad_fn is None else (a.grad_fn, a._output))
-    ctx.edges = tuple(edges)
-    ctx.birth = next(_birth)  # type: ignore[attr-defined]
-    if ctx._saved:
-        ctx._keep_outputs([o for o in outputs if isinstance(o, Tensor)])
+    ctx.edges = tuple(
+        [
+            (None if not needed else (a, -1) if a.grad_fn is None else (a.grad_fn, a._output))
+            for a, needed in zip(args, ctx.needs_input_grad, strict=True)
+        ]
+    )
+    ctx.birth = next(_birth)
+    ctx.outputs = metas = []
+    saved = ctx._saved
     for i, out in enumerate(outputs):
         if not isinstance(out, Tensor):
             raise TypeError(f"{ctx.function.__name__}.forward must return Tensors, got {type(out).__name__}")
-        if any(out is a for a in args):
-            raise RuntimeError(f"{ctx.function.__name__}.forward returned an input itself; return input.clone() or a view")
-        ctx.outputs.append((out.array.shape, out.array.dtype, out.device))
-        if out.array.dtype.kind == "f" and not any(out is c for c in ctx._constant):
+        for a in args:
+            if a is out:
+                raise RuntimeError(
+                    f"{ctx.function.__name__}.forward returned an input itself; return input.clone() or a view"
+                )
+        array = out.array
+        metas.append((array.shape, array.dtype, out.device))
+        if saved:
+            for t in saved:
+                if t is out:
+                    saved = ctx._without_history(out, i)
+        if array.dtype.kind == "f" and not (ctx._constant and any(out is c for c in ctx._constant)):
             out.grad_fn, out._output, out._requires_grad = ctx, i, True
+    if saved:
+        ctx._versions = tuple(
+            [0 if t is None or t._version_counter is None else t._version_counter.writes for t in saved]
+        )
 
 
 # -- the walk ---------------------------------------------------------------------------------------------------------
@@ -290,7 +301,7 @@ def _reachable(roots: Iterable[Node]) -> list[Node]:
             if edge is not None and edge[1] >= 0 and edge[0] not in found:
                 found.add(edge[0])
                 stack.append(edge[0])
-    return sorted(found, key=lambda node: node.birth)  # type: ignore[attr-defined]
+    return sorted(found, key=lambda node: node.birth)
 
 
 def _call_hooks(hooks: OrderedDict[int, Any], grad: Tensor) -> Tensor:
@@ -305,7 +316,9 @@ def _fit(node: Node, i: int, grad: Any, meta: tuple[tuple[int, ...], Any, Any]) 
     """The gradient for input `i` in that input's shape and dtype: what broadcasting stretched is summed."""
     shape, kind, place = meta
     if not isinstance(grad, Tensor):
-        raise TypeError(f"{node.name()} returned {type(grad).__name__} as gradient of input {i}; expected a Tensor or None")
+        raise TypeError(
+            f"{node.name()} returned {type(grad).__name__} as gradient of input {i}; expected a Tensor or None"
+        )
     if grad.array.shape != shape:
         try:
             matches = np.broadcast_shapes(grad.array.shape, shape) == grad.array.shape
@@ -313,7 +326,8 @@ def _fit(node: Node, i: int, grad: Any, meta: tuple[tuple[int, ...], Any, Any]) 
             matches = False
         if not matches:
             raise RuntimeError(
-                f"{node.name()} returned a gradient of shape {tuple(grad.array.shape)} for input {i} of shape {tuple(shape)}"
+                f"{node.name()} returned a gradient of shape {tuple(grad.array.shape)} "
+                f"for input {i} of shape {tuple(shape)}"
             )
         grad = grad.sum_to_size(shape)
     if grad.array.dtype is not kind and grad.array.dtype != kind:
@@ -343,7 +357,7 @@ def _walk(
     create_graph: bool,
     wanted: Sequence[Tensor] | None = None,
 ) -> list[Tensor | None]:
-    """Carry gradients from `roots` back: into `.grad` of the leaves, or, if `wanted` is given, to those tensors only."""
+    """Carry gradients from `roots` back: into `.grad` of the leaves, or to the `wanted` tensors only."""
     capture: dict[Any, int] = {}
     captured: list[Tensor | None] = []
     if wanted is not None:
@@ -412,7 +426,8 @@ def _walk(
                 extra = results[len(node.edges) :]
                 if len(results) < len(node.edges) or any(r is not None for r in extra):
                     raise RuntimeError(
-                        f"{node.name()} returned {len(results)} gradients; forward had {len(node.edges)} inputs, each needs one (or None)"
+                        f"{node.name()} returned {len(results)} gradients; forward had {len(node.edges)} inputs, "
+                        "each needs one (or None)"
                     )
             if not retain_graph:
                 node.release()
@@ -422,7 +437,9 @@ def _walk(
                 if edge is None or result is None:
                     continue
                 target, output = edge
-                meta = target.outputs[output] if output >= 0 else (target.array.shape, target.array.dtype, target.device)
+                meta = (
+                    target.outputs[output] if output >= 0 else (target.array.shape, target.array.dtype, target.device)
+                )
                 grad = _fit(node, i, result, meta)
                 # A leaf may keep the memory of a gradient that was made just now for it alone.
                 mine = output < 0 and ours and grad._version_counter is None and grad.array.base is None
@@ -458,7 +475,9 @@ def _root_grad(tensor: Tensor, grad: Any, caller: str) -> Tensor:
     if not isinstance(grad, Tensor):
         raise TypeError(f"{caller}: the gradient must be a Tensor or None, got {type(grad).__name__}")
     if grad.array.shape != shape:
-        raise RuntimeError(f"{caller}: the gradient has shape {tuple(grad.array.shape)}, the tensor {tuple(shape)}; they must be equal")
+        raise RuntimeError(
+            f"{caller}: the gradient has shape {tuple(grad.array.shape)}, the tensor {tuple(shape)}; they must be equal"
+        )
     return grad if grad.array.dtype == tensor.array.dtype else grad.to(tensor.dtype)
 
 
@@ -534,7 +553,9 @@ def grad(
         if found[i] is None and materialize_grads:
             found[i] = filled(t.array.shape, t.array.dtype, t.device)
         if found[i] is None and not allow_unused:
-            raise RuntimeError(f"grad: the outputs do not depend on input {i}; pass allow_unused=True to get None for it")
+            raise RuntimeError(
+                f"grad: the outputs do not depend on input {i}; pass allow_unused=True to get None for it"
+            )
     return tuple(found)
 
 

@@ -111,7 +111,7 @@ def scalar_dtype(value: Any) -> dtype:
 
 
 def promote_types(a: dtype, b: dtype) -> dtype:
-    """The dtype of ``x + y`` for tensors of dtypes `a` and `b`: the higher category bool < int < float decides alone."""
+    """The dtype of ``x + y``: the higher of the categories bool < int < float decides, within one the wider type."""
     if a is b:
         return a
     if a.category != b.category:

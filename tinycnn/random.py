@@ -61,7 +61,9 @@ class Generator:
         """
         raw = state.array.tobytes() if state.array.dtype == np.uint8 else b""
         if len(raw) != 80:
-            raise ValueError(f"set_state: expected the 80 bytes that get_state returns, got {state.array.shape} {state.dtype}")
+            raise ValueError(
+                f"set_state: expected the 80 bytes that get_state returns, got {state.array.shape} {state.dtype}"
+            )
         words = [int.from_bytes(raw[i : i + 16], "little") for i in range(0, 80, 16)]
         self.manual_seed(words[4])
         self.numpy.bit_generator.state = {
@@ -110,4 +112,12 @@ def set_rng_state(new_state: Tensor) -> None:
     default_generator.set_state(new_state)
 
 
-__all__: list[Any] = ["Generator", "default_generator", "manual_seed", "seed", "initial_seed", "get_rng_state", "set_rng_state"]
+__all__: list[Any] = [
+    "Generator",
+    "default_generator",
+    "manual_seed",
+    "seed",
+    "initial_seed",
+    "get_rng_state",
+    "set_rng_state",
+]

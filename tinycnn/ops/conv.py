@@ -108,6 +108,9 @@ def conv2d(
         input = unsqueeze(input, 0)
     spec = conv_spec(input.array.shape, weight.array.shape, stride, padding, dilation, groups, "conv2d")
     if bias is not None and bias.array.shape != (spec.out_channels,):
-        raise ValueError(f"conv2d: the bias must have shape ({spec.out_channels},), one for each filter, got {tuple(bias.array.shape)}")
+        raise ValueError(
+            f"conv2d: the bias must have shape ({spec.out_channels},), one for each filter, "
+            f"got {tuple(bias.array.shape)}"
+        )
     y = Conv2d.apply(input, weight, bias, spec)
     return squeeze(y, 0) if single else y

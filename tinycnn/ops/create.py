@@ -84,7 +84,9 @@ def from_numpy(array: np.ndarray) -> Tensor:
         raise TypeError(f"from_numpy: expected a numpy.ndarray, got {type(array).__name__}")
     if array.dtype not in dtypes.FROM_NUMPY:
         known = ", ".join(t.name for t in dtypes.FROM_NUMPY.values())
-        raise TypeError(f"from_numpy: dtype {array.dtype} has no counterpart; convert to one of {known} (native byte order)")
+        raise TypeError(
+            f"from_numpy: dtype {array.dtype} has no counterpart; convert to one of {known} (native byte order)"
+        )
     result = wrap(array)
     result._counter()
     return result
@@ -143,7 +145,9 @@ def full_like(
 
 def empty_like(input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Uninitialised memory in the shape, dtype and place of `input`."""
-    return _finish(np.empty(input.array.shape, input.array.dtype if dtype is None else _kind(dtype)), device, requires_grad)
+    return _finish(
+        np.empty(input.array.shape, input.array.dtype if dtype is None else _kind(dtype)), device, requires_grad
+    )
 
 
 def arange(
@@ -201,7 +205,9 @@ def randn(
 ) -> Tensor:
     """Numbers drawn from the normal distribution with mean 0 and variance 1."""
     kind, shape = _float_kind(dtype, "randn"), _legal(as_sizes(size, "randn"), "randn")
-    drawn = generator_or_default(generator).numpy.standard_normal(shape, np.float32 if kind.itemsize <= 4 else np.float64)
+    drawn = generator_or_default(generator).numpy.standard_normal(
+        shape, np.float32 if kind.itemsize <= 4 else np.float64
+    )
     return _finish(np.asarray(drawn).astype(kind, copy=False), device, requires_grad)
 
 

@@ -55,12 +55,14 @@ def common(name: str, x: Any, y: Any, floating: bool = False) -> tuple[Any, Any]
         RuntimeError: if the operands are on two devices.
     """
     if isinstance(x, Tensor) and isinstance(y, Tensor):
-        kind, other = x.array.dtype, y.array.dtype
+        xa, ya = x.array, y.array
         if x.device is not y.device and x.device != y.device:
-            raise RuntimeError(f"{name}: the operands are on two devices, {x.device} and {y.device}; move one with .to(...)")
-        if x.array.shape != y.array.shape:
+            raise RuntimeError(
+                f"{name}: the operands are on two devices, {x.device} and {y.device}; move one with .to(...)"
+            )
+        if xa.shape != ya.shape:
             check_broadcast(name, x, y)
-        if kind is other and (kind.kind == "f" or not floating):
+        if xa.dtype is ya.dtype and (not floating or xa.dtype.kind == "f"):
             return x, y
         a, b = x.dtype, y.dtype
         if (x.array.ndim == 0) == (y.array.ndim == 0):
@@ -111,7 +113,9 @@ def cast(input: Tensor, dtype: dtypes.dtype) -> Tensor:
 # -- one operand ------------------------------------------------------------------------------------------------------
 
 
-def unary(name: str, needs: str, derivative: Callable[..., Any], formula: str, floating: bool = True) -> Callable[[Tensor], Tensor]:
+def unary(
+    name: str, needs: str, derivative: Callable[..., Any], formula: str, floating: bool = True
+) -> Callable[[Tensor], Tensor]:
     """Make an operation of one tensor from a kernel and its derivative.
 
     Args:
@@ -193,14 +197,18 @@ def relu(input: Tensor) -> Tensor:
 
 
 def binary(
-    name: str, formula: str, gx: tuple[str, Callable[..., Any]], gy: tuple[str, Callable[..., Any]], floating: bool = False
+    name: str,
+    formula: str,
+    gx: tuple[str, Callable[..., Any]],
+    gy: tuple[str, Callable[..., Any]],
+    floating: bool = False,
 ) -> Callable[[Any, Any], Tensor]:
     """Make an operation of two operands, of which one may be a Python number.
 
     Args:
         name: of the kernel and of the operation.
         formula: for the docstring.
-        gx, gy: what each gradient needs (``"x"``, ``"y"``, ``"xy"``) and the derivative, ``(g, what it needs) -> gradient``.
+        gx, gy: what each gradient needs (``"x"``, ``"y"``, ``"xy"``) and ``(g, what it needs) -> gradient``.
         floating: integers become floats first.
     """
 
@@ -257,7 +265,9 @@ def _winner(a: Any, b: Any) -> Any:
 _add = binary("add", "input + other", ("", lambda g: g), ("", lambda g: g))
 _sub = binary("sub", "input - other", ("", lambda g: g), ("", lambda g: -g))
 mul = binary("mul", "input * other", ("y", lambda g, y: g * y), ("x", lambda g, x: g * x))
-_div = binary("div", "input / other", ("y", lambda g, y: g / y), ("xy", lambda g, x, y: -g * (x / y) / y), floating=True)
+_div = binary(
+    "div", "input / other", ("y", lambda g, y: g / y), ("xy", lambda g, x, y: -g * (x / y) / y), floating=True
+)
 _pow = binary("pow", "input ** other", ("xy", _pow_gx), ("xy", _pow_gy))
 maximum = binary(
     "maximum",
@@ -367,7 +377,9 @@ def where(condition: Tensor, input: Any, other: Any) -> Tensor:
         TypeError: if `condition` is not a bool tensor.
     """
     if not isinstance(condition, Tensor) or condition.array.dtype.kind != "b":
-        raise TypeError(f"where: the condition must be a bool tensor, got {getattr(condition, 'dtype', type(condition).__name__)}")
+        raise TypeError(
+            f"where: the condition must be a bool tensor, got {getattr(condition, 'dtype', type(condition).__name__)}"
+        )
     if not isinstance(input, Tensor) and not isinstance(other, Tensor):
         input, other = operand(input, condition), operand(other, condition)
     x, y = common("where", input, other)
@@ -438,7 +450,9 @@ def contiguous(input: Tensor) -> Tensor:
     return input if input.array.flags.c_contiguous else Clone.apply(input)
 
 
-def to(input: Tensor, *args: Any, device: Any = None, dtype: Any = None, copy: bool = False, non_blocking: bool = False) -> Tensor:
+def to(
+    input: Tensor, *args: Any, device: Any = None, dtype: Any = None, copy: bool = False, non_blocking: bool = False
+) -> Tensor:
     """`input` on a device and in a dtype: ``to("cpu")``, ``to(tinycnn.float64)``, ``to(other_tensor)``.
 
     Returns `input` itself if nothing changes and `copy` is False. Differentiable.

@@ -39,7 +39,8 @@ def write(name: str, target: Tensor, operation: Callable[..., Tensor], *operands
     result = operation(source, *operands)
     if result.array.shape != target.array.shape:
         raise RuntimeError(
-            f"{name}: the result has shape {tuple(result.array.shape)} and does not fit into shape {tuple(target.array.shape)}"
+            f"{name}: the result has shape {tuple(result.array.shape)} and does not fit into "
+            f"shape {tuple(target.array.shape)}"
         )
     if result.array.dtype != target.array.dtype:
         if result.dtype.category > target.dtype.category:

@@ -110,7 +110,9 @@ def _check_reduction(name: str, reduction: str) -> None:
         raise ValueError(f"{name}: reduction must be 'none', 'mean' or 'sum', got {reduction!r}")
 
 
-def _class_rows(name: str, input: Tensor, target: Tensor, ignore_index: int, weight: Tensor | None) -> tuple[Tensor, Tensor]:
+def _class_rows(
+    name: str, input: Tensor, target: Tensor, ignore_index: int, weight: Tensor | None
+) -> tuple[Tensor, Tensor]:
     """Scores as rows (R, C) and class numbers as (R,), from (C,), (N, C) or (N, C, d1, ...) and what belongs to it.
 
     Raises:
@@ -128,19 +130,24 @@ def _class_rows(name: str, input: Tensor, target: Tensor, ignore_index: int, wei
         raise RuntimeError(f"{name}: class numbers must be int64, got {target.dtype}; convert with .long()")
     if target.array.shape != expected:
         raise ValueError(
-            f"{name}: for scores of shape {tuple(shape)} the target must have shape {tuple(expected)}, got {tuple(target.array.shape)}"
+            f"{name}: for scores of shape {tuple(shape)} the target must have shape {tuple(expected)}, "
+            f"got {tuple(target.array.shape)}"
         )
     if weight is not None:
         same_kind(name, input, weight, "the weight")
         if weight.array.shape != (classes,):
-            raise RuntimeError(f"{name}: weight must have shape ({classes},), one for each class, got {tuple(weight.array.shape)}")
+            raise RuntimeError(
+                f"{name}: weight must have shape ({classes},), one for each class, got {tuple(weight.array.shape)}"
+            )
     labels = target.array
     if labels.size:
         low, high = labels.min(), labels.max()
         if low < 0 or high >= classes:
             wrong = labels[((labels < 0) | (labels >= classes)) & (labels != ignore_index)]
             if wrong.size:
-                raise IndexError(f"{name}: target {wrong.flat[0]} is out of bounds, the {classes} classes are 0 to {classes - 1}")
+                raise IndexError(
+                    f"{name}: target {wrong.flat[0]} is out of bounds, the {classes} classes are 0 to {classes - 1}"
+                )
     rows = input
     if len(shape) != 2:
         count = 1
@@ -150,7 +157,9 @@ def _class_rows(name: str, input: Tensor, target: Tensor, ignore_index: int, wei
     return rows, reshape(cast(target, dtypes.int64), (-1,) if labels.size else (0,))
 
 
-def _reduce_classes(loss: Tensor, target: Tensor, shape: tuple[int, ...], ignore_index: int, weight: Tensor | None, reduction: str) -> Tensor:
+def _reduce_classes(
+    loss: Tensor, target: Tensor, shape: tuple[int, ...], ignore_index: int, weight: Tensor | None, reduction: str
+) -> Tensor:
     """Weigh the losses (R,) and reduce them; the mean divides by the weight that took part."""
     valid = target.array != ignore_index
     if weight is None:
@@ -213,7 +222,9 @@ def cross_entropy(
         return _soft_cross_entropy(input, target, weight, reduction, label_smoothing)
     rows, labels = _class_rows("cross_entropy", input, target, ignore_index, weight)
     shape = target.array.shape
-    hard = _reduce_classes(CrossEntropy.apply(rows, labels, ignore_index), labels, shape, ignore_index, weight, reduction)
+    hard = _reduce_classes(
+        CrossEntropy.apply(rows, labels, ignore_index), labels, shape, ignore_index, weight, reduction
+    )
     if not label_smoothing:
         return hard
     logp = log_softmax(rows, 1)
@@ -230,7 +241,9 @@ def cross_entropy(
     return hard * (1 - label_smoothing) + smooth * (label_smoothing / rows.array.shape[1])
 
 
-def _soft_cross_entropy(input: Tensor, target: Tensor, weight: Tensor | None, reduction: str, smoothing: float) -> Tensor:
+def _soft_cross_entropy(
+    input: Tensor, target: Tensor, weight: Tensor | None, reduction: str, smoothing: float
+) -> Tensor:
     """Against probabilities: -sum over classes of weight * target * log softmax."""
     same_kind("cross_entropy", input, target, "the target")
     axis = 0 if input.array.ndim == 1 else 1
@@ -260,11 +273,9 @@ def mse_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
         raise TypeError(f"mse_loss: expected Tensors, got {type(input).__name__} and {type(target).__name__}")
     if input.array.shape != target.array.shape:
         raise ValueError(
-            f"mse_loss: input and target must have one shape, got {tuple(input.array.shape)} and {tuple(target.array.shape)}; "
-            "reshape or expand one of them"
+            f"mse_loss: input and target must have one shape, got {tuple(input.array.shape)} "
+            f"and {tuple(target.array.shape)}; reshape or expand one of them"
         )
     difference = input - target
     loss = difference * difference
     return loss if reduction == "none" else mean(loss) if reduction == "mean" else sum(loss)
-
-

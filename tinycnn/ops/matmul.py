@@ -49,7 +49,9 @@ def same_kind(name: str, a: Any, b: Any, what: str = "the second operand") -> No
     if a.device != b.device:
         raise RuntimeError(f"{name}: the input is on {a.device}, {what} on {b.device}; move one with .to(...)")
     if a.array.dtype != b.array.dtype:
-        raise RuntimeError(f"{name}: the input is {a.dtype}, {what} {b.dtype}; they must be equal, convert one with .to(...)")
+        raise RuntimeError(
+            f"{name}: the input is {a.dtype}, {what} {b.dtype}; they must be equal, convert one with .to(...)"
+        )
 
 
 def matmul(input: Tensor, other: Tensor) -> Tensor:
@@ -66,7 +68,9 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
     a, b = input, other
     shape_a, shape_b = a.array.shape, b.array.shape
     if not shape_a or not shape_b:
-        raise RuntimeError(f"matmul: both operands need at least one dimension, got shapes {tuple(shape_a)} and {tuple(shape_b)}")
+        raise RuntimeError(
+            f"matmul: both operands need at least one dimension, got shapes {tuple(shape_a)} and {tuple(shape_b)}"
+        )
     row, column = len(shape_a) == 1, len(shape_b) == 1
     if row:
         a = unsqueeze(a, 0)
@@ -105,7 +109,9 @@ def _rows(a: Tensor) -> int:
 def mm(input: Tensor, mat2: Tensor) -> Tensor:
     """(M, K) @ (K, N), for matrices only."""
     if input.array.ndim != 2 or mat2.array.ndim != 2:
-        raise RuntimeError(f"mm: expected two matrices, got shapes {tuple(input.array.shape)} and {tuple(mat2.array.shape)}")
+        raise RuntimeError(
+            f"mm: expected two matrices, got shapes {tuple(input.array.shape)} and {tuple(mat2.array.shape)}"
+        )
     return matmul(input, mat2)
 
 
@@ -113,7 +119,7 @@ def bmm(input: Tensor, mat2: Tensor) -> Tensor:
     """(B, M, K) @ (B, K, N), for equal batches only."""
     if input.array.ndim != 3 or mat2.array.ndim != 3 or input.array.shape[0] != mat2.array.shape[0]:
         raise RuntimeError(
-            f"bmm: expected (B, M, K) and (B, K, N), got shapes {tuple(input.array.shape)} and {tuple(mat2.array.shape)}"
+            f"bmm: expected (B, M, K) and (B, K, N), got {tuple(input.array.shape)} and {tuple(mat2.array.shape)}"
         )
     return matmul(input, mat2)
 
@@ -173,5 +179,7 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
 def _matrix_shape(weight: Tensor) -> tuple[int, int]:
     if weight.array.ndim != 2:
-        raise RuntimeError(f"linear: the weight must be (out_features, in_features), got shape {tuple(weight.array.shape)}")
+        raise RuntimeError(
+            f"linear: the weight must be (out_features, in_features), got shape {tuple(weight.array.shape)}"
+        )
     return weight.array.shape

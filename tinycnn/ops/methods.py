@@ -69,8 +69,7 @@ class TensorMethods:
         return elementwise.where(condition, self, other)
 
     # matrices
-    matmul = __matmul__ = matmul.matmul
-    mm, bmm = matmul.mm, matmul.bmm
+    mm, bmm, matmul, __matmul__ = matmul.mm, matmul.bmm, matmul.matmul, matmul.matmul
 
     # reductions
     sum, mean, var, std, sum_to_size = reduce.sum, reduce.mean, reduce.var, reduce.std, reduce.sum_to_size

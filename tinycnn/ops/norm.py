@@ -22,7 +22,9 @@ class BatchNormTrain(Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> tuple[Tensor, ...]:
-        y, mu, var = (wrap(a, x.device) for a in x.device.kernels.batch_norm_train(x.array, weight.array, bias.array, eps))
+        y, mu, var = (
+            wrap(a, x.device) for a in x.device.kernels.batch_norm_train(x.array, weight.array, bias.array, eps)
+        )
         ctx.save_for_backward(x, weight, mu, var)
         ctx.mark_non_differentiable(mu, var)
         ctx.eps = eps
@@ -105,7 +107,10 @@ def batch_norm(
         if t is not None:
             same_kind("batch_norm", input, t, name)
             if t.array.shape != (channels,):
-                raise RuntimeError(f"batch_norm: {name} must have shape ({channels},), one for each channel, got {tuple(t.array.shape)}")
+                raise RuntimeError(
+                    f"batch_norm: {name} must have shape ({channels},), one for each channel, "
+                    f"got {tuple(t.array.shape)}"
+                )
     kind, place = input.array.dtype, input.device
     w = filled((channels,), kind, place, 1) if weight is None else weight
     b = filled((channels,), kind, place) if bias is None else bias
@@ -113,10 +118,14 @@ def batch_norm(
     count = shape[0] * rest
     if not training:
         if running_mean is None or running_var is None:
-            raise RuntimeError("batch_norm: evaluation needs running_mean and running_var; pass training=True to use the batch")
+            raise RuntimeError(
+                "batch_norm: evaluation needs running_mean and running_var; pass training=True to use the batch"
+            )
         return reshape(BatchNormEval.apply(x, running_mean, running_var, w, b, eps), shape)
     if count == 1:
-        raise ValueError(f"batch_norm: expected more than 1 value per channel when training, got input shape {tuple(shape)}")
+        raise ValueError(
+            f"batch_norm: expected more than 1 value per channel when training, got input shape {tuple(shape)}"
+        )
     y, mu, var = BatchNormTrain.apply(x, w, b, eps)
     if count:
         with no_grad():

@@ -89,7 +89,9 @@ def mean(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: Any =
     if dtype is not None:
         input = cast(input, dtypes.as_dtype(dtype))
     if input.array.dtype.kind != "f":
-        raise RuntimeError(f"mean: the input must be floating-point, got {input.dtype}; convert with .float() or pass dtype=")
+        raise RuntimeError(
+            f"mean: the input must be floating-point, got {input.dtype}; convert with .float() or pass dtype="
+        )
     axes = _axes(dim, input.array.ndim, "mean")
     count = 1
     for a in axes:
@@ -98,7 +100,9 @@ def mean(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: Any =
     return total / count if count else total * float("nan")
 
 
-def var(input: Tensor, dim: Dims = None, *, correction: float = 1, keepdim: bool = False, unbiased: bool | None = None) -> Tensor:
+def var(
+    input: Tensor, dim: Dims = None, *, correction: float = 1, keepdim: bool = False, unbiased: bool | None = None
+) -> Tensor:
     """The variance: the sum of squared distances from the mean, divided by (count - correction).
 
     Args:
@@ -117,7 +121,9 @@ def var(input: Tensor, dim: Dims = None, *, correction: float = 1, keepdim: bool
     return total / degrees if degrees > 0 else total * float("nan")
 
 
-def std(input: Tensor, dim: Dims = None, *, correction: float = 1, keepdim: bool = False, unbiased: bool | None = None) -> Tensor:
+def std(
+    input: Tensor, dim: Dims = None, *, correction: float = 1, keepdim: bool = False, unbiased: bool | None = None
+) -> Tensor:
     """The square root of `var`."""
     return sqrt(var(input, dim, correction=correction, keepdim=keepdim, unbiased=unbiased))
 
@@ -142,7 +148,9 @@ class Extremum(Function):
 def _extremum(name: str, input: Tensor, dim: Dims, keepdim: bool) -> Tensor:
     axes = _axes(dim, input.array.ndim, name)
     if 0 in [input.array.shape[a] for a in axes]:
-        raise IndexError(f"{name}: shape {tuple(input.array.shape)} has nothing along dimension {dim}, so there is no extreme")
+        raise IndexError(
+            f"{name}: shape {tuple(input.array.shape)} has nothing along dimension {dim}, so there is no extreme"
+        )
     return Extremum.apply(input, name, axes, keepdim)
 
 
@@ -199,7 +207,9 @@ def min(input: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
 
 
 def _truth(name: str, input: Tensor, dim: Dims, keepdim: bool) -> Tensor:
-    return wrap(getattr(input.device.kernels, name)(input.array, _axes(dim, input.array.ndim, name), keepdim), input.device)
+    return wrap(
+        getattr(input.device.kernels, name)(input.array, _axes(dim, input.array.ndim, name), keepdim), input.device
+    )
 
 
 def any(input: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:

@@ -26,7 +26,9 @@ def wrap_dim(dim: Any, ndim: int, name: str) -> int:
         raise TypeError(f"{name}: a dimension must be an int, got {type(dim).__name__} {dim!r}")
     limit = max(ndim, 1)
     if not -limit <= dim < limit:
-        raise IndexError(f"{name}: dimension {dim} is out of range for {ndim} dimensions, expected {-limit} to {limit - 1}")
+        raise IndexError(
+            f"{name}: dimension {dim} is out of range for {ndim} dimensions, expected {-limit} to {limit - 1}"
+        )
     return int(dim) % limit
 
 
@@ -35,7 +37,9 @@ def as_sizes(sizes: tuple[Any, ...], name: str) -> tuple[int, ...]:
     if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)):
         sizes = tuple(sizes[0])
     for n in sizes:
-        if isinstance(n, bool) or not (isinstance(n, (int, np.integer)) or (isinstance(n, Tensor) and n.array.size == 1)):
+        if isinstance(n, bool) or not (
+            isinstance(n, (int, np.integer)) or (isinstance(n, Tensor) and n.array.size == 1)
+        ):
             raise TypeError(f"{name}: sizes must be ints, got {n!r}")
     return tuple(int(n) for n in sizes)
 
@@ -72,7 +76,9 @@ def reshape(input: Tensor, *shape: Any) -> Tensor:
     if free >= 0 and known and total % known == 0:
         sizes = (*sizes[:free], total // known, *sizes[free + 1 :])
     elif free >= 0 or known != total:
-        raise RuntimeError(f"reshape: shape {tuple(input.array.shape)} has {total} elements, which do not fit into {sizes}")
+        raise RuntimeError(
+            f"reshape: shape {tuple(input.array.shape)} has {total} elements, which do not fit into {sizes}"
+        )
     return Reshape.apply(input, sizes)
 
 
@@ -258,7 +264,10 @@ def _is_basic(key: Any) -> bool:
     """True if the index gives a view: made of ints, slices, None and ... only."""
     parts = key if isinstance(key, tuple) else (key,)
     return all(
-        k is None or k is Ellipsis or isinstance(k, slice) or (isinstance(k, (int, np.integer)) and not isinstance(k, bool))
+        k is None
+        or k is Ellipsis
+        or isinstance(k, slice)
+        or (isinstance(k, (int, np.integer)) and not isinstance(k, bool))
         for k in parts
     )
 
@@ -356,14 +365,19 @@ def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
     dim = wrap_dim(dim, ndim, "gather")
     if index.array.dtype != np.int64:
         raise RuntimeError(f"gather: the index must be int64, got {index.dtype}")
-    if index.array.ndim != ndim or any(i != dim and a > b for i, (a, b) in enumerate(zip(index.array.shape, input.array.shape, strict=True))):
+    if index.array.ndim != ndim or any(
+        i != dim and a > b for i, (a, b) in enumerate(zip(index.array.shape, input.array.shape, strict=True))
+    ):
         raise RuntimeError(
             f"gather: index shape {tuple(index.array.shape)} must have the dimensions of the input "
             f"{tuple(input.array.shape)} and be no larger beside dim {dim}"
         )
     size = input.array.shape[dim] if ndim else 1
     if index.array.size and not (0 <= index.array.min() and index.array.max() < size):
-        raise RuntimeError(f"gather: an index points outside dimension {dim} of size {size}: {index.array.min()} to {index.array.max()}")
+        raise RuntimeError(
+            f"gather: an index points outside dimension {dim} of size {size}: "
+            f"{index.array.min()} to {index.array.max()}"
+        )
     return Gather.apply(input, dim, index)
 
 

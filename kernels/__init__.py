@@ -1,0 +1,133 @@
+"""The kernel table: one function name, one column for each kind of device.
+
+A kernel takes arrays and plain numbers and returns arrays. It checks nothing: whoever calls it has checked everything.
+Columns:
+
+    reference   NumPy, written to be read; complete
+    cpu         Numba; what it does not define, it takes from `reference`
+
+`column(name)` gives a column; its kernels are its attributes. A family's module is imported when the first of its
+kernels is asked for, so that Numba is loaded when it is needed and not before.
+"""
+
+from __future__ import annotations
+
+import importlib
+import keyword
+import os
+from collections.abc import Callable
+from typing import Any
+
+if not __name__.startswith("tinycnn."):
+    raise ImportError("these kernels belong to tinycnn: import tinycnn.kernels")
+
+FAMILIES: dict[str, tuple[str, ...]] = {
+    "conv": ("conv2d", "conv2d_input_grad", "conv2d_weight_grad"),
+    "pool": ("max_pool2d", "max_pool2d_grad", "max_pool2d_take", "avg_pool2d", "avg_pool2d_grad"),
+    "norm": ("batch_norm_train", "batch_norm_train_grad", "batch_norm_eval"),
+    "softmax": (
+        "softmax",
+        "softmax_grad",
+        "log_softmax",
+        "log_softmax_grad",
+        "cross_entropy",
+        "cross_entropy_grad",
+    ),
+    "matmul": ("matmul",),
+    "elementwise": (
+        *("add", "sub", "mul", "div", "pow", "maximum", "minimum"),
+        *("neg", "abs", "exp", "log", "sqrt", "sin", "cos", "tanh", "sigmoid", "relu", "sign", "square", "reciprocal"),
+        *("relu_grad", "where", "eq", "ne", "lt", "le", "gt", "ge"),
+    ),
+    "reduce": ("sum", "mean", "prod", "amax", "amin", "argmax", "argmin", "any", "all"),
+    "index": ("full", "concatenate", "index_add", "gather", "gather_grad"),
+    "dropout": ("dropout",),
+    "optim": ("sgd_step", "adam_step"),
+}
+_FAMILY_OF = {kernel: family for family, kernels in FAMILIES.items() for kernel in kernels}
+_registered: dict[str, dict[str, Callable[..., Any]]] = {}
+
+
+class Column:
+    """The kernels of one kind of device, as attributes.
+
+    Attributes:
+        name: ``"reference"`` or ``"cpu"``.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __getattr__(self, kernel: str) -> Callable[..., Any]:
+        if kernel in _registered:
+            columns = _registered[kernel]
+            function = columns.get(self.name, columns["reference"])
+        elif kernel in _FAMILY_OF:
+            module = importlib.import_module(f".{self.name}.{_FAMILY_OF[kernel]}", __name__)
+            function = getattr(module, kernel)
+        else:
+            raise AttributeError(f"there is no kernel {kernel!r}; tinycnn.kernels.names() lists them")
+        setattr(self, kernel, function)  # from now on a plain attribute
+        return function
+
+    def __repr__(self) -> str:
+        return f"<kernels: {self.name}>"
+
+
+_columns = {"reference": Column("reference"), "cpu": Column("cpu")}
+_BACKENDS = ("cpu", "reference")
+
+
+def column(name: str) -> Column:
+    """The column of kernels for a kind of device: ``"cpu"``, ``"cuda"`` or ``"reference"``.
+
+    With the environment variable TINYCNN_BACKEND=reference, the CPU is served by the readable column.
+
+    Raises:
+        RuntimeError: if there is no such column, in words that say what to do.
+        ValueError: if TINYCNN_BACKEND is something else.
+    """
+    if name == "cuda":
+        raise RuntimeError("cuda: this version of tinycnn has no kernels for GPUs; use device='cpu'")
+    if name == "cpu":
+        backend = os.environ.get("TINYCNN_BACKEND") or "cpu"
+        if backend not in _BACKENDS:
+            raise ValueError(f"TINYCNN_BACKEND must be one of {', '.join(_BACKENDS)}, got {backend!r}")
+        return _columns[backend]
+    if name not in _columns:
+        raise RuntimeError(f"there is no column of kernels {name!r}, only {', '.join(_columns)} and cuda")
+    return _columns[name]
+
+
+def names() -> tuple[str, ...]:
+    """The names of all kernels, those of users included."""
+    return (*_FAMILY_OF, *_registered)
+
+
+def register(
+    name: str,
+    *,
+    reference: Callable[..., Any],
+    cpu: Callable[..., Any] | None = None,
+    cuda: Callable[..., Any] | None = None,
+) -> None:
+    """Put a kernel of your own into the table, as ``tensor.device.kernels.<name>``.
+
+    Args:
+        name: a new name.
+        reference: the plain version, which serves every column that has none of its own.
+        cpu, cuda: faster versions with the same signature.
+
+    Raises:
+        ValueError: if the name is taken or not an identifier.
+        TypeError: if a kernel is not callable.
+    """
+    if not isinstance(name, str) or not name.isidentifier() or keyword.iskeyword(name) or name.startswith("_"):
+        raise ValueError(f"register: a kernel's name must be a public identifier, got {name!r}")
+    if name in _FAMILY_OF or name in _registered or name == "name":
+        raise ValueError(f"register: the name {name!r} is taken")
+    given = {"reference": reference, "cpu": cpu, "cuda": cuda}
+    for where, kernel in given.items():
+        if not callable(kernel) and (kernel is not None or where == "reference"):
+            raise TypeError(f"register: {where}= must be callable, got {type(kernel).__name__}")
+    _registered[name] = {where: kernel for where, kernel in given.items() if kernel is not None}

@@ -1,0 +1,44 @@
+"""Batch normalization of x (N, C, L): for each channel, over N and L."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def _column(v: np.ndarray) -> np.ndarray:
+    return v[:, None]
+
+
+def batch_norm_train(
+    x: np.ndarray, weight: np.ndarray, bias: np.ndarray, eps: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(y, mean, var): y = (x - mean) / sqrt(var + eps) * weight + bias, with the biased variance."""
+    with np.errstate(all="ignore"):
+        count = x.shape[0] * x.shape[2]
+        mean = (x.sum(axis=(0, 2), dtype=np.float64) / count).astype(x.dtype)
+        var = (np.square(x - _column(mean)).sum(axis=(0, 2), dtype=np.float64) / count).astype(x.dtype)
+    return batch_norm_eval(x, mean, var, weight, bias, eps), mean, var
+
+
+def batch_norm_train_grad(
+    gy: np.ndarray, x: np.ndarray, mean: np.ndarray, var: np.ndarray, weight: np.ndarray, eps: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(gx, gweight, gbias). With xhat = (x - mean) / sqrt(var + eps) and means over N and L:
+
+    gx = weight / sqrt(var + eps) * (gy - mean(gy) - xhat * mean(gy * xhat))
+    """
+    count = max(x.shape[0] * x.shape[2], 1)
+    inverse = 1 / np.sqrt(var + x.dtype.type(eps))
+    xhat = (x - _column(mean)) * _column(inverse)
+    gbias = gy.sum(axis=(0, 2), dtype=np.float64).astype(x.dtype)
+    gweight = (gy * xhat).sum(axis=(0, 2), dtype=np.float64).astype(x.dtype)
+    gx = _column(weight * inverse) * (gy - _column(gbias / count) - xhat * _column(gweight / count))
+    return gx.astype(x.dtype, copy=False), gweight, gbias
+
+
+def batch_norm_eval(
+    x: np.ndarray, mean: np.ndarray, var: np.ndarray, weight: np.ndarray, bias: np.ndarray, eps: float
+) -> np.ndarray:
+    """(x - mean) / sqrt(var + eps) * weight + bias"""
+    scale = weight / np.sqrt(var + x.dtype.type(eps))
+    return (x - _column(mean)) * _column(scale) + _column(bias)

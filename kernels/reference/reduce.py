@@ -1,0 +1,55 @@
+"""Reductions over a set of axes."""
+
+from __future__ import annotations
+
+import numpy as np
+
+Axes = tuple[int, ...]
+
+
+def sum(x: np.ndarray, axes: Axes, keepdims: bool) -> np.ndarray:
+    """The sum; floating-point numbers are added up in float64 and rounded once."""
+    wide = np.float64 if x.dtype.kind == "f" else None
+    return np.asarray(np.sum(x, axis=axes, keepdims=keepdims, dtype=wide)).astype(x.dtype, copy=False)
+
+
+def mean(x: np.ndarray, axes: Axes, keepdims: bool) -> np.ndarray:
+    """The mean, computed in float64 and rounded once."""
+    with np.errstate(all="ignore"):
+        count = np.prod([x.shape[a] for a in axes], dtype=np.int64)
+        return np.asarray(np.sum(x, axis=axes, keepdims=keepdims, dtype=np.float64) / count).astype(x.dtype)
+
+
+def prod(x: np.ndarray, axes: Axes, keepdims: bool) -> np.ndarray:
+    """The product."""
+    return np.asarray(np.prod(x, axis=axes, keepdims=keepdims, dtype=x.dtype))
+
+
+def amax(x: np.ndarray, axes: Axes, keepdims: bool) -> np.ndarray:
+    """The largest element; NaN wins."""
+    return np.asarray(np.max(x, axis=axes, keepdims=keepdims))
+
+
+def amin(x: np.ndarray, axes: Axes, keepdims: bool) -> np.ndarray:
+    """The smallest element; NaN wins."""
+    return np.asarray(np.min(x, axis=axes, keepdims=keepdims))
+
+
+def argmax(x: np.ndarray, axis: int | None, keepdims: bool) -> np.ndarray:
+    """Where the largest element is, the first of equals; in the flattened array if `axis` is None."""
+    return np.asarray(np.argmax(x, axis=axis, keepdims=keepdims))
+
+
+def argmin(x: np.ndarray, axis: int | None, keepdims: bool) -> np.ndarray:
+    """Where the smallest element is, the first of equals; in the flattened array if `axis` is None."""
+    return np.asarray(np.argmin(x, axis=axis, keepdims=keepdims))
+
+
+def any(x: np.ndarray, axes: Axes, keepdims: bool) -> np.ndarray:
+    """Whether an element is not zero."""
+    return np.asarray(np.any(x, axis=axes, keepdims=keepdims))
+
+
+def all(x: np.ndarray, axes: Axes, keepdims: bool) -> np.ndarray:
+    """Whether every element is not zero."""
+    return np.asarray(np.all(x, axis=axes, keepdims=keepdims))
