@@ -136,7 +136,9 @@ def extract_members(archive: Path, members: Sequence[tuple[str, str]], folder: P
                 try:
                     with os.fdopen(handle, "wb") as file:
                         shutil.copyfileobj(source, file)
-                    check_md5(Path(part), md5)
+                    found = md5_of(Path(part))
+                    if found != md5:
+                        raise RuntimeError(f"{archive}: the md5 checksum of {path} must be {md5}, but it is {found}")
                     os.chmod(part, 0o644)
                     os.replace(part, folder / Path(path).name)
                 finally:
@@ -145,4 +147,4 @@ def extract_members(archive: Path, members: Sequence[tuple[str, str]], folder: P
     except KeyError as error:
         raise RuntimeError(f"{archive}: the archive must contain {', '.join(p for p, _ in members)}: {error}") from None
     except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
-        raise RuntimeError(f"{archive}: not a readable tar archive: {error}") from error
+        raise RuntimeError(f"{archive}: the archive cannot be unpacked: {error}") from error

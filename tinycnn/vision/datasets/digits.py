@@ -19,9 +19,9 @@ class Digits(ImageDataset):
 
     Nothing is downloaded. The original has grey values 0..16; `data` holds ``rint(value * 255 / 16)``.
 
-    scikit-learn knows no split; this one is fixed. Within each class the images are ordered by
-    ``splitmix64(seed + position)``, seed 0, and the first 20 % (rounded) of each class are the test part: 360 images
-    for testing and 1,437 for training, the same on every machine and for every version of NumPy.
+    scikit-learn knows no split; this one is fixed. Image i draws the number i of the generator splitmix64 with seed 0;
+    within each class the images are ordered by it, and the first 20 % (rounded) of each class are the test part: 360
+    images for testing and 1,437 for training, the same on every machine and for every version of NumPy.
 
     Args:
         train: the training part, or else the test part.
@@ -62,7 +62,7 @@ class Digits(ImageDataset):
 
 def _test_positions(labels: np.ndarray) -> np.ndarray:
     """The sorted positions of the test part."""
-    order = np.argsort(_splitmix64(np.uint64(_SEED) + np.arange(len(labels), dtype=np.uint64)), kind="stable")
+    order = np.argsort(_splitmix64(_SEED, len(labels)), kind="stable")
     chosen = []
     for label in np.unique(labels):
         members = order[labels[order] == label]
@@ -70,9 +70,9 @@ def _test_positions(labels: np.ndarray) -> np.ndarray:
     return np.sort(np.concatenate(chosen))
 
 
-def _splitmix64(x: np.ndarray) -> np.ndarray:
-    """The hash of S. Vigna's splitmix64 generator, elementwise modulo 2**64."""
-    z = (x + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
+def _splitmix64(seed: int, count: int) -> np.ndarray:
+    """The first `count` numbers of the generator splitmix64 (G. Steele, D. Lea, C. Flood, OOPSLA 2014), as uint64."""
+    z = np.uint64(seed) + np.arange(1, count + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return z ^ (z >> np.uint64(31))

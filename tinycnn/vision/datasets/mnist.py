@@ -46,7 +46,10 @@ def read_idx(path: Path, ndim: int) -> np.ndarray:
                 raise RuntimeError(f"{path}: the IDX header must have {header} bytes, the file ends after {len(head)}")
             shape = tuple(int.from_bytes(head[i : i + 4], "big") for i in range(4, header, 4))
             count = math.prod(shape)
-            body = file.read(count + 1)  # one more than allowed; for gzip this also reaches the checksum at the end
+            # One byte more than allowed, which for gzip also reaches the checksum at the end; and never more than the
+            # file can hold (deflate shrinks at most 1032 times), whatever a damaged header says.
+            most = os.fstat(raw.fileno()).st_size * (1032 if zipped else 1)
+            body = file.read(min(count, most) + 1)
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise RuntimeError(f"{path}: the gzip file is cut short or damaged ({error}); delete it, and get it again") from error
     if len(body) != count:
@@ -136,7 +139,7 @@ class MNIST(ImageDataset):
         check_targets(label_file, labels, len(self.classes))
         start = "".join(map(str, labels[:20]))
         for other in (MNIST, FashionMNIST):
-            if not isinstance(self, other) and start == other.first_labels[part]:
+            if other.first_labels is not self.first_labels and start == other.first_labels[part]:
                 raise RuntimeError(f"{label_file}: these are the labels of {other.__name__}, not of {name}")
         self.data = wrap(images)
         self.targets = wrap(labels.astype(np.int64))

@@ -1,0 +1,108 @@
+"""Compiling kernels: the options, the cache on disk, and a word to the user while it takes long.
+
+The cache is Numba's own. Its key watches only the file in which a kernel stands; ours also holds a hash of all files
+in this folder, so that an edit of a helper in another file is seen.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numba
+from numba.core import event
+from numba.core.caching import FunctionCache
+
+# Sums may be reordered and products fused, once at compile time: the same bits in every run. NaN and inf keep their
+# meaning, so 'nnan' and 'ninf' are not among these.
+FAST = {"reassoc", "contract", "nsz", "arcp"}
+_OURS = __name__.rpartition(".")[0]
+
+
+def _sources_hash() -> str:
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
+
+
+_version = _sources_hash()
+
+
+class _Cache(FunctionCache):
+    """Numba's cache with the version of all our sources in the key."""
+
+    def _index_key(self, sig: Any, codegen: Any) -> Any:
+        return (*super()._index_key(sig, codegen), _version)
+
+
+def kernel(parallel: bool = False, fast: bool = True) -> Callable[[Callable[..., Any]], Any]:
+    """Compile a function when it is first called, for each dtype, and keep the result on disk.
+
+    Args:
+        parallel: `prange` runs in threads; such a kernel is called through `threads.launch`.
+        fast: sums may be reordered when compiling.
+    """
+
+    def decorate(function: Callable[..., Any]) -> Any:
+        compiled = numba.njit(
+            parallel=parallel, nogil=True, error_model="numpy", fastmath=FAST if fast else False, cache=True
+        )(function)
+        compiled._cache = _Cache(function)
+        return compiled
+
+    return decorate
+
+
+# A part of a kernel, compiled into it.
+helper = numba.njit(nogil=True, error_model="numpy", fastmath=FAST)
+
+
+class _Announcer(event.Listener):
+    """Says on stderr what is being compiled once it has taken a second."""
+
+    def __init__(self) -> None:
+        self._depth = 0
+        self._timer: threading.Timer | None = None
+        self._began = 0.0
+        self._said = False
+
+    def _mine(self, data: dict[str, Any]) -> str | None:
+        function = getattr(data.get("dispatcher"), "py_func", None)
+        module = getattr(function, "__module__", "") or ""
+        return function.__name__ if function is not None and module.startswith(_OURS) else None
+
+    def on_start(self, e: Any) -> None:
+        name = self._mine(e.data)
+        if name is None:
+            return
+        self._depth += 1
+        if self._depth == 1:
+            self._began, self._said = time.perf_counter(), False
+            args = getattr(e.data.get("args"), "args", e.data.get("args")) or ()
+            kinds = sorted({str(a.dtype) for a in args if hasattr(a, "dtype")})
+            self._timer = threading.Timer(1.0, self._say, (name, ", ".join(kinds)))
+            self._timer.daemon = True
+            self._timer.start()
+
+    def on_end(self, e: Any) -> None:
+        if self._mine(e.data) is None:
+            return
+        self._depth -= 1
+        if self._depth == 0 and self._timer is not None:
+            self._timer.cancel()
+            if self._said:
+                sys.stderr.write(f" {time.perf_counter() - self._began:.0f} s\n")
+
+    def _say(self, name: str, kinds: str) -> None:
+        self._said = True
+        sys.stderr.write(f"tinycnn: compiling {name} ({kinds}); done once, then kept on disk ...")
+        sys.stderr.flush()
+
+
+event.register("numba:compile", _Announcer())

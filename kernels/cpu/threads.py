@@ -1,0 +1,116 @@
+"""How many threads a kernel uses, and who may launch one.
+
+Numba keeps its thread count for each Python thread, so it is set at every launch where it differs. Results never
+depend on it: kernels split their sums by the shape of the problem.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import operator
+import os
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numba
+import numpy as np
+
+_MOST = numba.config.NUMBA_NUM_THREADS
+_count = _MOST
+
+
+class _Local(threading.local):
+    serial = 0  # inside how many serial() blocks
+    masked = 0  # what this Python thread last told Numba
+    scratch: np.ndarray | None = None
+
+
+_local = _Local()
+_guard: Any = threading.Lock()  # until the threading layer is known; stays if it is `workqueue`
+_layer_known = False
+_launched = False
+_forked = False
+
+
+def get_num_threads() -> int:
+    """The number of threads that a kernel uses."""
+    return _count
+
+
+def set_num_threads(n: int) -> None:
+    """Use `n` threads from now on, in every Python thread.
+
+    Raises:
+        TypeError: if `n` is not an int.
+        ValueError: if it is below 1, or above the number of processors that this process may use.
+    """
+    global _count
+    if isinstance(n, bool) or not hasattr(n, "__index__"):
+        raise TypeError(f"set_num_threads: expected an int, got {type(n).__name__} {n!r}")
+    n = operator.index(n)
+    if not 1 <= n <= _MOST:
+        raise ValueError(f"set_num_threads: expected 1 to {_MOST}, the processors that this process may use, got {n}")
+    _count = n
+
+
+@contextlib.contextmanager
+def serial() -> Iterator[None]:
+    """Kernels launched by this Python thread inside the block use one thread (data loader workers)."""
+    _local.serial += 1
+    try:
+        yield
+    finally:
+        _local.serial -= 1
+
+
+def workers() -> int:
+    """The number of threads that a launch from this Python thread uses."""
+    return 1 if _local.serial else _count
+
+
+def scratch(count: int, dtype: Any) -> np.ndarray:
+    """At least `count` elements of working memory that belong to this Python thread until its next launch."""
+    bytes_needed = count * np.dtype(dtype).itemsize
+    block = _local.scratch
+    if block is None or block.nbytes < bytes_needed:
+        block = _local.scratch = np.empty(-(-bytes_needed // 8), np.float64)
+    return block.view(dtype)
+
+
+def launch(kernel: Callable[..., Any], *args: Any) -> Any:
+    """Call a parallel kernel with the number of threads as its first argument.
+
+    Raises:
+        RuntimeError: in a process forked from one that had launched kernels; its thread pool did not come along.
+    """
+    global _guard, _layer_known, _launched
+    if _forked:
+        raise RuntimeError(
+            "this process was forked from one that had already run tinycnn's parallel kernels, and a thread pool does "
+            "not survive a fork. Start the process with multiprocessing.get_context('spawn') instead; "
+            "DataLoader needs no processes, its workers are threads"
+        )
+    n = workers()
+    if _local.masked != n:
+        numba.set_num_threads(n)
+        _local.masked = n
+    _launched = True
+    if _guard is None:
+        return kernel(n, *args)
+    with _guard:
+        result = kernel(n, *args)
+        if not _layer_known:
+            _layer_known = True
+            if numba.threading_layer() != "workqueue":  # that one aborts when two Python threads launch at once
+                _guard = None
+    return result
+
+
+def _after_fork() -> None:
+    global _forked
+    _forked = _launched
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
