@@ -19,6 +19,7 @@ from typing import Any
 
 Pair = tuple[int, int]
 _SIDES = "height", "width"
+_LARGEST = 2**31 - 1  # of a kernel size, stride, padding or dilation; what compiled kernels compute from them fits int64
 
 
 class GeometryError(ValueError, RuntimeError):
@@ -101,7 +102,8 @@ def output_size(
     """The number of window positions along one axis.
 
     floor((size + P0 + P1 - dilation * (kernel - 1) - 1) / stride) + 1, where `padding` is one number for both sides or
-    (P0, P1). With `ceil_mode` the division rounds up, and a last window that would start in the padding behind is dropped.
+    (P0, P1). With `ceil_mode` the division rounds up, and a last window that would start in the padding behind is
+    dropped.
 
     Raises:
         TypeError: if a number is not an int.
@@ -111,10 +113,7 @@ def output_size(
     size, kernel = _integer(op, "size", size, 1), _integer(op, "kernel", kernel, 1)
     stride, dilation = _integer(op, "stride", stride, 1), _integer(op, "dilation", dilation, 1)
     pads = _pair(op, "padding", padding, 0)
-    count = _windows(size, kernel, stride, pads, dilation, bool(ceil_mode))
-    if count < 1:
-        raise _too_small(op, "size", size, kernel, stride, pads, dilation, bool(ceil_mode), None)
-    return count
+    return _checked(op, "size", size, kernel, stride, pads, dilation, _flag(op, "ceil_mode", ceil_mode), None)
 
 
 def conv_spec(
@@ -142,8 +141,8 @@ def conv_spec(
     if not isinstance(padding, str):
         padding = _pair(op, "padding", padding, 0)
     return _conv_spec(
-        tuple(input_shape),
-        tuple(weight_shape),
+        _shape(op, "input", input_shape),
+        _shape(op, "weight", weight_shape),
         _pair(op, "stride", stride, 1),
         padding,
         _pair(op, "dilation", dilation, 1),
@@ -162,26 +161,23 @@ def _conv_spec(
     groups: int,
     op: str,
 ) -> ConvSpec:
-    if len(input_shape) != 4:
-        raise GeometryError(
-            f"{op}: expected a 4-D input (N, C, H, W), or (C, H, W) for one image, got shape {input_shape}"
-        )
+    """The spec of ints and pairs. It is the normal form that is cached: 1, 1.0 and True would be one key."""
+    batch, channels, *size = _image(op, input_shape)
     if len(weight_shape) != 4:
-        raise GeometryError(f"{op}: expected a 4-D weight (O, C / groups, KH, KW), got shape {weight_shape}")
-    batch, channels, *size = input_shape
+        raise GeometryError(
+            f"{op}: expected a 4-D weight (O, C / groups, KH, KW), got {len(weight_shape)}-D of shape {weight_shape}"
+        )
     filters, per_group, *kernel = weight_shape
-    if min(filters, per_group, *kernel) < 1:
+    if min(weight_shape) < 1:
         raise GeometryError(f"{op}: no size of the weight may be 0, got shape {weight_shape}")
-    if min(channels, *size) < 1:
-        raise GeometryError(f"{op}: only the batch size of the input may be 0, got shape {input_shape}")
     if channels % groups or filters % groups:
         raise GeometryError(
             f"{op}: groups = {groups} must divide the {channels} input channels and the {filters} filters"
         )
     if channels != per_group * groups:
         raise GeometryError(
-            f"{op}: a weight of shape {weight_shape} with groups = {groups} expects {per_group * groups} input channels, "
-            f"the input of shape {input_shape} has {channels}"
+            f"{op}: a weight of shape {weight_shape} with groups = {groups} expects {per_group * groups} input "
+            f"channels, the input of shape {input_shape} has {channels}"
         )
     if isinstance(padding, str):
         pads = _named_padding(op, padding, kernel, stride, dilation)
@@ -202,7 +198,9 @@ def _named_padding(op: str, name: str, kernel: list[int], stride: Pair, dilation
     if name != "same":
         raise GeometryError(f"{op}: padding must be an int, a pair, 'same' or 'valid', got {name!r}")
     if stride != (1, 1):
-        raise GeometryError(f"{op}: padding='same' keeps the size only with stride 1, got stride {stride}")
+        raise GeometryError(
+            f"{op}: padding='same' keeps the size only with stride 1, got stride {stride}; give the padding as numbers"
+        )
     totals = [d * (k - 1) for k, d in zip(kernel, dilation, strict=True)]
     return (totals[0] // 2, totals[0] - totals[0] // 2), (totals[1] // 2, totals[1] - totals[1] // 2)
 
@@ -229,29 +227,29 @@ def pool_spec(
         GeometryError: for sizes that do not fit, and for a padding of more than half the kernel.
     """
     kernel = _pair(op, "kernel_size", kernel_size, 1)
-    step = (
-        kernel
-        if stride is None or (isinstance(stride, (tuple, list)) and not stride)
-        else _pair(op, "stride", stride, 1)
+    unset = stride is None or (isinstance(stride, (tuple, list)) and not stride)
+    return _pool_spec(
+        _shape(op, "input", input_shape),
+        kernel,
+        kernel if unset else _pair(op, "stride", stride, 1),
+        _pair(op, "padding", padding, 0),
+        _pair(op, "dilation", dilation, 1),
+        _flag(op, "ceil_mode", ceil_mode),
+        op,
     )
-    pads, taps = _pair(op, "padding", padding, 0), _pair(op, "dilation", dilation, 1)
-    return _pool_spec(tuple(input_shape), kernel, step, pads, taps, bool(ceil_mode), op)
 
 
 @lru_cache(maxsize=4096)
 def _pool_spec(
     input_shape: tuple[int, ...], kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, ceil_mode: bool, op: str
 ) -> PoolSpec:
-    if len(input_shape) != 4:
-        raise GeometryError(
-            f"{op}: expected a 4-D input (N, C, H, W), or (C, H, W) for one image, got shape {input_shape}"
-        )
-    batch, channels, *size = input_shape
-    if min(channels, *size) < 1:
-        raise GeometryError(f"{op}: only the batch size of the input may be 0, got shape {input_shape}")
+    """The spec of ints and pairs."""
+    batch, channels, *size = _image(op, input_shape)
     for side, p, k in zip(_SIDES, padding, kernel, strict=True):
         if p > k // 2:
-            raise GeometryError(f"{op}: padding {p} may be at most half the kernel, {k // 2} for a {side} of {k}")
+            raise GeometryError(
+                f"{op}: padding must be at most half the kernel, {k // 2} for a kernel {side} of {k}, got {p}"
+            )
     output = tuple(
         _checked(op, side, n, k, s, (p, p), d, ceil_mode, k // 2)
         for side, n, k, s, p, d in zip(_SIDES, size, kernel, stride, padding, dilation, strict=True)
@@ -262,32 +260,59 @@ def _pool_spec(
 # -- checks -----------------------------------------------------------------------------------------------------------
 
 
-def _integer(op: str, name: str, value: Any, least: int) -> int:
-    """`value` as an int of at least `least`; NumPy's integers count, bools and floats do not."""
-    if isinstance(value, bool) or not hasattr(value, "__index__") or getattr(value, "ndim", 0):
-        raise TypeError(f"{op}: {name} must be an int, got {type(value).__name__} {value!r}")
-    number = operator.index(value)
-    if number < least:
-        raise GeometryError(f"{op}: {name} must be at least {least}, got {number}")
-    return number
+def _integer(op: str, name: str, value: Any, least: int, most: int = _LARGEST) -> int:
+    """`value` as an int in range; NumPy's integers count, bools and floats do not."""
+    if type(value) is not int:
+        try:
+            number = operator.index(value)
+        except TypeError:
+            number = None
+        if number is None or isinstance(value, bool):
+            raise TypeError(f"{op}: {name} must be an int, got {type(value).__name__} {value!r}") from None
+        value = number
+    if value < least:
+        raise GeometryError(f"{op}: {name} must be at least {least}, got {value}")
+    if value > most:
+        raise GeometryError(f"{op}: {name} must be at most {most}, got {value}")
+    return value
 
 
 def _pair(op: str, name: str, value: Any, least: int) -> Pair:
     """An int for both axes, or a pair."""
-    if type(value) is int:  # the common case
-        if value < least:
-            raise GeometryError(f"{op}: {name} must be at least {least}, got {value}")
-        return value, value
     if isinstance(value, (tuple, list)):
         if len(value) == 1:
             value = (value[0], value[0])  # as in PyTorch
         if len(value) != 2:
             raise GeometryError(f"{op}: {name} must be an int or a pair (height, width), got {value!r}")
         return _integer(op, name, value[0], least), _integer(op, name, value[1], least)
-    if isinstance(value, str) or not hasattr(value, "__index__"):
+    if type(value) is not int and (isinstance(value, bool) or not hasattr(value, "__index__")):
         raise TypeError(f"{op}: {name} must be an int or a pair (height, width), got {type(value).__name__} {value!r}")
     number = _integer(op, name, value, least)
     return number, number
+
+
+def _flag(op: str, name: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError(f"{op}: {name} must be True or False, got {type(value).__name__} {value!r}")
+    return value
+
+
+def _shape(op: str, what: str, shape: Any) -> tuple[int, ...]:
+    """A shape as a tuple of ints from 0 on."""
+    if not isinstance(shape, (tuple, list)):
+        raise TypeError(f"{op}: the shape of the {what} must be a tuple, got {type(shape).__name__} {shape!r}")
+    return tuple([_integer(op, f"a size of the {what}", n, 0, 2**63 - 1) for n in shape])
+
+
+def _image(op: str, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape of an input (N, C, H, W), of which N alone may be 0."""
+    if len(shape) != 4:
+        raise GeometryError(
+            f"{op}: expected a 4-D input (N, C, H, W), or (C, H, W) for one image, got {len(shape)}-D of shape {shape}"
+        )
+    if 0 in shape[1:]:
+        raise GeometryError(f"{op}: only the batch size of the input may be 0, got shape {shape}")
+    return shape
 
 
 def _checked(
@@ -327,9 +352,8 @@ def _too_small(
     count = _windows(size, kernel, stride, pads, dilation, ceil_mode)
     padded = f"2*{pads[0]}" if pads[0] == pads[1] else f"{pads[0]} + {pads[1]}"
     formula = f"({size} + {padded} - {dilation}*({kernel}-1) - 1)/{stride} + 1"
-    enough = 0
-    while _windows(size, kernel, stride, (enough, enough), dilation, ceil_mode) < 1:
-        enough += 1
+    missing = dilation * (kernel - 1) + 1 - size - (stride - 1 if ceil_mode else 0)  # on both sides together
+    enough = -(-missing // 2)
     if most is None or enough <= most:
         way_out = f"the smallest padding that works is {enough}"
     else:

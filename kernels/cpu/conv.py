@@ -17,12 +17,21 @@ import numpy as np
 from numba import prange
 
 from ..geometry import ConvSpec
-from .gemm import plain, product, tile_columns
+from .gemm import dots, plain, product, tile_columns
 from .jit import helper, kernel
+from .rows import add, clear, copy, fill
+from .simd import add_plane, copy_plane
 from .threads import launch, scratch, workers
 
 BLOCK = 65536  # elements of a block of columns: 256 KB in float32
 PARTS = 16  # partial sums of a weight gradient, at most
+
+
+@helper
+def _seen(size, step, shift, count):
+    """The positions p of 0..count for which 0 <= p * step + shift < size, as (first, last)."""
+    first = min(max((-shift + step - 1) // step, 0), count)
+    return first, min(max((size - shift + step - 1) // step, first), count)
 
 
 @helper
@@ -32,84 +41,52 @@ def _columns_of(x, x0, c0, c1, i0, i1, out, o0, g):
     g is the geometry: (H, W, KH, KW, SH, SW, top, left, DH, DW, OH, OW).
     """
     height, width, kh, kw, sh, sw, top, left, dh, dw, _, ow = g
-    positions = (i1 - i0) * ow
-    row = o0
+    rows = i1 - i0
+    o = o0
     for c in range(c0, c1):
         for u in range(kh):
+            down = i0 * sh + u * dh - top  # output row i0 + i sees image row i * sh + down
+            above, below = _seen(height, sh, down, rows)
             for v in range(kw):
-                shift = v * dw - left  # column j sees x[j * sw + shift]
-                first = min(max((-shift + sw - 1) // sw, 0), ow) if shift < 0 else 0
-                last = min(max((width - shift + sw - 1) // sw, first), ow)
-                for i in range(i0, i1):
-                    r = i * sh + u * dh - top
-                    o = row + (i - i0) * ow
-                    if r < 0 or r >= height:
-                        for j in range(ow):
-                            out[o + j] = 0
-                    else:
-                        source = x0 + (c * height + r) * width + shift
-                        for j in range(first):
-                            out[o + j] = 0
-                        if sw == 1:
-                            for j in range(first, last):
-                                out[o + j] = x[source + j]
-                        else:
-                            for j in range(first, last):
-                                out[o + j] = x[source + j * sw]
-                        for j in range(last, ow):
-                            out[o + j] = 0
-                row += positions
+                across = v * dw - left  # output column j sees image column j * sw + across
+                first, last = _seen(width, sw, across, ow)
+                source = x0 + (c * height + above * sh + down) * width + across
+                clear(out, o, above * ow)
+                if sw == 1:
+                    copy_plane(x, source, sh * width, first, last, out, o + above * ow, ow, ow, below - above)
+                else:
+                    for i in range(above, below):
+                        clear(out, o + i * ow, first)
+                        copy(x, source + first * sw, sw, out, o + i * ow + first, last - first)
+                        clear(out, o + i * ow + last, ow - last)
+                        source += sh * width
+                clear(out, o + below * ow, (rows - below) * ow)
+                o += rows * ow
 
 
 @helper
 def _add_columns(columns, o0, c0, c1, i0, i1, gx, x0, g):
     """The adjoint of `_columns_of`: every element is added where it was seen; windows that overlap add up."""
     height, width, kh, kw, sh, sw, top, left, dh, dw, _, ow = g
-    positions = (i1 - i0) * ow
-    row = o0
+    rows = i1 - i0
+    o = o0
     for c in range(c0, c1):
         for u in range(kh):
+            down = i0 * sh + u * dh - top
+            above, below = _seen(height, sh, down, rows)
             for v in range(kw):
-                shift = v * dw - left
-                first = min(max((-shift + sw - 1) // sw, 0), ow) if shift < 0 else 0
-                last = min(max((width - shift + sw - 1) // sw, first), ow)
-                for i in range(i0, i1):
-                    r = i * sh + u * dh - top
-                    if 0 <= r < height:
-                        o = row + (i - i0) * ow
-                        target = x0 + (c * height + r) * width + shift
-                        if sw == 1:
-                            for j in range(first, last):
-                                gx[target + j] += columns[o + j]
-                        else:
-                            for j in range(first, last):
-                                gx[target + j * sw] += columns[o + j]
-                row += positions
-
-
-@helper
-def _rows_of(x, x0, channels, i0, i1, out, o0, g):
-    """The transposed column matrix for output rows i0..i1: out[(i, j), (c, u, v)]."""
-    height, width, kh, kw, sh, sw, top, left, dh, dw, _, ow = g
-    depth = channels * kh * kw
-    for i in range(i0, i1):
-        for j in range(ow):
-            o = o0 + ((i - i0) * ow + j) * depth
-            for c in range(channels):
-                for u in range(kh):
-                    r = i * sh + u * dh - top
-                    source = x0 + (c * height + r) * width + j * sw - left
-                    if r < 0 or r >= height:
-                        for v in range(kw):
-                            out[o + v] = 0
-                    elif dw == 1 and j * sw >= left and j * sw - left + kw <= width:
-                        for v in range(kw):
-                            out[o + v] = x[source + v]
-                    else:
-                        for v in range(kw):
-                            s = j * sw + v * dw - left
-                            out[o + v] = x[source + v * dw] if 0 <= s < width else 0
-                    o += kw
+                across = v * dw - left
+                first, last = _seen(width, sw, across, ow)
+                source = o + above * ow + first
+                target = x0 + (c * height + above * sh + down) * width + across + first * sw
+                if sw == 1:
+                    add_plane(columns, source, ow, gx, target, sh * width, last - first, below - above)
+                else:
+                    for _i in range(above, below):
+                        add(columns, source, gx, target, sw, last - first)
+                        source += ow
+                        target += sh * width
+                o += rows * ow
 
 
 @kernel(parallel=True)
@@ -136,8 +113,7 @@ def forward(workers, x, w, b, y, batch, groups, channels, filters, band, block, 
             y0 = (image * groups + group) * filters * plane + i0 * ow
             if b.size:
                 for o in range(filters):
-                    for p in range(positions):
-                        y[y0 + o * plane + p] = b[group * filters + o]
+                    fill(y, y0 + o * plane, positions, b[group * filters + o])
             for c0 in range(0, channels, block):
                 c1 = min(c0 + block, channels)
                 _columns_of(x, x0, c0, c1, i0, i1, memory, columns, g)
@@ -177,34 +153,38 @@ def input_grad(workers, gy, w, gx, batch, groups, channels, filters, band, block
 
 
 @kernel(parallel=True)
-def weight_grad(workers, gy, x, partial, batch, groups, channels, filters, parts, split, band, g, width, memory):
+def weight_grad(workers, gy, x, partial, batch, groups, channels, filters, parts, split, band, block, g, memory):
     """partial[part] = sum over the images of that part of gy @ columns^T.
 
     for unit = (part, group, split of the filters), shared out to the workers:
-        for image of the part: for band of output rows: partial += gy (filters, positions) @ columns^T (positions, K)
+        for image of the part: for band of output rows: for block of channels:
+            partial (filters, K of the block) += gy (filters, positions) @ columns^T (positions, K of the block)
     """
     height, wide, kh, kw, oh, ow = g[0], g[1], g[2], g[3], g[10], g[11]
-    depth, plane = channels * kh * kw, oh * ow
+    taps, plane = kh * kw, oh * ow
+    depth = channels * taps
     splits = (filters + split - 1) // split
     units = parts * groups * splits
     for worker in prange(workers):
-        rows = worker * band * ow * depth
+        columns = worker * block * taps * band * ow
         for unit in range(worker, units, workers):
             part, rest = unit // (groups * splits), unit % (groups * splits)
             group, o0 = rest // splits, (rest % splits) * split
             out = ((part * groups + group) * filters + o0) * depth
-            first = True
-            for image in range(batch * part // parts, batch * (part + 1) // parts):
+            begin = batch * part // parts
+            for image in range(begin, batch * (part + 1) // parts):
                 x0 = (image * groups + group) * channels * height * wide
                 y0 = ((image * groups + group) * filters + o0) * plane
                 for i0 in range(0, oh, band):
                     i1 = min(i0 + band, oh)
-                    _rows_of(x, x0, channels, i0, i1, memory, rows, g)
-                    product(
-                        gy, y0 + i0 * ow, plane, 1, memory, rows, depth, partial, out, depth,
-                        min(split, filters - o0), depth, (i1 - i0) * ow, not first, width,
-                    )  # fmt: skip
-                    first = False
+                    positions = (i1 - i0) * ow
+                    for c0 in range(0, channels, block):
+                        c1 = min(c0 + block, channels)
+                        _columns_of(x, x0, c0, c1, i0, i1, memory, columns, g)
+                        dots(
+                            gy, y0 + i0 * ow, plane, memory, columns, positions, partial, out + c0 * taps, depth,
+                            min(split, filters - o0), (c1 - c0) * taps, positions, image > begin or i0 > 0,
+                        )  # fmt: skip
 
 
 def _numbers(spec: ConvSpec) -> tuple[int, ...]:
@@ -269,19 +249,18 @@ def conv2d_weight_grad(gy: np.ndarray, x: np.ndarray, spec: ConvSpec) -> np.ndar
     if not gy.size:
         return np.zeros(spec.weight_shape, gy.dtype)
     channels, filters = spec.in_channels // spec.groups, spec.out_channels // spec.groups
-    oh, ow = spec.output_size
-    depth = channels * spec.kernel_size[0] * spec.kernel_size[1]
-    size = spec.out_channels * depth
+    taps = spec.kernel_size[0] * spec.kernel_size[1]
+    size = spec.out_channels * channels * taps
     parts = max(min(spec.batch, PARTS, (1 << 22) // size), 1)
     split = filters
     while split > 48 and parts * spec.groups * -(-filters // split) < 16:
         split = -(-split // 2)
-    band = max(min(oh, BLOCK // (depth * ow)), 1)
+    band, block = blocks(spec)
     partial = np.empty((parts, size), gy.dtype)
-    memory = scratch(workers() * band * ow * depth, gy.dtype)
+    memory = scratch(workers() * block * taps * band * spec.output_size[1], gy.dtype)
     launch(
         weight_grad, plain(gy).reshape(-1), plain(x).reshape(-1), partial.reshape(-1), spec.batch, spec.groups,
-        channels, filters, parts, split, band, _numbers(spec), tile_columns(gy.dtype), memory,
+        channels, filters, parts, split, band, block, _numbers(spec), memory,
     )  # fmt: skip
     total = partial[0]
     for part in partial[1:]:

@@ -8,7 +8,8 @@ import numpy as np
 from numba import prange
 
 from .jit import helper, kernel
-from .simd import COLUMNS32, COLUMNS64, ROWS, tile
+from .rows import copy
+from .simd import COLUMNS32, COLUMNS64, DOTS, ROWS, dot_tile, tile
 from .threads import launch, scratch, workers
 
 DEPTH = 256  # a packed panel is (DEPTH, columns of a tile): 32 KB, it stays in the first or second cache
@@ -31,6 +32,17 @@ def product(a, ai, a_row, a_col, b, bi, b_row, c, ci, c_row, m, n, k, add, width
             tile(
                 a, ai + i * a_row, a_row, a_col, b, bi + j, b_row, c, ci + i * c_row + j, c_row,
                 min(ROWS, m - i), cols, k, add,
+            )  # fmt: skip
+
+
+@helper
+def dots(a, ai, a_row, b, bi, b_row, c, ci, c_row, m, n, k, add):
+    """c (m, n) = (c if add) + a (m, k) @ b (n, k)^T, both read along k; addresses as in `simd.dot_tile`."""
+    for j in range(0, n, DOTS):
+        for i in range(0, m, DOTS):
+            dot_tile(
+                a, ai + i * a_row, a_row, b, bi + j * b_row, b_row, c, ci + i * c_row + j, c_row,
+                min(DOTS, m - i), min(DOTS, n - j), k, add,
             )  # fmt: skip
 
 
@@ -58,12 +70,10 @@ def gemm(workers, a, a_row, a_col, a_batch, b, b_row, b_col, b_batch, c, batches
                 source = x * b_batch + start * b_row + j * b_col
                 if b_col == 1:
                     for q in range(depth):
-                        for v in range(cols):
-                            panels[panel + q * width + v] = b[source + q * b_row + v]
+                        copy(b, source + q * b_row, 1, panels, panel + q * width, cols)
                 else:
-                    for v in range(cols):
-                        for q in range(depth):
-                            panels[panel + q * width + v] = b[source + q * b_row + v * b_col]
+                    for q in range(depth):
+                        copy(b, source + q * b_row, b_col, panels, panel + q * width, cols)
                 product(
                     a, x * a_batch + i * a_row + start * a_col, a_row, a_col, panels, panel, width,
                     c, x * m * n + i * n + j, n, rows, cols, depth, start > 0, width,

@@ -1,11 +1,14 @@
-"""The one piece of vector code: a register tile, which every product of matrices here is made of.
+"""The vector code: two register tiles, which every product of matrices here is made of, and moves of planes.
 
-Numba's loops over arrays are vectorised by LLVM, but it does not keep a block of sums in registers. `tile` says so
-explicitly, in LLVM's own terms (vectors, fused multiply-add, masked loads and stores), for any processor.
+Numba's loops over arrays are vectorised by LLVM, but it keeps no block of sums in registers and spends long on rows of
+ten elements. These say what is meant in LLVM's own terms (vectors, fused multiply-add, masked loads and stores), for
+any processor. Each is a function of its own in the module of the kernel that uses it, compiled once however often it
+is called.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import llvmlite.binding as llvm
@@ -15,6 +18,7 @@ from numba.extending import intrinsic
 
 ROWS = 6  # of a tile
 VECTORS = 2  # of a tile's width
+DOTS = 4  # rows and columns of a tile of dot products
 _features = llvm.get_host_cpu_features()
 VECTOR_BYTES = 64 if _features.get("avx512f") else 32 if _features.get("avx2") else 16
 COLUMNS32 = VECTORS * VECTOR_BYTES // 4
@@ -62,6 +66,34 @@ def _masked_store(b: ir.IRBuilder, value: ir.Value, pointer: ir.Value, mask: ir.
     _call(b, f"llvm.masked.store.{suffix}.p0", ir.VoidType(), [value, typed, align, mask])
 
 
+def _suffix(element: ir.Type, lanes: int) -> str:
+    """How LLVM names the vector type in its intrinsics."""
+    return f"v{lanes}f{64 if isinstance(element, ir.DoubleType) else 32}"
+
+
+def _outlined(name: str, build: Callable[[ir.Function, ir.Type, int], None]) -> Callable[..., Any]:
+    """An intrinsic's code: a call to a function made by `build`, once in each module for each dtype."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        values = [
+            context.make_array(kind)(context, builder, value).data if isinstance(kind, types.Array) else value
+            for kind, value in zip(signature.args, args, strict=True)
+        ]
+        element = values[0].type.pointee
+        full_name = f"tinycnn_{name}_{element}"
+        function = builder.module.globals.get(full_name)
+        if function is None:
+            kind = ir.FunctionType(ir.VoidType(), [v.type for v in values])
+            function = ir.Function(builder.module, kind, full_name)
+            function.linkage = "internal"
+            function.attributes.add("noinline")
+            build(function, element, VECTOR_BYTES // (8 if isinstance(element, ir.DoubleType) else 4))
+        builder.call(function, values)
+        return context.get_dummy_value()
+
+    return codegen
+
+
 @intrinsic
 def tile(
     typing: Any, a: Any, ai: Any, a_row: Any, a_col: Any, b: Any, bi: Any, b_row: Any, c: Any, ci: Any, c_row: Any,
@@ -82,32 +114,12 @@ def tile(
     index = types.intp
     sig = types.void(a, index, index, index, b, index, index, c, index, index, index, index, index, types.boolean)
 
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        values = [
-            context.make_array(kind)(context, builder, value).data if isinstance(kind, types.Array) else value
-            for kind, value in zip(signature.args, args, strict=True)
-        ]
-        values[-1] = builder.trunc(values[-1], _i1) if values[-1].type.width > 1 else values[-1]
-        double = a.dtype == types.float64
-        function = _tile_function(builder.module, [v.type for v in values], double)
-        builder.call(function, values)
-        return context.get_dummy_value()
-
-    return sig, codegen
+    return sig, _outlined("tile", _build_tile)
 
 
-def _tile_function(module: ir.Module, arguments: list[ir.Type], double: bool) -> ir.Function:
-    """The tile as a function of its own, so that it is compiled once however often it is called."""
-    name = f"tinycnn_tile_{'f64' if double else 'f32'}"
-    if name in module.globals:
-        return module.globals[name]
-    function = ir.Function(module, ir.FunctionType(ir.VoidType(), arguments), name)
-    function.linkage = "internal"
-    function.attributes.add("noinline")
+def _build_tile(function: ir.Function, element: ir.Type, lanes: int) -> None:
     a, ai, a_row, a_col, b_, bi, b_row, c, ci, c_row, rows, cols, depth, add = function.args
-    lanes = VECTOR_BYTES // (8 if double else 4)
-    vector = ir.VectorType(ir.DoubleType() if double else ir.FloatType(), lanes)
-    suffix = f"v{lanes}f{64 if double else 32}"
+    vector, suffix = ir.VectorType(element, lanes), _suffix(element, lanes)
     zero = ir.Constant(vector, [0.0] * lanes)
 
     b = ir.IRBuilder(function.append_basic_block("entry"))
@@ -169,4 +181,170 @@ def _tile_function(module: ir.Module, arguments: list[ir.Type], double: bool) ->
     for (r, v), value in reversed(list(zip(places, results, strict=True))):
         _masked_store(b, value, b.gep(c_rows[r], [_int(v * lanes)]), masks[v], suffix)
     b.ret_void()
-    return function
+
+
+@intrinsic
+def dot_tile(
+    typing: Any, a: Any, ai: Any, a_row: Any, b: Any, bi: Any, b_row: Any, c: Any, ci: Any, c_row: Any,
+    rows: Any, cols: Any, depth: Any, add: Any,
+) -> Any:  # fmt: skip
+    """c[r, s] = (c[r, s] if add else 0) + sum over p < depth of a[r, p] * b[s, p], for r < rows and s < cols.
+
+    Both operands are read along their rows; addresses are as in `tile`, with a_col = 1. At most DOTS rows and columns.
+    The sums run in DOTS * DOTS vector registers over p, and are added up across their lanes at the end.
+    """
+    if not (isinstance(a, types.Array) and a.dtype in (types.float32, types.float64) and a.dtype == b.dtype == c.dtype):
+        return None
+    index = types.intp
+    sig = types.void(a, index, index, b, index, index, c, index, index, index, index, index, types.boolean)
+    return sig, _outlined("dot_tile", _build_dot_tile)
+
+
+def _build_dot_tile(function: ir.Function, element: ir.Type, lanes: int) -> None:
+    a, ai, a_row, b_, bi, b_row, c, ci, c_row, rows, cols, depth, add = function.args
+    vector, suffix = ir.VectorType(element, lanes), _suffix(element, lanes)
+    zero = ir.Constant(vector, [0.0] * lanes)
+
+    b = ir.IRBuilder(function.append_basic_block("entry"))
+
+    def pointers(base: ir.Value, start: ir.Value, step: ir.Value, count: ir.Value) -> list[ir.Value]:
+        last = b.sub(count, _int(1))
+        number = [b.select(b.icmp_signed("<", _int(r), count), _int(r), last) for r in range(DOTS)]
+        return [b.gep(base, [b.add(start, b.mul(r, step))]) for r in number]
+
+    a_rows, b_rows = pointers(a, ai, a_row, rows), pointers(b_, bi, b_row, cols)
+    c_rows = pointers(c, ci, c_row, rows)
+    last_col = b.sub(cols, _int(1))
+    col = [b.select(b.icmp_signed("<", _int(s), cols), _int(s), last_col) for s in range(DOTS)]
+    places = [(r, s) for r in range(DOTS) for s in range(DOTS)]
+
+    entry = b.block
+    loop, done = b.append_basic_block("p"), b.append_basic_block("done")
+    b.cbranch(b.icmp_signed(">", depth, _int(0)), loop, done)
+
+    b.position_at_end(loop)
+    p = b.phi(_i64)
+    p.add_incoming(_int(0), entry)
+    sums = [b.phi(vector) for _ in places]
+    mask = _lanes_below(b, b.sub(depth, p), 0, lanes)
+    left = [_masked_load(b, vector, b.gep(row, [p]), mask, suffix) for row in a_rows]
+    right = [_masked_load(b, vector, b.gep(row, [p]), mask, suffix) for row in b_rows]
+    fused = [
+        _call(b, f"llvm.fma.{suffix}", vector, [left[r], right[s], total])
+        for (r, s), total in zip(places, sums, strict=True)
+    ]
+    following = b.add(p, _int(lanes))
+    p.add_incoming(following, loop)
+    for phi, value in zip(sums, fused, strict=True):
+        phi.add_incoming(zero, entry)
+        phi.add_incoming(value, loop)
+    b.cbranch(b.icmp_signed("<", following, depth), loop, done)
+
+    b.position_at_end(done)
+    totals = []
+    for value in fused:
+        phi = b.phi(vector)
+        phi.add_incoming(zero, entry)
+        phi.add_incoming(value, loop)
+        totals.append(phi)
+    befores = [b.load(b.gep(c_rows[r], [col[s]])) for r, s in places]  # all before the first store
+    for (r, s), total, before in reversed(list(zip(places, totals, befores, strict=True))):
+        kind = ir.FunctionType(element, [element, vector])
+        reduce = cgutils.get_or_insert_function(b.module, kind, f"llvm.vector.reduce.fadd.{suffix}")
+        across = b.call(reduce, [ir.Constant(element, -0.0), total], fastmath=("reassoc",))
+        start = b.select(add, before, ir.Constant(element, 0.0))
+        b.store(b.fadd(start, across), b.gep(c_rows[r], [col[s]]))
+    b.ret_void()
+
+
+@intrinsic
+def copy_plane(
+    typing: Any, x: Any, i: Any, x_step: Any, first: Any, last: Any, out: Any, o: Any, o_step: Any, n: Any, rows: Any
+) -> Any:
+    """out[o + r*o_step + j] = x[i + r*x_step + j] where first <= j < last, else 0, for r < rows and j < n.
+
+    What lies outside in x is not read.
+    """
+    if not (isinstance(x, types.Array) and x.dtype in (types.float32, types.float64) and x.dtype == out.dtype):
+        return None
+    index = types.intp
+    sig = types.void(x, index, index, index, index, out, index, index, index, index)
+    return sig, _outlined("copy_plane", _build_copy_plane)
+
+
+def _build_copy_plane(function: ir.Function, element: ir.Type, lanes: int) -> None:
+    x, i, x_step, first, last, out, o, o_step, n, rows = function.args
+    vector, suffix = ir.VectorType(element, lanes), _suffix(element, lanes)
+
+    def masks(b: ir.IRBuilder, j: ir.Value) -> tuple[ir.Value, ir.Value]:
+        begun = b.not_(_lanes_below(b, b.sub(first, j), 0, lanes))
+        return b.and_(begun, _lanes_below(b, b.sub(last, j), 0, lanes)), _lanes_below(b, b.sub(n, j), 0, lanes)
+
+    def move(b: ir.IRBuilder, source: ir.Value, target: ir.Value, mask: tuple[ir.Value, ir.Value]) -> None:
+        _masked_store(b, _masked_load(b, vector, source, mask[0], suffix), target, mask[1], suffix)
+
+    _build_plane(function, lanes, (x, i, x_step), (out, o, o_step), n, rows, masks, move)
+
+
+@intrinsic
+def add_plane(typing: Any, x: Any, i: Any, x_step: Any, out: Any, o: Any, o_step: Any, n: Any, rows: Any) -> Any:
+    """out[o + r*o_step + j] += x[i + r*x_step + j], for r < rows and j < n."""
+    if not (isinstance(x, types.Array) and x.dtype in (types.float32, types.float64) and x.dtype == out.dtype):
+        return None
+    index = types.intp
+    return types.void(x, index, index, out, index, index, index, index), _outlined("add_plane", _build_add_plane)
+
+
+def _build_add_plane(function: ir.Function, element: ir.Type, lanes: int) -> None:
+    x, i, x_step, out, o, o_step, n, rows = function.args
+    vector, suffix = ir.VectorType(element, lanes), _suffix(element, lanes)
+
+    def masks(b: ir.IRBuilder, j: ir.Value) -> ir.Value:
+        return _lanes_below(b, b.sub(n, j), 0, lanes)
+
+    def move(b: ir.IRBuilder, source: ir.Value, target: ir.Value, mask: ir.Value) -> None:
+        there = _masked_load(b, vector, target, mask, suffix)
+        total = b.fadd(there, _masked_load(b, vector, source, mask, suffix))
+        _masked_store(b, total, target, mask, suffix)
+
+    _build_plane(function, lanes, (x, i, x_step), (out, o, o_step), n, rows, masks, move)
+
+
+def _build_plane(
+    function: ir.Function,
+    lanes: int,
+    source: tuple[ir.Value, ...],
+    target: tuple[ir.Value, ...],
+    n: ir.Value,
+    rows: ir.Value,
+    masks: Callable[..., Any],
+    move: Callable[..., None],
+) -> None:
+    """for j in steps of a vector below n: make the masks; for r < rows: move one vector."""
+    b = ir.IRBuilder(function.append_basic_block("entry"))
+    from_, to = b.gep(source[0], [source[1]]), b.gep(target[0], [target[1]])
+    entry = b.block
+    columns, row = b.append_basic_block("j"), b.append_basic_block("r")
+    next_columns, done = b.append_basic_block("next"), b.append_basic_block("done")
+    b.cbranch(b.and_(b.icmp_signed(">", n, _int(0)), b.icmp_signed(">", rows, _int(0))), columns, done)
+
+    b.position_at_end(columns)
+    j = b.phi(_i64)
+    j.add_incoming(_int(0), entry)
+    mask = masks(b, j)
+    b.branch(row)
+
+    b.position_at_end(row)
+    r = b.phi(_i64)
+    r.add_incoming(_int(0), columns)
+    move(b, b.gep(from_, [b.add(j, b.mul(r, source[2]))]), b.gep(to, [b.add(j, b.mul(r, target[2]))]), mask)
+    next_r = b.add(r, _int(1))
+    r.add_incoming(next_r, row)
+    b.cbranch(b.icmp_signed("<", next_r, rows), row, next_columns)
+
+    b.position_at_end(next_columns)
+    next_j = b.add(j, _int(lanes))
+    j.add_incoming(next_j, next_columns)
+    b.cbranch(b.icmp_signed("<", next_j, n), columns, done)
+    b.position_at_end(done)
+    b.ret_void()

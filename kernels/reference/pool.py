@@ -14,7 +14,10 @@ from ..geometry import PoolSpec
 
 
 def _frame(spec: PoolSpec) -> tuple[tuple[int, int], tuple[int, int]]:
-    """How much to pad for every window to fit: ((top, bottom), (left, right)), and at least the padding asked for."""
+    """How much to pad for every window to fit: ((top, bottom), (left, right)).
+
+    Behind the image that may be more than `spec.padding` (ceil_mode) or less (rows that no window reaches).
+    """
     sides = []
     for axis in (0, 1):
         reach = (
@@ -74,7 +77,7 @@ def max_pool2d_grad(gy: np.ndarray, argmax: np.ndarray, spec: PoolSpec) -> np.nd
 
 
 def max_pool2d_take(x: np.ndarray, argmax: np.ndarray, spec: PoolSpec) -> np.ndarray:
-    """For each window the element of x that tap `argmax` sees, 0 where argmax means none: the adjoint of the gradient."""
+    """For each window the element of x that tap `argmax` sees, 0 where that means none: the gradient's adjoint."""
     xpad = _padded(x, spec, 0)
     y = np.zeros(spec.output_shape, x.dtype)
     for tap, seen in _taps(spec):

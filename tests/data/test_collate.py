@@ -86,5 +86,6 @@ def test_default_convert():
     assert default_convert(np.float32(2)).dtype is tinycnn.float32
     array = np.zeros(2, np.int32)
     sample = default_convert((array, {"a": array}, "s"))
-    assert type(sample) is list and sample[0].dtype is tinycnn.int32 and sample[1]["a"].shape == (2,) and sample[2] == "s"
+    assert type(sample) is list and sample[2] == "s"
+    assert sample[0].dtype is tinycnn.int32 and sample[1]["a"].shape == (2,)
     assert type(default_convert(Point(array, 1))) is Point

@@ -100,7 +100,8 @@ def test_batches_in_order(size, batch_size, drop_last, workers):
 @pytest.mark.parametrize("workers", [0, 2])
 def test_shuffling_repeats_with_the_seed_and_differs_between_epochs(workers):
     def epochs(seed):
-        loader = DataLoader(Numbers(40), 8, shuffle=True, num_workers=workers, generator=tinycnn.Generator().manual_seed(seed))
+        generator = tinycnn.Generator().manual_seed(seed)
+        loader = DataLoader(Numbers(40), 8, shuffle=True, num_workers=workers, generator=generator)
         return flat(loader), flat(loader)
 
     first, second = epochs(1)
@@ -158,7 +159,8 @@ def test_workers_run_in_parallel_threads_and_know_themselves():
     class Meeting(Numbers):
         def __getitem__(self, index):
             info = get_worker_info()
-            seen.add((info.id, info.num_workers, info.dataset is self, threading.current_thread() is threading.main_thread()))
+            here = threading.current_thread()
+            seen.add((info.id, info.num_workers, info.dataset is self, here is threading.main_thread()))
             together.wait()  # passes only if three threads are here at once
             return index
 
@@ -190,9 +192,8 @@ def test_an_abandoned_iterator_stops_its_threads():
     del batches
     gc.collect()
     assert no_threads_left()
-    for batch in DataLoader(Numbers(1000), num_workers=2):
+    for _ in DataLoader(Numbers(1000), num_workers=2):
         break
-    del batch
     gc.collect()
     assert no_threads_left()
 
@@ -304,6 +305,7 @@ def test_streams_take_turns_over_workers():
     # worker 0 has 0 2 4 6 8 10, worker 1 has 1 3 5 7 9
     batches = [b.tolist() for b in DataLoader(Stream(0, 11), 2, num_workers=2)]
     assert batches == [[0, 2], [1, 3], [4, 6], [5, 7], [8, 10], [9]]
+
     # uneven: worker 0 ends first, the other goes on alone
     class Uneven(IterableDataset):
         def __iter__(self):
@@ -433,5 +435,6 @@ def test_more_refused_arguments():
 
 
 def test_arguments_of_pytorch_scripts_are_accepted():
-    loader = DataLoader(Numbers(4), 2, True, None, None, 1, None, True, False, 0, None, "spawn", pin_memory_device="", in_order=True)
+    positional = (2, True, None, None, 1, None, True, False, 0, None, "spawn")
+    loader = DataLoader(Numbers(4), *positional, pin_memory_device="", in_order=True)
     assert sorted(flat(loader)) == [0, 1, 2, 3] and loader.prefetch_factor == 2

@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 
 import tinycnn
-from tinycnn.utils.data import ChainDataset, ConcatDataset, Dataset, IterableDataset, Subset, TensorDataset, random_split
+from tinycnn.utils.data import (
+    ChainDataset,
+    ConcatDataset,
+    Dataset,
+    IterableDataset,
+    Subset,
+    TensorDataset,
+    random_split,
+)
 
 
 class Squares(Dataset):
@@ -111,7 +119,7 @@ def test_random_split_by_fractions_gives_the_rest_to_the_first():
 def test_random_split_refuses():
     with pytest.raises(ValueError, match=r"\[3, 4\] sum to 7, but the dataset has 10"):
         random_split(Squares(10), [3, 4])
-    with pytest.raises(ValueError, match="index 1 must lie in"):
+    with pytest.raises(ValueError, match="index 0 must lie in"):
         random_split(Squares(10), [1.5, -0.5])
     with pytest.raises(ValueError, match="fractions that sum to 1"):
         random_split(Squares(10), [0.5, 0.25])

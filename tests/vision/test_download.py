@@ -67,7 +67,8 @@ def test_all_failures_are_listed_and_nothing_is_left(tmp_path, server):
     text = str(caught.value)
     lines = text.splitlines()
     assert len(lines) == 2 + len(mirrors)
-    for line, part in zip(lines[1:-1], ["404", "70000 of 256000", "md5 checksum must be", "refused", "No such file", "unknown url"], strict=True):
+    reasons = ["404", "70000 of 256000", "md5 checksum must be", "refused", "No such file", "unknown url"]
+    for line, part in zip(lines[1:-1], reasons, strict=True):
         assert part in line
     assert MD5 in lines[-1] and str(tmp_path / "root") in lines[-1] and "by other means" in lines[-1]
     assert list((tmp_path / "root").iterdir()) == []

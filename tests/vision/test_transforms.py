@@ -58,7 +58,8 @@ def test_to_tensor_keeps_what_is_not_uint8():
     for dtype in ("float32", "float64", "int32", "int64", "bool"):
         array = np.ones((2, 3), dtype)
         result = T.ToTensor()(array)
-        assert result.dtype is getattr(tinycnn, dtype) and result.shape == (1, 2, 3) and not np.shares_memory(result.numpy(), array)
+        assert result.dtype is getattr(tinycnn, dtype) and result.shape == (1, 2, 3)
+        assert not np.shares_memory(result.numpy(), array)
 
 
 def test_to_tensor_knows_pillows_modes():
@@ -215,8 +216,6 @@ def test_crop_beyond_the_border_is_zero(array, kind, top, left):
     height, width = array.shape[:2]
     frame = np.pad(array, ((3, 10), (3, 10), (0, 0))[: array.ndim])
     h, w = height + 1, width + 1
-    if top >= height or left >= width:
-        return
     result = F.crop(as_kind(array, kind), top, left, h, w)
     assert np.array_equal(as_array(result), frame[top + 3 : top + 3 + h, left + 3 : left + 3 + w])
 
@@ -440,7 +439,8 @@ def test_transforms_go_into_sequential():
 
 
 def test_other_things_are_no_images():
-    for function in (F.hflip, F.get_dimensions, lambda x: F.pad(x, 1), lambda x: F.resize(x, 2), lambda x: F.crop(x, 0, 0, 1, 1)):
+    others = (lambda x: F.pad(x, 1), lambda x: F.resize(x, 2), lambda x: F.crop(x, 0, 0, 1, 1))
+    for function in (F.hflip, F.get_dimensions, *others):
         with pytest.raises(TypeError, match="expected a PIL image, a NumPy array or a Tensor, got list"):
             function([1, 2])
         with pytest.raises(ValueError, match=r"\(H, W\) or \(H, W, C\), got shape \(2,\)"):
@@ -456,7 +456,8 @@ def test_without_pillow(monkeypatch):
     try:
         array = picture(6, 6, 3)
         assert _pillow.as_image(array) is array
-        pipeline = T.Compose([T.Pad(1), T.RandomCrop(6), T.RandomHorizontalFlip(), T.ToTensor(), T.Normalize([0.5], [0.5]), T.Resize(8)])
+        geometry = [T.Pad(1), T.RandomCrop(6), T.CenterCrop(5), T.RandomHorizontalFlip()]
+        pipeline = T.Compose([*geometry, T.ToTensor(), T.Normalize([0.5], [0.5]), T.Resize(8)])
         assert pipeline(array).shape == (3, 8, 8)
         with pytest.raises(ImportError, match=r"needs Pillow.*pip install 'tinycnn\[examples\]'"):
             T.Resize(8)(array)

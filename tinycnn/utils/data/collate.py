@@ -38,8 +38,10 @@ def default_collate(batch: Sequence[Any]) -> Any:
 def _collate(batch: Sequence[Any], path: str) -> Any:
     first = batch[0]
     if isinstance(first, Tensor):
-        _same([tuple(t.shape) for t in batch], "shape", path)
-        return stack(batch, 0)
+        _same([t.array.shape for t in batch], "shape", path)
+        if any(t.requires_grad or t.is_cuda or t.array.dtype != first.array.dtype for t in batch):
+            return stack(batch, 0)
+        return wrap(np.stack([t.array for t in batch]))  # for small samples several times faster than a recorded stack
     if isinstance(first, np.ndarray):
         return _collate([_from_numpy(a, path) for a in batch], path)
     if isinstance(first, np.generic) and first.dtype.kind in "biuf":

@@ -92,7 +92,9 @@ class DataLoader(Generic[T]):
         if stream:
             for name, value in (("shuffle", shuffle or None), ("sampler", sampler), ("batch_sampler", batch_sampler)):
                 if value is not None:
-                    raise ValueError(f"DataLoader: an IterableDataset sets its own order, so {name}={value!r} cannot be given")
+                    raise ValueError(
+                        f"DataLoader: an IterableDataset sets its own order, so {name}={value!r} is refused"
+                    )
         if sampler is not None and shuffle:
             raise ValueError("DataLoader: sampler and shuffle=True exclude each other")
         if batch_sampler is not None:
@@ -267,19 +269,28 @@ class _Workers:
         # One pool of one thread each: batch n goes to the same worker in every run.
         self._pools = [ThreadPoolExecutor(1, thread_name_prefix=f"tinycnn-DataLoader-{i}") for i in range(count)]
         infos = [WorkerInfo(i, count, base_seed + i, self.datasets[i]) for i in range(count)]
-        self._started = [pool.submit(_start, info, init) for pool, info in zip(self._pools, infos, strict=True)]
+        _serially(int)  # loads Numba here and now, not within the first batch's timeout
+        self._started = [self._pools[info.id].submit(_serially, _start, info, init) for info in infos]
 
     def wait_until_started(self, timeout: float) -> None:
         for future in self._started:
             _result(future, timeout)
 
     def submit(self, worker: int, fetch: Callable[[Any], Any], key: Any, number: int, seed: int) -> Future[Any]:
-        return self._pools[worker].submit(_load, fetch, key, number, seed, worker)
+        return self._pools[worker].submit(_serially, _load, fetch, key, number, seed, worker)
 
     def stop(self) -> None:
         """Let each thread finish what it is doing and end. Does not wait: the caller may be a finaliser."""
         for pool in self._pools:
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _serially(task: Callable[..., Any], *args: Any) -> Any:
+    """Run a worker's task. Kernels that it calls use one thread: the others belong to the training."""
+    from ...kernels.cpu import threads  # loads Numba, so not at the top
+
+    with threads.serial():
+        return task(*args)
 
 
 def _start(info: WorkerInfo, init: Callable[[int], Any] | None) -> None:

@@ -132,17 +132,17 @@ class ChainDataset(IterableDataset[T_co]):
     """The samples of several `IterableDataset` streams, one stream after the other."""
 
     def __init__(self, datasets: Iterable[Dataset[T_co]]) -> None:
-        self.datasets = list(datasets)
+        self.datasets: list[Any] = list(datasets)
         for dataset in self.datasets:
             if not isinstance(dataset, IterableDataset):
-                raise TypeError(f"ChainDataset: expected IterableDatasets, got {type(dataset).__name__}; use ConcatDataset")
+                raise TypeError(f"ChainDataset: {type(dataset).__name__} is not an IterableDataset; use ConcatDataset")
 
     def __iter__(self) -> Iterator[T_co]:
         for dataset in self.datasets:
-            yield from dataset  # type: ignore[attr-defined]
+            yield from dataset
 
     def __len__(self) -> int:
-        return sum(len(dataset) for dataset in self.datasets)  # type: ignore[arg-type]
+        return sum(len(dataset) for dataset in self.datasets)
 
 
 def random_split(
@@ -171,7 +171,9 @@ def random_split(
                 warnings.warn(f"random_split: the split at index {position} is empty", stacklevel=2)
     else:
         if any(isinstance(size, float) or size < 0 for size in lengths):
-            raise ValueError(f"random_split: lengths must be sizes from 0 on, or fractions that sum to 1, got {list(lengths)}")
+            raise ValueError(
+                f"random_split: lengths are sizes from 0 on, or fractions that sum to 1, got {list(lengths)}"
+            )
         sizes = [int(size) for size in lengths]
     if sum(sizes) != total:
         raise ValueError(f"random_split: lengths {sizes} sum to {sum(sizes)}, but the dataset has {total} samples")
@@ -187,8 +189,8 @@ def tensor_batch(dataset: Any, indices: Any) -> list[Tensor] | None:
     ``default_collate([dataset[i] for i in indices])``.
     """
     while type(dataset) is Subset:
-        rows = dataset.indices
-        indices, dataset = [rows[i] for i in indices], dataset.dataset
+        kept = dataset.indices
+        indices, dataset = [kept[i] for i in indices], dataset.dataset
     kind = type(dataset)
     if not isinstance(dataset, TensorDataset) or kind.__getitem__ is not TensorDataset.__getitem__:
         return None

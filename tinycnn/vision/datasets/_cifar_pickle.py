@@ -1,9 +1,9 @@
 """Reads the files of CIFAR's "python version" without unpickling: no code in them can run.
 
 They were written by Python 2's cPickle (protocol 2) and hold one dict of byte strings, lists, ints and one array of
-bytes. `pickle` would call whatever a file names. This reader knows the 26 opcodes that occur in such files, and in place
-of calls it knows two shapes: ``numpy.core.multiarray._reconstruct(ndarray, (0,), 'b')`` and ``dtype('u1', 0, 1)``, each
-followed by its state. Everything else is refused. Opcodes: Lib/pickletools.py of CPython.
+bytes. `pickle` would call whatever a file names. This reader knows the 26 opcodes that such files are made of, and in
+place of calls it knows two shapes, ``numpy.core.multiarray._reconstruct(ndarray, (0,), 'b')`` and
+``dtype('u1', 0, 1)``, each followed by its state. Everything else is refused. Opcodes: Lib/pickletools.py of CPython.
 """
 
 from __future__ import annotations
@@ -124,7 +124,8 @@ class _Reader:
         if isinstance(target, _Array) and target.content is None and isinstance(state, tuple) and len(state) == 5:
             version, shape, kind, fortran, content = state
             sizes_fit = isinstance(shape, tuple) and all(type(n) is int and n >= 0 for n in shape)
-            if version == 1 and sizes_fit and isinstance(kind, _ByteType) and fortran is False and type(content) is bytes:
+            plain = version == 1 and isinstance(kind, _ByteType) and fortran is False and type(content) is bytes
+            if sizes_fit and plain:
                 if len(content) != math.prod(shape):
                     raise self.fail(f"an array of shape {shape} has {len(content)} bytes instead of {math.prod(shape)}")
                 target.content = np.frombuffer(content, np.uint8).reshape(shape)
@@ -135,7 +136,8 @@ class _Reader:
 
     def read(self) -> Any:
         if self.data[:2] != b"\x80\x02":
-            raise self.fail(f"a pickle of protocol 2 starts with 80 02, this file with {self.data[:2].hex(' ') or 'nothing'}")
+            found = self.data[:2].hex(" ") or "nothing"
+            raise self.fail(f"a pickle of protocol 2 starts with 80 02, this file with {found}")
         self.at = 2
         stack = self.stack
         while True:
@@ -196,8 +198,9 @@ class _Reader:
                 self.build()
             elif code == b".":  # STOP
                 result = self.pop()
-                if stack or self.marks or self.at != len(self.data):
-                    raise self.fail(f"the pickle ends with {len(self.data) - self.at} bytes or {len(stack)} values left over")
+                more = len(self.data) - self.at
+                if stack or self.marks or more:
+                    raise self.fail(f"the pickle ends with {more} bytes and {len(stack)} values left over")
                 return result
             else:
                 self.at -= 1

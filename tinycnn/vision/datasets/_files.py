@@ -132,7 +132,7 @@ def extract_members(archive: Path, members: Sequence[tuple[str, str]], folder: P
                 source = tar.extractfile(member) if member.isreg() else None
                 if source is None:
                     raise RuntimeError(f"{archive}: {path} must be a regular file in the archive")
-                handle, part = tempfile.mkstemp(prefix=f".{member.name.rpartition('/')[2]}.", suffix=".part", dir=folder)
+                handle, part = tempfile.mkstemp(prefix=f".{Path(path).name}.", suffix=".part", dir=folder)
                 try:
                     with os.fdopen(handle, "wb") as file:
                         shutil.copyfileobj(source, file)

@@ -20,8 +20,8 @@ class Digits(ImageDataset):
     Nothing is downloaded. The original has grey values 0..16; `data` holds ``rint(value * 255 / 16)``.
 
     scikit-learn knows no split; this one is fixed. Image i draws the number i of the generator splitmix64 with seed 0;
-    within each class the images are ordered by it, and the first 20 % (rounded) of each class are the test part: 360
-    images for testing and 1,437 for training, the same on every machine and for every version of NumPy.
+    within each class the images are ordered by it, and the first 20 % (rounded) of each class are the test part: 359
+    images for testing and 1,438 for training, the same on every machine and for every version of NumPy.
 
     Args:
         train: the training part, or else the test part.
@@ -50,7 +50,7 @@ class Digits(ImageDataset):
             from sklearn.datasets import load_digits
         except ImportError:
             raise ImportError(
-                "Digits needs scikit-learn, which carries the images and is not installed: pip install 'tinycnn[examples]'"
+                "Digits needs scikit-learn, which has the images and is not installed: pip install 'tinycnn[examples]'"
             ) from None
         grey, labels = load_digits(return_X_y=True)
         tested = _test_positions(labels)

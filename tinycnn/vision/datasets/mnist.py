@@ -51,13 +51,11 @@ def read_idx(path: Path, ndim: int) -> np.ndarray:
             most = os.fstat(raw.fileno()).st_size * (1032 if zipped else 1)
             body = file.read(min(count, most) + 1)
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise RuntimeError(f"{path}: the gzip file is cut short or damaged ({error}); delete it, and get it again") from error
+            raise RuntimeError(f"{path}: the gzip file is cut short or damaged ({error}); get it again") from error
     if len(body) != count:
-        found = f"only {len(body)}" if len(body) < count else "more"
-        raise RuntimeError(
-            f"{path}: the header announces {' x '.join(map(str, shape))} = {count} bytes of data, the file has {found}; "
-            f"it is {'cut short' if len(body) < count else 'too long'}"
-        )
+        sizes = " x ".join(map(str, shape))
+        found = f"only {len(body)}; it is cut short" if len(body) < count else "more; it is too long"
+        raise RuntimeError(f"{path}: the header announces {sizes} = {count} bytes of data, the file has {found}")
     return np.frombuffer(body, np.uint8).reshape(shape).copy()
 
 
@@ -158,7 +156,8 @@ class MNIST(ImageDataset):
         if path is None:
             places = ", ".join(str(self.root) if f == "." else f"{self.root}/{f}" for f in self.folders)
             raise RuntimeError(
-                f"{type(self).__name__}: {stem} (or {stem}.gz) is in none of {places}. Put it there, or pass download=True"
+                f"{type(self).__name__}: {stem} (or {stem}.gz) is in none of {places}. "
+                "Put it there, or pass download=True"
             )
         return path
 

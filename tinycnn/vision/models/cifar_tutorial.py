@@ -10,7 +10,7 @@ from ...ops.shape import flatten
 
 class CifarNet(nn.Module):
     """The net of the tutorial "Training a Classifier" (pytorch.org, Deep Learning with PyTorch: A 60 Minute Blitz);
-    62,006 parameters with the defaults. Its layers bear the tutorial's names, so a state_dict of the one fits the other.
+    62,006 parameters with the defaults. Its layers bear the tutorial's names, so its state_dict fits here.
 
     =======  ====================  ===============  ==========
     layer    what                  output           parameters
@@ -44,7 +44,7 @@ class CifarNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Images (N, 3, 32, 32) to logits (N, num_classes)."""
         if tuple(x.shape[-2:]) != (32, 32):
-            raise ValueError(f"CifarNet: images must be 32x32, got shape {tuple(x.shape)}; transforms.Resize((32, 32)) helps")
+            raise ValueError(f"CifarNet: images must be 32x32, got shape {tuple(x.shape)}; see transforms.Resize")
         x = self.pool(relu(self.conv1(x)))
         x = self.pool(relu(self.conv2(x)))
         x = flatten(x, -3)

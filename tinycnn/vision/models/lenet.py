@@ -41,7 +41,9 @@ class LeNet5(nn.Module):
         ValueError: for another activation or pooling; and for images that are not 32x32 when called.
     """
 
-    def __init__(self, num_classes: int = 10, in_channels: int = 1, *, activation: str = "relu", pooling: str = "max") -> None:
+    def __init__(
+        self, num_classes: int = 10, in_channels: int = 1, *, activation: str = "relu", pooling: str = "max"
+    ) -> None:
         super().__init__()
         for name, value, table in (("activation", activation, _ACTIVATIONS), ("pooling", pooling, _POOLINGS)):
             if value not in table:

@@ -37,7 +37,9 @@ def as_mode(interpolation: InterpolationMode | str | int) -> InterpolationMode:
         if interpolation == mode.value or (not isinstance(interpolation, str) and interpolation == PILLOW_NUMBER[mode]):
             return mode
     names = ", ".join(mode.value for mode in InterpolationMode)
-    raise ValueError(f"interpolation must be an InterpolationMode, one of {names}, or Pillow's number, got {interpolation!r}")
+    raise ValueError(
+        f"interpolation must be an InterpolationMode, one of {names}, or Pillow's number, got {interpolation!r}"
+    )
 
 
 def triangle(x: np.ndarray) -> np.ndarray:

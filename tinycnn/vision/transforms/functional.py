@@ -104,7 +104,12 @@ def normalize(tensor: Tensor, mean: Sequence[float], std: Sequence[float], inpla
         raise ValueError(f"normalize: a std of 0 would divide by zero, got {list(np.ravel(std))} as {tensor.dtype}")
     if inplace:
         return tensor.sub_(wrap(centre)).div_(wrap(spread))
-    return (tensor - wrap(centre)) / wrap(spread)
+    if tensor.requires_grad or tensor.is_cuda:
+        return (tensor - wrap(centre)) / wrap(spread)
+    # Samples of a dataset: there NumPy's two operations cost a third of two recorded ones.
+    result = tensor.array - centre
+    result /= spread
+    return wrap(result)
 
 
 def resize(
@@ -130,7 +135,7 @@ def resize(
     """
     _check(img, "resize")
     mode = as_mode(interpolation)
-    sizes = [size] if isinstance(size, int) else list(size)
+    sizes = list(size) if isinstance(size, Sequence) else [size]
     if len(sizes) not in (1, 2) or not all(is_positive_int(n) for n in sizes):
         raise ValueError(f"resize: size must be a positive int or a pair (height, width) of them, got {size!r}")
     _, height, width = get_dimensions(img)
@@ -149,7 +154,8 @@ def resize(
         return img.resize((new_width, new_height), PILLOW_NUMBER[mode])
     if isinstance(img, np.ndarray) and img.dtype == np.uint8:
         image = require("resize of a uint8 array").fromarray(img[..., 0] if img.shape[2:] == (1,) else img)
-        return np.array(image.resize((new_width, new_height), PILLOW_NUMBER[mode])).reshape(new_height, new_width, *img.shape[2:])
+        resized = np.array(image.resize((new_width, new_height), PILLOW_NUMBER[mode]))
+        return resized.reshape(new_height, new_width, *img.shape[2:])
     if mode in (InterpolationMode.BOX, InterpolationMode.HAMMING, InterpolationMode.LANCZOS):
         raise ValueError(f"resize: {mode.value} is offered for PIL images and uint8 arrays, not for tensors")
     rows = weights(height, new_height, mode, bool(antialias))
@@ -251,7 +257,9 @@ def _border_index(size: int, before: int, after: int, mode: str, what: str) -> n
     kept = np.arange(max(-before, 0), size + min(after, 0))
     most = len(kept) - (mode == "reflect")
     if mode != "edge" and max(before, after) > most:
-        raise ValueError(f"pad: {mode} padding of {max(before, after)} needs at least as many pixels; the {what} {size} allows {most}")
+        raise ValueError(
+            f"pad: {mode} padding of {max(before, after)} needs at least as many pixels; {what} {size} allows {most}"
+        )
     return np.pad(kept, (max(before, 0), max(after, 0)), mode=mode)  # type: ignore[call-overload]
 
 
@@ -273,7 +281,9 @@ def crop(img: Any, top: int, left: int, height: int, width: int) -> Any:
     if is_image(img):
         return img.crop((left, top, left + width, top + height))
     if top < 0 or left < 0 or top + height > h or left + width > w:
-        return pad(img, (-left, -top, left + width - w, top + height - h))
+        before = (max(-left, 0), max(-top, 0))
+        img = pad(img, (*before, max(left + width - w, 0), max(top + height - h, 0)))
+        left, top = left + before[0], top + before[1]
     if isinstance(img, Tensor):
         return img[..., top : top + height, left : left + width]
     return img[top : top + height, left : left + width].copy()
@@ -304,7 +314,7 @@ def pair(size: int | Sequence[int], name: str) -> tuple[int, int]:
     Raises:
         ValueError: if it is neither, or if a number is below 1.
     """
-    numbers = [size] if isinstance(size, int) else list(size)
+    numbers = list(size) if isinstance(size, Sequence) else [size]
     if len(numbers) not in (1, 2) or not all(is_positive_int(n) for n in numbers):
         raise ValueError(f"{name} must be a positive int or a pair (height, width) of them, got {size!r}")
     return numbers[0], numbers[-1]

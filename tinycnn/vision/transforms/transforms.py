@@ -1,8 +1,8 @@
 """The transforms as callables with torchvision's names, arguments and reprs.
 
 They take PIL images, arrays (H, W) or (H, W, C), and tensors (..., H, W). The random ones draw from the generator of
-the batch that a `DataLoader` is loading, else from the default generator (`tinycnn.manual_seed`). As in torchvision most
-of them are `nn.Module`s, so that they go into an `nn.Sequential` too.
+the batch that a `DataLoader` is loading, else from the default generator (`tinycnn.manual_seed`). As in torchvision,
+most of them are `nn.Module`s, so that they go into an `nn.Sequential` too.
 """
 
 from __future__ import annotations

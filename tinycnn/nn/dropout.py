@@ -1,0 +1,34 @@
+"""Dropout (Srivastava et al. 2014)."""
+
+from __future__ import annotations
+
+from .._tensor import Tensor
+from . import functional as F
+from .module import Module
+
+
+class Dropout(Module):
+    """In training, each element is zeroed with probability `p`, the others are multiplied by 1 / (1 - p).
+
+    In evaluation it is the identity. Any shape.
+
+    Args:
+        p: in [0, 1].
+        inplace: write the result into the input.
+
+    Raises:
+        ValueError: if `p` is not in [0, 1].
+    """
+
+    def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
+        super().__init__()
+        if not 0.0 <= p <= 1.0:
+            raise ValueError(f"Dropout: p is a probability and must lie in [0, 1], got {p}")
+        self.p = p
+        self.inplace = inplace
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.dropout(input, self.p, self.training, self.inplace)
+
+    def extra_repr(self) -> str:
+        return f"p={self.p}, inplace={self.inplace}"

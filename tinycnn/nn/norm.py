@@ -1,0 +1,134 @@
+"""Batch normalization (Ioffe and Szegedy 2015)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .._tensor import Tensor
+from ..dtypes import int64
+from ..kernels.geometry import _integer
+from ..ops.create import empty, ones, zeros
+from . import functional as F
+from . import init
+from .module import Module
+from .parameter import Parameter
+
+
+class _BatchNorm(Module):
+    """What batch normalization is for inputs of any number of dimensions; a subclass checks theirs."""
+
+    weight: Parameter | None
+    bias: Parameter | None
+    running_mean: Tensor | None
+    running_var: Tensor | None
+    num_batches_tracked: Tensor | None
+
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = True,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__()
+        name = type(self).__name__
+        self.num_features = _integer(name, "num_features", num_features, 1)
+        if not eps > 0:
+            raise ValueError(f"{name}: eps must be positive, got {eps}")
+        if momentum is not None and not 0 <= momentum <= 1:
+            raise ValueError(f"{name}: momentum must lie in [0, 1] or be None (cumulative average), got {momentum}")
+        self.eps = eps
+        self.momentum = momentum
+        self.affine = affine
+        self.track_running_stats = track_running_stats
+        n = self.num_features
+        self.weight = Parameter(empty(n, device=device, dtype=dtype)) if affine else None
+        self.bias = Parameter(empty(n, device=device, dtype=dtype)) if affine else None
+        tracked = track_running_stats
+        self.register_buffer("running_mean", zeros(n, device=device, dtype=dtype) if tracked else None)
+        self.register_buffer("running_var", ones(n, device=device, dtype=dtype) if tracked else None)
+        self.register_buffer("num_batches_tracked", zeros((), device=device, dtype=int64) if tracked else None)
+        self.reset_parameters()
+
+    def reset_running_stats(self) -> None:
+        """Running mean 0, running variance 1, no batches seen."""
+        if self.running_mean is not None and self.running_var is not None and self.num_batches_tracked is not None:
+            self.running_mean.zero_()
+            self.running_var.fill_(1)
+            self.num_batches_tracked.zero_()
+
+    def reset_parameters(self) -> None:
+        """Weight 1, bias 0, statistics as in `reset_running_stats`."""
+        self.reset_running_stats()
+        if self.weight is not None and self.bias is not None:
+            init.ones_(self.weight)
+            init.zeros_(self.bias)
+
+    def _check_input(self, input: Tensor) -> None:
+        raise TypeError(f"{type(self).__name__} needs a method _check_input(self, input)")
+
+    def forward(self, input: Tensor) -> Tensor:
+        if not isinstance(input, Tensor):
+            raise TypeError(f"{type(self).__name__}: expected a Tensor, got {type(input).__name__}")
+        self._check_input(input)
+        mean, var, count = self.running_mean, self.running_var, self.num_batches_tracked
+        use_batch = self.training or mean is None or var is None
+        tracking = self.training and self.track_running_stats
+        if self.training and not tracking:
+            mean = var = None
+        momentum = self.momentum
+        if momentum is None:  # the mean over all batches so far, this one included
+            momentum = 1.0 / (int(count.item()) + 1) if tracking and count is not None else 0.0
+        output = F.batch_norm(input, mean, var, self.weight, self.bias, use_batch, momentum, self.eps)
+        if tracking and count is not None:
+            count.add_(1)
+        return output
+
+    def extra_repr(self) -> str:
+        return (
+            f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
+            f"track_running_stats={self.track_running_stats}"
+        )
+
+
+class BatchNorm2d(_BatchNorm):
+    """y = (x - mean) / sqrt(var + eps) * weight + bias, for each channel of images (N, C, H, W).
+
+    In training, mean and (biased) variance are those of the batch, over N, H and W, and the running ones follow:
+    running = (1 - momentum) * running + momentum * batch, with the unbiased variance. In evaluation the running ones
+    are used.
+
+    Args:
+        num_features: C.
+        eps: added to the variance.
+        momentum: how fast the running statistics follow; None averages over all batches seen.
+        affine: whether there are weight and bias.
+        track_running_stats: whether there are running statistics; without them evaluation uses the batch too.
+
+    Attributes:
+        weight, bias: (C,), at first 1 and 0; or None.
+        running_mean, running_var: buffers (C,), at first 0 and 1; or None.
+        num_batches_tracked: buffer, int64.
+
+    Raises:
+        ValueError: for illegal arguments; when called, if the input is not (N, C, H, W), or training would see one
+            value per channel, whose variance says nothing.
+    """
+
+    def _check_input(self, input: Tensor) -> None:
+        shape = tuple(input.array.shape)
+        if len(shape) != 4:
+            raise ValueError(f"BatchNorm2d: expected 4D input (N, C, H, W), got {len(shape)}D input of shape {shape}")
+        if shape[1] != self.num_features:
+            raise ValueError(
+                f"BatchNorm2d(num_features={self.num_features}): the input has {shape[1]} channels (input shape {shape}); "
+                f"make it BatchNorm2d({shape[1]}) or change what comes before"
+            )
+        if (self.training or self.running_mean is None) and shape[0] * shape[2] * shape[3] == 1:
+            raise ValueError(
+                f"BatchNorm2d: Expected more than 1 value per channel when training, got input shape {shape}; "
+                "use a larger batch (drop_last=True in the DataLoader), or eval()"
+            )
