@@ -4,7 +4,7 @@ A kernel takes arrays and plain numbers and returns arrays. It checks nothing: w
 Columns:
 
     reference   NumPy, written to be read; complete
-    cpu         Numba; what it does not define, it takes from `reference`
+    cpu         Numba; where NumPy is already the fast way, its modules take the kernel over from `reference`
 
 `column(name)` gives a column; its kernels are its attributes. A family's module is imported when the first of its
 kernels is asked for, so that Numba is loaded when it is needed and not before.

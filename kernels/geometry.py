@@ -19,7 +19,7 @@ from typing import Any
 
 Pair = tuple[int, int]
 _SIDES = "height", "width"
-_LARGEST = 2**31 - 1  # of a kernel size, stride, padding or dilation; what compiled kernels compute from them fits int64
+_LARGEST = 2**31 - 1  # kernel size, stride, padding, dilation: what compiled kernels compute from them fits int64
 
 
 class GeometryError(ValueError, RuntimeError):
@@ -183,12 +183,21 @@ def _conv_spec(
         pads = _named_padding(op, padding, kernel, stride, dilation)
     else:
         pads = ((padding[0], padding[0]), (padding[1], padding[1]))
-    output = tuple(
-        _checked(op, side, *numbers, False, None)
-        for side, *numbers in zip(_SIDES, size, kernel, stride, pads, dilation, strict=True)
-    )
+    output = [
+        _checked(op, side, n, k, s, p, d, False, None)
+        for side, n, k, s, p, d in zip(_SIDES, size, kernel, stride, pads, dilation, strict=True)
+    ]
     return ConvSpec(
-        batch, channels, filters, (size[0], size[1]), (kernel[0], kernel[1]), stride, pads, dilation, groups, output
+        batch=batch,
+        in_channels=channels,
+        out_channels=filters,
+        input_size=(size[0], size[1]),
+        kernel_size=(kernel[0], kernel[1]),
+        stride=stride,
+        padding=pads,
+        dilation=dilation,
+        groups=groups,
+        output_size=(output[0], output[1]),
     )
 
 
@@ -250,11 +259,21 @@ def _pool_spec(
             raise GeometryError(
                 f"{op}: padding must be at most half the kernel, {k // 2} for a kernel {side} of {k}, got {p}"
             )
-    output = tuple(
+    output = [
         _checked(op, side, n, k, s, (p, p), d, ceil_mode, k // 2)
         for side, n, k, s, p, d in zip(_SIDES, size, kernel, stride, padding, dilation, strict=True)
+    ]
+    return PoolSpec(
+        batch=batch,
+        channels=channels,
+        input_size=(size[0], size[1]),
+        kernel_size=kernel,
+        stride=stride,
+        padding=padding,
+        dilation=dilation,
+        ceil_mode=ceil_mode,
+        output_size=(output[0], output[1]),
     )
-    return PoolSpec(batch, channels, (size[0], size[1]), kernel, stride, padding, dilation, ceil_mode, output)
 
 
 # -- checks -----------------------------------------------------------------------------------------------------------

@@ -1,5 +1,88 @@
-"""Taken over."""
+"""Reductions: sums of floating-point numbers by Numba, the rest by NumPy."""
 
-from ..reference.reduce import all, amax, amin, any, argmax, argmin, mean, prod, sum
+from __future__ import annotations
 
-__all__ = ['all', 'amax', 'amin', 'any', 'argmax', 'argmin', 'mean', 'prod', 'sum']
+import numpy as np
+from numba import prange
+
+from ..reference import reduce as reference
+from ..reference.reduce import Axes, all, amax, amin, any, argmax, argmin, mean, prod
+from .jit import kernel
+from .threads import launch
+
+__all__ = ["all", "amax", "amin", "any", "argmax", "argmin", "mean", "prod", "sum"]
+SMALL = 1 << 12  # elements; below, NumPy takes less time than a launch
+RUN = 1 << 14  # elements of one partial sum when everything is summed
+
+
+@kernel(parallel=True)
+def sum_runs(workers, x, out):
+    """out[k] = sum over i, j of x[i, k, j]: each run along j in eight or more lanes of the dtype, runs in float64."""
+    outer, kept, length = x.shape
+    for worker in prange(workers):
+        for k in range(worker, kept, workers):
+            total = 0.0
+            for i in range(outer):
+                for start in range(0, length, 1024):  # short runs, so that float32 keeps its digits
+                    run = x.dtype.type(0)
+                    for j in range(start, min(start + 1024, length)):
+                        run += x[i, k, j]
+                    total += run
+            out[k] = total
+
+
+@kernel(parallel=True)
+def sum_rows(workers, x, out):
+    """out[j] = sum over i of x[i, j], 64 columns at a time in float64."""
+    rows, columns = x.shape
+    for worker in prange(workers):
+        totals = np.empty(64)
+        for start in range(worker * 64, columns, workers * 64):
+            width = min(64, columns - start)
+            totals[:] = 0.0
+            for i in range(rows):
+                for j in range(width):
+                    totals[j] += x[i, start + j]
+            for j in range(width):
+                out[start + j] = totals[j]
+
+
+def as_runs(shape: tuple[int, ...], axes: Axes) -> tuple[int, int, int] | None:
+    """The shape as (summed, kept, summed) with neighbouring axes merged; None if it does not have that form."""
+    sizes, kinds = [], []
+    for d, n in enumerate(shape):
+        if n == 1:
+            continue
+        if kinds and kinds[-1] == (d in axes):
+            sizes[-1] *= n
+        else:
+            sizes.append(n)
+            kinds.append(d in axes)
+    if kinds and not kinds[0]:
+        sizes, kinds = [1, *sizes], [True, *kinds]
+    if not kinds:
+        return 1, 1, 1
+    if len(kinds) > 3:
+        return None
+    if len(kinds) == 1:  # everything is summed
+        return 1, 1, sizes[0]
+    return sizes[0], sizes[1], sizes[2] if len(sizes) == 3 else 1
+
+
+def sum(x: np.ndarray, axes: Axes, keepdims: bool) -> np.ndarray:
+    """The sum; short runs are added up in the dtype, runs in float64."""
+    form = as_runs(x.shape, axes) if x.size > SMALL and x.dtype in (np.float32, np.float64) and x.flags.carray else None
+    if form is None:
+        return reference.sum(x, axes, keepdims)
+    outer, kept, length = form
+    out = np.empty(kept, x.dtype)
+    if length == 1 and outer > 1:
+        launch(sum_rows, x.reshape(outer, kept), out)
+    elif kept == 1 and outer == 1 and length % RUN == 0:
+        parts = np.empty(length // RUN, x.dtype if x.dtype == np.float64 else x.dtype)
+        launch(sum_runs, x.reshape(1, -1, RUN), parts)
+        out[0] = parts.sum(dtype=np.float64)
+    else:
+        launch(sum_runs, x.reshape(outer, kept, length), out)
+    shape = tuple(1 if d in axes else n for d, n in enumerate(x.shape) if keepdims or d not in axes)
+    return out.reshape(shape)

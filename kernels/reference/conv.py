@@ -13,6 +13,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from ..geometry import ConvSpec
+from . import silent
 
 
 def _padded(x: np.ndarray, spec: ConvSpec) -> np.ndarray:
@@ -40,6 +41,7 @@ def _filters(w: np.ndarray, groups: int) -> np.ndarray:
     return w.reshape(groups, w.shape[0] // groups, *w.shape[1:])
 
 
+@silent
 def conv2d(x: np.ndarray, w: np.ndarray, b: np.ndarray | None, spec: ConvSpec) -> np.ndarray:
     """y (N, O, OH, OW) of x (N, C, H, W), w (O, C / groups, KH, KW) and b (O,) or None."""
     xpad, filters = _padded(x, spec), _filters(w, spec.groups)
@@ -51,6 +53,7 @@ def conv2d(x: np.ndarray, w: np.ndarray, b: np.ndarray | None, spec: ConvSpec) -
     return y if b is None else y + b[:, None, None]
 
 
+@silent
 def conv2d_input_grad(gy: np.ndarray, w: np.ndarray, spec: ConvSpec) -> np.ndarray:
     """gx (N, C, H, W): every tap adds gy times its weight where it looked; overlapping windows add up."""
     g, filters = _matrices(gy, spec.groups), _filters(w, spec.groups)
@@ -63,6 +66,7 @@ def conv2d_input_grad(gy: np.ndarray, w: np.ndarray, spec: ConvSpec) -> np.ndarr
     return np.ascontiguousarray(gxpad[:, :, top : top + height, left : left + width])
 
 
+@silent
 def conv2d_weight_grad(gy: np.ndarray, x: np.ndarray, spec: ConvSpec) -> np.ndarray:
     """gw (O, C / groups, KH, KW): every tap gathers gy times what it saw, over all images and positions."""
     xpad, g = _padded(x, spec), _matrices(gy, spec.groups)

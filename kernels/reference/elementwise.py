@@ -10,46 +10,64 @@ from typing import Any
 
 import numpy as np
 
+from . import silent
 
-def silent(function: Callable[..., Any]) -> Callable[..., Any]:
-    """`function` without NumPy's floating-point warnings."""
 
-    def kernel(*args: Any) -> Any:
-        with np.errstate(all="ignore"):
-            return function(*args)
+def _unary(name: str, formula: str, function: Callable[[Any], Any]) -> Callable[[Any], np.ndarray]:
+    @silent
+    def kernel(a: Any) -> np.ndarray:
+        return np.asarray(function(a))
 
-    kernel.__name__ = kernel.__qualname__ = function.__name__
-    kernel.__doc__ = function.__doc__
+    kernel.__name__ = kernel.__qualname__ = name
+    kernel.__doc__ = formula
     return kernel
 
 
-add, sub, mul = np.add, np.subtract, np.multiply
-neg, abs, sign = np.negative, np.abs, np.sign
-sin, cos, tanh = silent(np.sin), silent(np.cos), np.tanh
-div, pow = silent(np.divide), silent(np.power)
-exp, log, sqrt, square = silent(np.exp), silent(np.log), silent(np.sqrt), silent(np.square)
-maximum, minimum = np.maximum, np.minimum  # NaN wins in both
-eq, ne, lt, le, gt, ge = np.equal, np.not_equal, np.less, np.less_equal, np.greater, np.greater_equal
-where = np.where
+def _binary(name: str, formula: str, function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], np.ndarray]:
+    @silent
+    def kernel(a: Any, b: Any) -> np.ndarray:
+        return np.asarray(function(a, b))
+
+    kernel.__name__ = kernel.__qualname__ = name
+    kernel.__doc__ = formula
+    return kernel
 
 
-@silent
-def reciprocal(x: np.ndarray) -> np.ndarray:
-    """1 / x"""
-    return 1 / x
+add = _binary("add", "a + b", np.add)
+sub = _binary("sub", "a - b", np.subtract)
+mul = _binary("mul", "a * b", np.multiply)
+div = _binary("div", "a / b", np.divide)
+pow = _binary("pow", "a ** b", np.power)
+maximum = _binary("maximum", "The larger of a and b; NaN if one of them is", np.maximum)
+minimum = _binary("minimum", "The smaller of a and b; NaN if one of them is", np.minimum)
 
+eq = _binary("eq", "a == b, as bools", np.equal)
+ne = _binary("ne", "a != b, as bools", np.not_equal)
+lt = _binary("lt", "a < b, as bools", np.less)
+le = _binary("le", "a <= b, as bools", np.less_equal)
+gt = _binary("gt", "a > b, as bools", np.greater)
+ge = _binary("ge", "a >= b, as bools", np.greater_equal)
 
-@silent
-def sigmoid(x: np.ndarray) -> np.ndarray:
-    """1 / (1 + e**-x)"""
-    return 1 / (1 + np.exp(-x))
-
-
-def relu(x: np.ndarray) -> np.ndarray:
-    """max(x, 0); NaN stays NaN"""
-    return np.maximum(x, 0)
+neg = _unary("neg", "-a", np.negative)
+abs = _unary("abs", "|a|", np.abs)
+sign = _unary("sign", "-1, 0 or 1; 0 for NaN, as in PyTorch", lambda a: np.where(np.isnan(a), 0, np.sign(a)))
+square = _unary("square", "a * a", np.square)
+reciprocal = _unary("reciprocal", "1 / a", lambda a: 1 / a)
+exp = _unary("exp", "e ** a", np.exp)
+log = _unary("log", "ln a", np.log)
+sqrt = _unary("sqrt", "The square root of a", np.sqrt)
+sin = _unary("sin", "sin a, in radians", np.sin)
+cos = _unary("cos", "cos a, in radians", np.cos)
+tanh = _unary("tanh", "The hyperbolic tangent of a", np.tanh)
+sigmoid = _unary("sigmoid", "1 / (1 + e ** -a)", lambda a: 1 / (1 + np.exp(-a)))
+relu = _unary("relu", "max(a, 0); NaN stays NaN", lambda a: np.maximum(a, 0))
 
 
 def relu_grad(gy: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """gy where y > 0, else 0"""
+    """gy where y > 0, else 0."""
     return np.where(y > 0, gy, np.zeros((), gy.dtype))
+
+
+def where(cond: np.ndarray, a: Any, b: Any) -> np.ndarray:
+    """a where cond holds, else b."""
+    return np.where(cond, a, b)

@@ -45,7 +45,7 @@ def gather_grad(g: np.ndarray, axis: int, index: np.ndarray, shape: tuple[int, .
     out = np.zeros(shape, g.dtype)
     if not out.ndim:
         return g.copy()
-    places = list(np.indices(index.shape, sparse=True))
+    places: list[np.ndarray] = list(np.indices(index.shape, sparse=True))
     places[axis] = index
     np.add.at(out, tuple(places), g)
     return out

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from . import silent
 
+
+@silent
 def matmul(a: np.ndarray, b: np.ndarray, transpose_a: bool = False, transpose_b: bool = False) -> np.ndarray:
     """c[i, j] = sum over k of a[i, k] * b[k, j], for matrices or for each of a batch of them (rank 3).
 

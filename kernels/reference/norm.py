@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import numpy as np
 
+from . import silent
+
 
 def _column(v: np.ndarray) -> np.ndarray:
     return v[:, None]
 
 
+@silent
 def batch_norm_train(
     x: np.ndarray, weight: np.ndarray, bias: np.ndarray, eps: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(y, mean, var): y = (x - mean) / sqrt(var + eps) * weight + bias, with the biased variance."""
-    with np.errstate(all="ignore"):
-        count = x.shape[0] * x.shape[2]
-        mean = (x.sum(axis=(0, 2), dtype=np.float64) / count).astype(x.dtype)
-        var = (np.square(x - _column(mean)).sum(axis=(0, 2), dtype=np.float64) / count).astype(x.dtype)
+    count = x.shape[0] * x.shape[2]
+    mean = (x.sum(axis=(0, 2), dtype=np.float64) / count).astype(x.dtype)
+    var = (np.square(x - _column(mean)).sum(axis=(0, 2), dtype=np.float64) / count).astype(x.dtype)
     return batch_norm_eval(x, mean, var, weight, bias, eps), mean, var
 
 
+@silent
 def batch_norm_train_grad(
     gy: np.ndarray, x: np.ndarray, mean: np.ndarray, var: np.ndarray, weight: np.ndarray, eps: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -36,6 +39,7 @@ def batch_norm_train_grad(
     return gx.astype(x.dtype, copy=False), gweight, gbias
 
 
+@silent
 def batch_norm_eval(
     x: np.ndarray, mean: np.ndarray, var: np.ndarray, weight: np.ndarray, bias: np.ndarray, eps: float
 ) -> np.ndarray:

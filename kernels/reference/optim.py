@@ -6,9 +6,12 @@ import math
 
 import numpy as np
 
+from . import silent
+
 Arrays = list[np.ndarray]
 
 
+@silent
 def sgd_step(
     params: Arrays,
     grads: Arrays,
@@ -46,6 +49,7 @@ def sgd_step(
         p -= lr * g
 
 
+@silent
 def adam_step(
     params: Arrays,
     grads: Arrays,

@@ -7,10 +7,12 @@ reach further than the padding; the image is padded up to there.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
 from ..geometry import PoolSpec
+from . import silent
 
 
 def _frame(spec: PoolSpec) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -32,7 +34,7 @@ def _padded(x: np.ndarray, spec: PoolSpec, value: float) -> np.ndarray:
     return np.pad(x, ((0, 0), (0, 0), *_frame(spec)), constant_values=value)
 
 
-def _taps(spec: PoolSpec) -> Iterator[tuple[int, tuple[slice, ...]]]:
+def _taps(spec: PoolSpec) -> Iterator[tuple[int, tuple[Any, ...]]]:
     """Every tap, numbered u * KW + v, with the slice of the padded image that it sees."""
     (oh, ow), (sh, sw), (dh, dw) = spec.output_size, spec.stride, spec.dilation
     for u in range(spec.kernel_size[0]):
@@ -68,6 +70,7 @@ def max_pool2d(x: np.ndarray, spec: PoolSpec) -> tuple[np.ndarray, np.ndarray]:
     return y, argmax
 
 
+@silent
 def max_pool2d_grad(gy: np.ndarray, argmax: np.ndarray, spec: PoolSpec) -> np.ndarray:
     """gx: every gy added where its window found the largest element."""
     gx = _padded(np.zeros(spec.input_shape, gy.dtype), spec, 0)
@@ -103,6 +106,7 @@ def _divisor(spec: PoolSpec, count_include_pad: bool, divisor_override: int | No
     return np.outer(counts[0], counts[1])
 
 
+@silent
 def avg_pool2d(x: np.ndarray, spec: PoolSpec, count_include_pad: bool, divisor_override: int | None) -> np.ndarray:
     """The sum of each window divided by the number of elements that count."""
     xpad = _padded(x, spec, 0)
@@ -112,6 +116,7 @@ def avg_pool2d(x: np.ndarray, spec: PoolSpec, count_include_pad: bool, divisor_o
     return (y / _divisor(spec, count_include_pad, divisor_override)).astype(x.dtype)
 
 
+@silent
 def avg_pool2d_grad(
     gy: np.ndarray, spec: PoolSpec, count_include_pad: bool, divisor_override: int | None
 ) -> np.ndarray:

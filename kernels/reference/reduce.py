@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import numpy as np
 
+from . import silent
+
 Axes = tuple[int, ...]
 
 
+@silent
 def sum(x: np.ndarray, axes: Axes, keepdims: bool) -> np.ndarray:
     """The sum; floating-point numbers are added up in float64 and rounded once."""
     wide = np.float64 if x.dtype.kind == "f" else None
     return np.asarray(np.sum(x, axis=axes, keepdims=keepdims, dtype=wide)).astype(x.dtype, copy=False)
 
 
+@silent
 def mean(x: np.ndarray, axes: Axes, keepdims: bool) -> np.ndarray:
     """The mean, computed in float64 and rounded once."""
-    with np.errstate(all="ignore"):
-        count = np.prod([x.shape[a] for a in axes], dtype=np.int64)
-        return np.asarray(np.sum(x, axis=axes, keepdims=keepdims, dtype=np.float64) / count).astype(x.dtype)
+    count = np.prod([x.shape[a] for a in axes], dtype=np.int64)
+    return np.asarray(np.sum(x, axis=axes, keepdims=keepdims, dtype=np.float64) / count).astype(x.dtype)
 
 
+@silent
 def prod(x: np.ndarray, axes: Axes, keepdims: bool) -> np.ndarray:
     """The product."""
     return np.asarray(np.prod(x, axis=axes, keepdims=keepdims, dtype=x.dtype))

@@ -4,52 +4,56 @@ from __future__ import annotations
 
 import numpy as np
 
+from . import silent
+
 
 def _shifted(x: np.ndarray) -> np.ndarray:
     """Rows with their largest element at 0: exp cannot overflow, and softmax does not change."""
     return x - x.max(axis=1, keepdims=True, initial=-np.inf)
 
 
+@silent
 def softmax(x: np.ndarray) -> np.ndarray:
     """y = exp(x) / sum(exp(x))"""
-    with np.errstate(all="ignore"):
-        e = np.exp(_shifted(x))
-        return e / e.sum(axis=1, keepdims=True)
+    e = np.exp(_shifted(x))
+    return e / e.sum(axis=1, keepdims=True)
 
 
+@silent
 def softmax_grad(gy: np.ndarray, y: np.ndarray) -> np.ndarray:
     """y * (gy - sum(gy * y))"""
     return y * (gy - (gy * y).sum(axis=1, keepdims=True))
 
 
+@silent
 def log_softmax(x: np.ndarray) -> np.ndarray:
     """y = x - log(sum(exp(x)))"""
-    with np.errstate(all="ignore"):
-        s = _shifted(x)
-        return s - np.log(np.exp(s).sum(axis=1, keepdims=True))
+    s = _shifted(x)
+    return s - np.log(np.exp(s).sum(axis=1, keepdims=True))
 
 
+@silent
 def log_softmax_grad(gy: np.ndarray, y: np.ndarray) -> np.ndarray:
     """gy - exp(y) * sum(gy)"""
     return gy - np.exp(y) * gy.sum(axis=1, keepdims=True)
 
 
+@silent
 def cross_entropy(x: np.ndarray, target: np.ndarray, ignore_index: int) -> tuple[np.ndarray, np.ndarray]:
     """(loss, lse): lse = log(sum(exp(x))) of each row, loss = lse - x[target], 0 where the target is ignored."""
-    with np.errstate(all="ignore"):
-        largest = x.max(axis=1, initial=-np.inf)
-        lse = largest + np.log(np.exp(x - largest[:, None]).sum(axis=1))
-        valid = target != ignore_index
-        picked = x[np.arange(len(x)), np.where(valid, target, 0)] if x.size else lse
-        return np.where(valid, lse - picked, 0).astype(x.dtype), lse.astype(x.dtype)
+    largest = x.max(axis=1, initial=-np.inf)
+    lse = largest + np.log(np.exp(x - largest[:, None]).sum(axis=1))
+    valid = target != ignore_index
+    picked = x[np.arange(len(x)), np.where(valid, target, 0)] if x.size else lse
+    return np.where(valid, lse - picked, 0).astype(x.dtype), lse.astype(x.dtype)
 
 
+@silent
 def cross_entropy_grad(
     scale: np.ndarray, x: np.ndarray, lse: np.ndarray, target: np.ndarray, ignore_index: int
 ) -> np.ndarray:
     """gx = scale * (softmax(x) - onehot(target)) for each row, 0 where the target is ignored."""
-    with np.errstate(all="ignore"):
-        gx = np.exp(x - lse[:, None])
+    gx = np.exp(x - lse[:, None])
     rows = np.flatnonzero(target != ignore_index)
     gx[rows, target[rows]] -= 1
     gx *= scale[:, None]

@@ -17,6 +17,10 @@ Point = namedtuple("Point", ["x", "y"])
         ([1, 2], "int64", [1, 2]),
         ([1.5, 2.0], "float64", [1.5, 2.0]),
         ([True, False], "bool", [True, False]),
+        ([1, 2.5], "float32", [1, 2.5]),
+        ([1.5, 2], "float64", [1.5, 2]),
+        ([np.ones(1, np.int64), tinycnn.zeros(1)], "float32", [[1], [0]]),
+        ([tinycnn.zeros(1), np.ones(1, np.float64)], "float64", [[0], [1]]),
         ([np.float32(1), np.float32(2)], "float32", [1, 2]),
         ([np.int16(1), np.int16(2)], "int16", [1, 2]),
         ([np.float64(1.5)], "float64", [1.5]),
@@ -73,6 +77,10 @@ def test_differing_shapes_are_named_with_their_place():
 def test_other_things_are_refused_by_name():
     with pytest.raises(TypeError, match=r"sample\[1\] is a builtins.object; .*collate_fn"):
         default_collate([(1, object())])
+    with pytest.raises(
+        TypeError, match="is a tinycnn._tensor.Tensor in the batch's sample 0, and a builtins.int in its sample 1"
+    ):
+        default_collate([tinycnn.zeros(1), 3])
     with pytest.raises(TypeError, match="array of complex64"):
         default_collate([np.zeros(2, np.complex64)])
     with pytest.raises(TypeError, match="array of <U1"):

@@ -23,7 +23,7 @@ class Conv2d(Module):
 
     Args:
         kernel_size, stride, dilation: an int, or a pair (height, width).
-        padding: zeros around the image: an int, a pair, ``"valid"`` (none) or ``"same"`` (keeps the size, stride 1 only).
+        padding: zeros around the image: an int, a pair, ``"valid"`` (none) or ``"same"`` (keeps the size; stride 1).
         groups: channels are split into so many groups, each with filters of its own; groups = in_channels is depthwise.
         bias: whether a number is added to each output channel.
         padding_mode: ``"zeros"``.
@@ -75,7 +75,9 @@ class Conv2d(Module):
             raise ValueError(f"Conv2d: padding_mode must be 'zeros', the only one offered here; got {padding_mode!r}")
         shape = (self.out_channels, self.in_channels // self.groups, *self.kernel_size)
         self.weight = Parameter(empty(shape, device=device, dtype=dtype))
-        self.bias = Parameter(empty(self.out_channels, device=device, dtype=dtype)) if bias else None
+        self.register_parameter(
+            "bias", Parameter(empty(self.out_channels, device=device, dtype=dtype)) if bias else None
+        )
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -89,7 +91,9 @@ class Conv2d(Module):
     def _check(self, input: Tensor) -> None:
         """Refuse an input with the wrong number of dimensions or channels, and guess what was meant."""
         if not isinstance(input, Tensor):
-            raise TypeError(f"Conv2d: expected a Tensor, got {type(input).__name__}; convert it with tinycnn.tensor(...)")
+            raise TypeError(
+                f"Conv2d: expected a Tensor, got {type(input).__name__}; convert it with tinycnn.tensor(...)"
+            )
         shape, wanted = tuple(input.array.shape), self.in_channels
         if len(shape) in (3, 4) and shape[-3] == wanted:
             return

@@ -1,4 +1,4 @@
-"""The operations behind the layers, with PyTorch's signatures; those of them without extras come straight from `ops`."""
+"""The operations behind the layers, with PyTorch's signatures; most come straight from `ops`."""
 
 from __future__ import annotations
 

@@ -38,7 +38,9 @@ class Linear(Module):
         self.in_features = _integer("Linear", "in_features", in_features, 0)
         self.out_features = _integer("Linear", "out_features", out_features, 0)
         self.weight = Parameter(empty((self.out_features, self.in_features), device=device, dtype=dtype))
-        self.bias = Parameter(empty(self.out_features, device=device, dtype=dtype)) if bias else None
+        self.register_parameter(
+            "bias", Parameter(empty(self.out_features, device=device, dtype=dtype)) if bias else None
+        )
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -47,7 +49,9 @@ class Linear(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         if not isinstance(input, Tensor):
-            raise TypeError(f"Linear: expected a Tensor, got {type(input).__name__}; convert it with tinycnn.tensor(...)")
+            raise TypeError(
+                f"Linear: expected a Tensor, got {type(input).__name__}; convert it with tinycnn.tensor(...)"
+            )
         shape = tuple(input.array.shape)
         if not shape or shape[-1] != self.in_features:
             self._refuse(shape)

@@ -18,8 +18,8 @@ class _Loss(Module):
 class CrossEntropyLoss(_Loss):
     """-weight[target] * log softmax(input)[target], for logits: no softmax layer goes before it.
 
-    Shapes: input (N, C), (C,) or (N, C, d1, ...); target int64 (N,), () or (N, d1, ...), or probabilities of the input's
-    shape. The mean divides by the sum of the weights that took part.
+    Shapes: input (N, C), (C,) or (N, C, d1, ...); target int64 (N,), () or (N, d1, ...), or probabilities of
+    the input's shape. The mean divides by the sum of the weights that took part.
 
     Args:
         weight: (C,), a factor for each class.
@@ -85,9 +85,7 @@ class NLLLoss(_Loss):
 class MSELoss(_Loss):
     """(input - target)**2, for two tensors of one shape; the mean is over all elements."""
 
-    def __init__(
-        self, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean"
-    ) -> None:
+    def __init__(self, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean") -> None:
         super().__init__("MSELoss", size_average, reduce, reduction)
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:

@@ -389,7 +389,7 @@ class Module:
             clear_grad(p, set_to_none)
 
     def _apply(self, fn: Callable[[Tensor], Tensor]) -> Self:
-        """Replace what all parameters, their gradients and all buffers hold by ``fn`` of it; Parameters stay the same objects."""
+        """Put ``fn(t)`` in the place of all parameters, gradients and buffers t; Parameters stay the same objects."""
         for p in self.parameters():
             grad, p._grad = p._grad, None
             changed = fn(p.detach())
@@ -474,7 +474,9 @@ class Module:
                 changed = hook(self, args, kwargs)
                 if changed is not None:
                     if not isinstance(changed, tuple) or len(changed) != 2:
-                        raise RuntimeError(f"a pre-hook with_kwargs must return None or (args, kwargs), got {changed!r}")
+                        raise RuntimeError(
+                            f"a pre-hook with_kwargs must return None or (args, kwargs), got {changed!r}"
+                        )
                     args, kwargs = changed
             else:
                 changed = hook(self, args)
@@ -506,8 +508,10 @@ def clear_grad(tensor: Tensor, set_to_none: bool) -> None:
     """Forget a gradient: None, or zeros on the same memory."""
     if set_to_none or tensor._grad is None:
         tensor._grad = None
-    else:
-        tensor._grad = tensor._grad.detach().zero_()
+        return
+    if tensor._grad._requires_grad:  # it was made with create_graph
+        tensor._grad = tensor._grad.detach()
+    tensor._grad.zero_()
 
 
 def _quoted(keys: list[str]) -> str:

@@ -45,8 +45,8 @@ class _BatchNorm(Module):
         self.affine = affine
         self.track_running_stats = track_running_stats
         n = self.num_features
-        self.weight = Parameter(empty(n, device=device, dtype=dtype)) if affine else None
-        self.bias = Parameter(empty(n, device=device, dtype=dtype)) if affine else None
+        for key in ("weight", "bias"):
+            self.register_parameter(key, Parameter(empty(n, device=device, dtype=dtype)) if affine else None)
         tracked = track_running_stats
         self.register_buffer("running_mean", zeros(n, device=device, dtype=dtype) if tracked else None)
         self.register_buffer("running_var", ones(n, device=device, dtype=dtype) if tracked else None)
@@ -124,8 +124,8 @@ class BatchNorm2d(_BatchNorm):
             raise ValueError(f"BatchNorm2d: expected 4D input (N, C, H, W), got {len(shape)}D input of shape {shape}")
         if shape[1] != self.num_features:
             raise ValueError(
-                f"BatchNorm2d(num_features={self.num_features}): the input has {shape[1]} channels (input shape {shape}); "
-                f"make it BatchNorm2d({shape[1]}) or change what comes before"
+                f"BatchNorm2d(num_features={self.num_features}): the input has {shape[1]} channels "
+                f"(input shape {shape}); make it BatchNorm2d({shape[1]}) or change what comes before"
             )
         if (self.training or self.running_mean is None) and shape[0] * shape[2] * shape[3] == 1:
             raise ValueError(

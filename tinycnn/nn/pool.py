@@ -38,7 +38,7 @@ class MaxPool2d(Module):
         kernel_size, padding, dilation: an int, or a pair (height, width); the padding at most half the kernel.
         stride: the same; defaults to `kernel_size`.
         return_indices: return (values, indices): where in its image, as i * W + j, each maximum was found.
-        ceil_mode: round the size up: keep a last window that reaches over the edge, unless it starts in the right padding.
+        ceil_mode: round the size up: keep a last window that reaches over the edge, unless it starts in the padding.
 
     Raises:
         TypeError, ValueError: for arguments that no image could fit; when called, for an image that does not fit.

@@ -19,7 +19,7 @@ class Adam(Optimizer):
         params: see `Optimizer`.
         betas: (beta1, beta2).
         amsgrad: use the largest v so far (Reddi et al. 2018).
-        foreach, fused: accepted for PyTorch's sake and without effect: the step always is one kernel over all parameters.
+        foreach, fused: accepted without effect: the step always is one kernel over all parameters.
 
     The state of a parameter is ``step`` (an int), ``exp_avg`` (m), ``exp_avg_sq`` (v) and ``max_exp_avg_sq``.
 
@@ -95,5 +95,17 @@ class AdamW(Adam):
 
     _decoupled = True
 
-    def __init__(self, params: Iterable[Any], lr: float = 1e-3, *args: Any, weight_decay: float = 1e-2, **kwargs: Any):
-        super().__init__(params, lr, *args, weight_decay=weight_decay, **kwargs)
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 1e-2,
+        amsgrad: bool = False,
+        *,
+        maximize: bool = False,
+        foreach: bool | None = None,
+        fused: bool | None = None,
+    ) -> None:
+        super().__init__(params, lr, betas, eps, weight_decay, amsgrad, maximize=maximize)

@@ -49,7 +49,9 @@ class Optimizer:
     def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
         name = type(self).__name__
         if isinstance(params, Tensor):
-            raise TypeError(f"{name}: params must be an iterable of parameters or dicts, got one Tensor; write [tensor]")
+            raise TypeError(
+                f"{name}: params must be an iterable of parameters or dicts, got one Tensor; write [tensor]"
+            )
         self.defaults = defaults
         self.state: defaultdict[Tensor, dict[str, Any]] = defaultdict(dict)
         self.param_groups: list[dict[str, Any]] = []
@@ -185,7 +187,7 @@ def _adopted(name: str, number: Any, key: str, value: Any, param: Tensor) -> Any
     """A loaded piece of state as its parameter needs it: a copy in its dtype and place; 0-d tensors become numbers."""
     if not isinstance(value, Tensor):
         return value
-    if value.array.ndim == 0 and param.array.ndim:
+    if key == "step" or (value.array.ndim == 0 and param.array.ndim):
         return value.item()
     if value.array.shape != param.array.shape:
         raise ValueError(
@@ -234,7 +236,10 @@ class Batch:
 
 
 def batches(
-    owner: str, params: Iterable[Tensor], state: defaultdict[Tensor, dict[str, Any]], key: Callable[[dict[str, Any]], Any]
+    owner: str,
+    params: Iterable[Tensor],
+    state: defaultdict[Tensor, dict[str, Any]],
+    key: Callable[[dict[str, Any]], Any],
 ) -> Iterator[tuple[Any, Batch]]:
     """The parameters that have a gradient, by device, dtype and ``key(state of the parameter)``, which comes first.
 

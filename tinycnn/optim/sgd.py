@@ -19,10 +19,10 @@ class SGD(Optimizer):
 
     Args:
         params: see `Optimizer`.
-        foreach, fused: accepted for PyTorch's sake and without effect: the step always is one kernel over all parameters.
+        foreach, fused: accepted without effect: the step always is one kernel over all parameters.
 
     Raises:
-        TypeError, ValueError: for illegal parameters or hyper-parameters; nesterov needs momentum > 0 and dampening = 0.
+        TypeError, ValueError: for illegal parameters or hyper-parameters; nesterov needs momentum and no dampening.
     """
 
     def __init__(

@@ -10,6 +10,7 @@ import numpy as np
 
 from ... import dtypes
 from ..._tensor import Tensor, wrap
+from ...ops.create import tensor
 from ...ops.shape import stack
 
 
@@ -37,19 +38,24 @@ def default_collate(batch: Sequence[Any]) -> Any:
 
 def _collate(batch: Sequence[Any], path: str) -> Any:
     first = batch[0]
+    for position, sample in enumerate(batch):
+        if isinstance(sample, (Tensor, np.ndarray)) is not isinstance(first, (Tensor, np.ndarray)):
+            raise TypeError(
+                f"default_collate: {path} is {_a(first)} in the batch's sample 0, "
+                f"and {_a(sample)} in its sample {position}"
+            )
     if isinstance(first, Tensor):
+        batch = [t if isinstance(t, Tensor) else _from_numpy(t, path) for t in batch]
         _same([t.array.shape for t in batch], "shape", path)
         if any(t.requires_grad or t.is_cuda or t.array.dtype != first.array.dtype for t in batch):
             return stack(batch, 0)
         return wrap(np.stack([t.array for t in batch]))  # for small samples several times faster than a recorded stack
     if isinstance(first, np.ndarray):
-        return _collate([_from_numpy(a, path) for a in batch], path)
+        return _collate([a if isinstance(a, Tensor) else _from_numpy(a, path) for a in batch], path)
     if isinstance(first, np.generic) and first.dtype.kind in "biuf":
         return _from_numpy(np.array(batch), path)
-    if isinstance(first, bool):
-        return wrap(np.array(batch, dtype=np.bool_))
     if isinstance(first, int):
-        return wrap(np.array(batch, dtype=np.int64))
+        return tensor(list(batch))
     if isinstance(first, float):
         return wrap(np.array(batch, dtype=np.float64))
     if isinstance(first, (str, bytes)):
