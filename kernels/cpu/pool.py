@@ -84,6 +84,24 @@ def scatter(workers, gy, argmax, gx, planes, g):
 
 
 @kernel(parallel=True)
+def scatter_2x2(workers, gy, argmax, gx, planes, height, width, oh, ow):
+    """The same for 2x2 windows side by side: every element inside a window is written once."""
+    zero = gy.dtype.type(0)
+    for worker in prange(workers):
+        for plane in range(worker, planes, workers):
+            for i in range(oh):
+                row = np.uintp(plane * height * width + 2 * i * width)
+                below = row + np.uintp(width)
+                out = np.uintp(plane * oh * ow + i * ow)
+                for j in range(np.uintp(ow)):
+                    where, g = argmax[out + j], gy[out + j]
+                    gx[row + j + j] = g if where == 0 else zero
+                    gx[row + j + j + np.uintp(1)] = g if where == 1 else zero
+                    gx[below + j + j] = g if where == 2 else zero
+                    gx[below + j + j + np.uintp(1)] = g if where == 3 else zero
+
+
+@kernel(parallel=True)
 def pick(workers, x, argmax, y, planes, g):
     """y = x at the winners, 0 where there is none."""
     height, width, kh, kw, sh, sw, ph, pw, dh, dw, oh, ow = g
@@ -187,6 +205,13 @@ def max_pool2d(x: np.ndarray, spec: PoolSpec) -> tuple[np.ndarray, np.ndarray]:
 
 def max_pool2d_grad(gy: np.ndarray, argmax: np.ndarray, spec: PoolSpec) -> np.ndarray:
     """gx: every gy added where its window found the largest element."""
+    planes = spec.batch * spec.channels
+    if planes and side_by_side(spec):
+        covered = all(2 * o == n for o, n in zip(spec.output_size, spec.input_size, strict=True))
+        gx = (np.empty if covered else np.zeros)(spec.input_shape, gy.dtype)
+        sizes = *spec.input_size, *spec.output_size
+        launch(scatter_2x2, _flat(gy), _flat(argmax), gx.reshape(-1), planes, *sizes)
+        return gx
     gx = np.zeros(spec.input_shape, gy.dtype)
     if gx.size:
         launch(scatter, _flat(gy), _flat(argmax), gx.reshape(-1), spec.batch * spec.channels, _numbers(spec))
