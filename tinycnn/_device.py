@@ -25,7 +25,8 @@ class device:
 
     def __init__(self, type: str | device, index: int | None = None) -> None:
         if isinstance(type, device):
-            type, index = type.type, type.index if index is None else index
+            index = type.index if index is None else index
+            type = type.type
         if not isinstance(type, str):
             raise TypeError(f"device: expected 'cpu', 'cuda' or 'cuda:N', got {type!r}")
         name, colon, number = type.partition(":")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+import threading
 
 import numpy as np
 
@@ -78,10 +78,17 @@ class Generator:
 default_generator = Generator()
 
 
-def generator_or_default(generator: Generator | None) -> Generator:
+class _ThisThread(threading.local):
+    generator: Generator | None = None
+
+
+this_thread = _ThisThread()  # while a DataLoader loads a batch, the batch's generator stands in for the default one
+
+
+def generator_or_default(generator: Generator | None = None) -> Generator:
     """The generator meant by an argument ``generator=``."""
     if generator is None:
-        return default_generator
+        return this_thread.generator or default_generator
     if not isinstance(generator, Generator):
         raise TypeError(f"generator: expected a tinycnn.Generator, got {type(generator).__name__}")
     return generator
@@ -110,14 +117,3 @@ def get_rng_state() -> Tensor:
 def set_rng_state(new_state: Tensor) -> None:
     """Put the default generator into `new_state`."""
     default_generator.set_state(new_state)
-
-
-__all__: list[Any] = [
-    "Generator",
-    "default_generator",
-    "manual_seed",
-    "seed",
-    "initial_seed",
-    "get_rng_state",
-    "set_rng_state",
-]

@@ -43,8 +43,34 @@ from .threads import launch
 PARALLEL = 1 << 15
 
 __all__ = [
-    *("abs", "add", "cos", "div", "eq", "exp", "ge", "gt", "le", "log", "lt", "maximum", "minimum", "mul", "ne", "neg"),
-    *("pow", "reciprocal", "relu", "relu_grad", "sigmoid", "sign", "sin", "sqrt", "square", "sub", "tanh", "where"),
+    "abs",
+    "add",
+    "cos",
+    "div",
+    "eq",
+    "exp",
+    "ge",
+    "gt",
+    "le",
+    "log",
+    "lt",
+    "maximum",
+    "minimum",
+    "mul",
+    "ne",
+    "neg",
+    "pow",
+    "reciprocal",
+    "relu",
+    "relu_grad",
+    "sigmoid",
+    "sign",
+    "sin",
+    "sqrt",
+    "square",
+    "sub",
+    "tanh",
+    "where",
 ]
 
 

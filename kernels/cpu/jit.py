@@ -53,7 +53,7 @@ def kernel(parallel: bool = False, fast: bool = True) -> Callable[[Callable[...,
         compiled = numba.njit(
             parallel=parallel, nogil=True, error_model="numpy", fastmath=FAST if fast else False, cache=True
         )(function)
-        compiled._cache = _Cache(function)
+        compiled._cache = _Cache(function)  # type: ignore[attr-defined]
         return compiled
 
     return decorate

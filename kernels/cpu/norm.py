@@ -42,7 +42,7 @@ def train(workers, x, weight, bias, y, mean, var, eps):
 
 @kernel(parallel=True)
 def train_grad(workers, gy, x, mean, var, weight, gx, gweight, gbias, eps):
-    """gx = weight * inverse * (gy - mean(gy) - xhat * mean(gy * xhat)), and the sums as gradients of bias and weight."""
+    """gx = weight * inverse * (gy - mean(gy) - xhat * mean(gy * xhat)); the two sums are the other gradients."""
     batch, channels, length = x.shape
     for worker in prange(workers):
         for c in range(worker, channels, workers):

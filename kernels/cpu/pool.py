@@ -195,9 +195,7 @@ def max_pool2d(x: np.ndarray, spec: PoolSpec) -> tuple[np.ndarray, np.ndarray]:
     argmax = np.empty(spec.output_shape, np.uint8 if small else np.int32)
     planes = spec.batch * spec.channels
     if planes and side_by_side(spec):
-        launch(
-            largest_2x2, _flat(x), y.reshape(-1), argmax.reshape(-1), planes, *spec.input_size, *spec.output_size
-        )
+        launch(largest_2x2, _flat(x), y.reshape(-1), argmax.reshape(-1), planes, *spec.input_size, *spec.output_size)
     elif planes:
         launch(largest, _flat(x), y.reshape(-1), argmax.reshape(-1), planes, _numbers(spec))
     return y, argmax

@@ -49,7 +49,8 @@ def sum_rows(workers, x, out):
 
 def as_runs(shape: tuple[int, ...], axes: Axes) -> tuple[int, int, int] | None:
     """The shape as (summed, kept, summed) with neighbouring axes merged; None if it does not have that form."""
-    sizes, kinds = [], []
+    sizes: list[int] = []
+    kinds: list[bool] = []
     for d, n in enumerate(shape):
         if n == 1:
             continue
@@ -79,7 +80,7 @@ def sum(x: np.ndarray, axes: Axes, keepdims: bool) -> np.ndarray:
     if length == 1 and outer > 1:
         launch(sum_rows, x.reshape(outer, kept), out)
     elif kept == 1 and outer == 1 and length % RUN == 0:
-        parts = np.empty(length // RUN, x.dtype if x.dtype == np.float64 else x.dtype)
+        parts = np.empty(length // RUN, np.float64)
         launch(sum_runs, x.reshape(1, -1, RUN), parts)
         out[0] = parts.sum(dtype=np.float64)
     else:

@@ -1,4 +1,7 @@
-"""Runs of memory: copy, clear, add. Indices are unsigned, since Numba wraps negative ones around, which cannot be vectorised."""
+"""Runs of memory: copy, clear, add.
+
+Indices are unsigned: Numba lets negative ones count from the end, and that test keeps a loop from being vectorised.
+"""
 
 from __future__ import annotations
 

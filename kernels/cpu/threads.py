@@ -16,7 +16,7 @@ from typing import Any
 import numba
 import numpy as np
 
-_MOST = numba.config.NUMBA_NUM_THREADS
+_MOST: int = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
 _count = _MOST
 
 

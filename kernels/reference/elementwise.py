@@ -15,8 +15,8 @@ from . import silent
 
 def _unary(name: str, formula: str, function: Callable[[Any], Any]) -> Callable[[Any], np.ndarray]:
     @silent
-    def kernel(a: Any) -> np.ndarray:
-        return np.asarray(function(a))
+    def kernel(x: Any) -> np.ndarray:
+        return np.asarray(function(x))
 
     kernel.__name__ = kernel.__qualname__ = name
     kernel.__doc__ = formula
@@ -48,19 +48,19 @@ le = _binary("le", "a <= b, as bools", np.less_equal)
 gt = _binary("gt", "a > b, as bools", np.greater)
 ge = _binary("ge", "a >= b, as bools", np.greater_equal)
 
-neg = _unary("neg", "-a", np.negative)
-abs = _unary("abs", "|a|", np.abs)
-sign = _unary("sign", "-1, 0 or 1; 0 for NaN, as in PyTorch", lambda a: np.where(np.isnan(a), 0, np.sign(a)))
-square = _unary("square", "a * a", np.square)
-reciprocal = _unary("reciprocal", "1 / a", lambda a: 1 / a)
-exp = _unary("exp", "e ** a", np.exp)
-log = _unary("log", "ln a", np.log)
-sqrt = _unary("sqrt", "The square root of a", np.sqrt)
-sin = _unary("sin", "sin a, in radians", np.sin)
-cos = _unary("cos", "cos a, in radians", np.cos)
-tanh = _unary("tanh", "The hyperbolic tangent of a", np.tanh)
-sigmoid = _unary("sigmoid", "1 / (1 + e ** -a)", lambda a: 1 / (1 + np.exp(-a)))
-relu = _unary("relu", "max(a, 0); NaN stays NaN", lambda a: np.maximum(a, 0))
+neg = _unary("neg", "-x", np.negative)
+abs = _unary("abs", "|x|", np.abs)
+sign = _unary("sign", "-1, 0 or 1; 0 for NaN, as in PyTorch", lambda x: np.where(np.isnan(x), 0, np.sign(x)))
+square = _unary("square", "x * x", np.square)
+reciprocal = _unary("reciprocal", "1 / x", lambda x: 1 / x)
+exp = _unary("exp", "e ** x", np.exp)
+log = _unary("log", "ln x", np.log)
+sqrt = _unary("sqrt", "The square root of x", np.sqrt)
+sin = _unary("sin", "sin x, in radians", np.sin)
+cos = _unary("cos", "cos x, in radians", np.cos)
+tanh = _unary("tanh", "The hyperbolic tangent of x", np.tanh)
+sigmoid = _unary("sigmoid", "1 / (1 + e ** -x)", lambda x: 1 / (1 + np.exp(-x)))
+relu = _unary("relu", "max(x, 0); NaN stays NaN", lambda x: np.maximum(x, 0))
 
 
 def relu_grad(gy: np.ndarray, y: np.ndarray) -> np.ndarray:

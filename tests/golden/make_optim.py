@@ -55,7 +55,9 @@ def main():
 
     for i, case in enumerate(cases["schedules"]):
         optimizer = start()
-        answers[f"schedule{i}"] = follow(optimizer, getattr(lr_scheduler, case["scheduler"])(optimizer, **case["options"]))
+        answers[f"schedule{i}"] = follow(
+            optimizer, getattr(lr_scheduler, case["scheduler"])(optimizer, **case["options"])
+        )
     optimizer = start()
     answers["warmup"] = follow(
         optimizer,

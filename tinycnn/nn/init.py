@@ -45,9 +45,8 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
         if isinstance(slope, bool) or not isinstance(slope, (int, float)):
             raise ValueError(f"calculate_gain: the negative slope must be a number, got {slope!r}")
         return math.sqrt(2.0 / (1 + slope**2))
-    raise ValueError(
-        f"calculate_gain: nonlinearity must be one of {[*_GAINS, 'relu', 'leaky_relu']}, got {nonlinearity!r}"
-    )
+    known = ", ".join([*_GAINS, "relu", "leaky_relu"])
+    raise ValueError(f"calculate_gain: nonlinearity must be one of {known}; got {nonlinearity!r}")
 
 
 def fans(tensor: Tensor) -> tuple[int, int]:

@@ -28,6 +28,20 @@ class IncompatibleKeys(NamedTuple):
         return f"IncompatibleKeys(missing_keys={self.missing_keys}, unexpected_keys={self.unexpected_keys})"
 
 
+class NoSuchAttribute(AttributeError):
+    """Looks for the nearest name only when it is shown, so that `hasattr` stays fast."""
+
+    def __init__(self, module: Module, name: str) -> None:
+        super().__init__(name)
+        self._asked = module, name
+
+    def __str__(self) -> str:
+        module, name = self._asked
+        near = difflib.get_close_matches(name, dir(module), 1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        return f"{type(module).__name__!r} object has no attribute {name!r}{hint}"
+
+
 class Module:
     """Base class of layers and models; semantics and names are those of ``torch.nn.Module``.
 
@@ -84,9 +98,7 @@ class Module:
             raise AttributeError(f"{owner}: call super().__init__() at the start of {owner}.__init__")
         if hasattr(type(self), name):
             raise AttributeError(f"{owner!r}: the property {name!r} itself raised an AttributeError")
-        near = [] if name.startswith("__") else difflib.get_close_matches(name, dir(self), 1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise AttributeError(f"{owner!r} object has no attribute {name!r}{hint}")
+        raise NoSuchAttribute(self, name)
 
     def __setattr__(self, name: str, value: Any) -> None:
         if isinstance(value, Parameter):

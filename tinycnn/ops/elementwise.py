@@ -77,7 +77,8 @@ def common(name: str, x: Any, y: Any, floating: bool = False) -> tuple[Any, Any]
     tensor, number = (x, y) if isinstance(x, Tensor) else (y, x)
     if type(number) is not float or tensor.array.dtype.kind != "f":
         if isinstance(number, np.ndarray):
-            return common(name, *(v if isinstance(v, Tensor) else wrap(v, tensor.device) for v in (x, y)), floating)
+            other = wrap(number, tensor.device)
+            return common(name, x, other, floating) if isinstance(x, Tensor) else common(name, other, y, floating)
         try:
             scalar = dtypes.scalar_dtype(number)
         except TypeError:
@@ -152,16 +153,16 @@ def unary(
     return op
 
 
-neg = unary("neg", "", lambda g: -g, "-x", floating=False)
-abs = unary("abs", "x", lambda g, x: g * sign(x), "|x|; the gradient at 0 is 0", floating=False)
+neg: Callable[[Tensor], Tensor] = unary("neg", "", lambda g: -g, "-x", floating=False)
 sign = unary("sign", "", lambda g: g * 0, "-1, 0 or 1, the sign of x", floating=False)
+abs = unary("abs", "x", lambda g, x: g * sign(x), "|x|; the gradient at 0 is 0", floating=False)
 square = unary("square", "x", lambda g, x: g * (2 * x), "x**2", floating=False)
 exp = unary("exp", "y", lambda g, y: g * y, "e**x")
 log = unary("log", "x", lambda g, x: g / x, "ln x")
 sqrt = unary("sqrt", "y", lambda g, y: g / (2 * y), "The square root of x")
 reciprocal = unary("reciprocal", "y", lambda g, y: g * -(y * y), "1 / x")
-sin = unary("sin", "x", lambda g, x: g * cos(x), "sin x, in radians")
-cos = unary("cos", "x", lambda g, x: g * -sin(x), "cos x, in radians")
+sin: Callable[[Tensor], Tensor] = unary("sin", "x", lambda g, x: g * cos(x), "sin x, in radians")
+cos: Callable[[Tensor], Tensor] = unary("cos", "x", lambda g, x: neg(g * sin(x)), "cos x, in radians")
 tanh = unary("tanh", "y", lambda g, y: g * (1 - y * y), "The hyperbolic tangent of x")
 sigmoid = unary("sigmoid", "y", lambda g, y: g * (y * (1 - y)), "1 / (1 + e**-x)")
 _relu = unary("relu", "y", lambda g, y: ReluGrad.apply(g, y), "max(x, 0)", floating=False)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from ...random import Generator, default_generator
+from ...random import Generator, generator_or_default, this_thread
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,6 @@ class WorkerInfo:
 
 class _Local(threading.local):
     info: WorkerInfo | None = None
-    generator: Generator | None = None
 
 
 local = _Local()
@@ -43,7 +42,7 @@ def get_worker_info() -> WorkerInfo | None:
 
 def current_generator() -> Generator:
     """The generator that random transforms draw from: the batch's while a `DataLoader` loads, else the default one."""
-    return local.generator or default_generator
+    return generator_or_default()
 
 
 @contextmanager
@@ -52,9 +51,9 @@ def seeded(seed: int) -> Iterator[None]:
 
     One generator per batch makes the samples independent of the number of workers and of their timing.
     """
-    outer = local.generator
-    local.generator = Generator().manual_seed(seed % 2**64)
+    outer = this_thread.generator
+    this_thread.generator = Generator().manual_seed(seed % 2**64)
     try:
         yield
     finally:
-        local.generator = outer
+        this_thread.generator = outer

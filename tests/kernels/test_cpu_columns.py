@@ -1,0 +1,251 @@
+"""Pooling, norms, softmax, elementwise, reductions, dropout and optimizer steps: `cpu` against `reference`."""
+
+import inspect
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tinycnn import kernels
+from tinycnn.kernels.cpu import elementwise, norm, optim, pool, reduce, softmax
+from tinycnn.kernels.cpu.dropout import dropout
+from tinycnn.kernels.geometry import GeometryError, pool_spec
+from tinycnn.kernels.reference import dropout as reference_dropout
+from tinycnn.kernels.reference import elementwise as reference_elementwise
+from tinycnn.kernels.reference import norm as reference_norm
+from tinycnn.kernels.reference import optim as reference_optim
+from tinycnn.kernels.reference import pool as reference_pool
+from tinycnn.kernels.reference import reduce as reference_reduce
+from tinycnn.kernels.reference import softmax as reference_softmax
+
+DTYPES = [np.float32, np.float64]
+TOLERANCE = {np.dtype(np.float32): 2e-5, np.dtype(np.float64): 1e-12}
+
+
+def near(actual, expected):
+    """Equal shapes and dtypes, equal non-finite numbers, and the rest close."""
+    assert actual.shape == expected.shape and actual.dtype == expected.dtype
+    if actual.dtype.kind != "f":
+        assert np.array_equal(actual, expected)
+        return
+    finite = np.isfinite(expected)
+    assert np.array_equal(actual[~finite], expected[~finite], equal_nan=True)
+    scale = max(1.0, float(np.abs(expected[finite]).max(initial=0)))
+    assert np.abs(actual[finite] - expected[finite]).max(initial=0) <= TOLERANCE[actual.dtype] * scale
+
+
+def all_near(actual, expected):
+    for a, b in zip(actual, expected, strict=True):
+        near(a, b)
+
+
+def draw_normal(seed, dtype, *shapes):
+    rng = np.random.default_rng(seed)
+    return [rng.standard_normal(s).astype(dtype) for s in shapes]
+
+
+@pytest.mark.parametrize("family", kernels.FAMILIES)
+def test_both_columns_have_every_kernel_with_one_signature(family):
+    cpu, reference = kernels.Column("cpu"), kernels.Column("reference")
+    for name in kernels.FAMILIES[family]:
+        a, b = getattr(cpu, name), getattr(reference, name)
+        assert callable(a) and (a.__doc__ or b.__doc__)
+        if inspect.isfunction(a) and inspect.isfunction(b) and "args" not in inspect.signature(b).parameters:
+            assert list(inspect.signature(a).parameters) == list(inspect.signature(b).parameters), name
+
+
+@st.composite
+def pools(draw):
+    shape = draw(st.integers(0, 3)), draw(st.integers(1, 2)), draw(st.integers(1, 9)), draw(st.integers(1, 9))
+    kernel = draw(st.integers(1, 4)), draw(st.integers(1, 4))
+    stride = draw(st.integers(1, 3)), draw(st.integers(1, 3))
+    padding = draw(st.integers(0, kernel[0] // 2)), draw(st.integers(0, kernel[1] // 2))
+    dilation, ceil_mode = (draw(st.integers(1, 3)), draw(st.integers(1, 2))), draw(st.booleans())
+    try:
+        return pool_spec(shape, kernel, stride, padding, dilation, ceil_mode)
+    except GeometryError:
+        return pool_spec(shape, 1, stride, 0, 1, ceil_mode)
+
+
+def check_max_pool(spec, dtype, seed):
+    x, gy = draw_normal(seed, dtype, spec.input_shape, spec.output_shape)
+    x = x.round(1)  # ties
+    if x.size > 3:
+        x.flat[1], x.flat[-1] = np.nan, -np.inf
+    y, argmax = reference_pool.max_pool2d(x, spec)
+    all_near(pool.max_pool2d(x, spec), (y, argmax))
+    near(pool.max_pool2d_grad(gy, argmax, spec), reference_pool.max_pool2d_grad(gy, argmax, spec))
+    near(pool.max_pool2d_take(gy_like(x), argmax, spec), reference_pool.max_pool2d_take(gy_like(x), argmax, spec))
+
+
+def gy_like(x):
+    return np.nan_to_num(x, posinf=1, neginf=-1)
+
+
+@given(pools(), st.sampled_from(DTYPES), st.integers(0, 2**31))
+def test_max_pooling(spec, dtype, seed):
+    check_max_pool(spec, dtype, seed)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("size", [(8, 8), (9, 8), (8, 9), (2, 2), (3, 3), (28, 28)])
+def test_max_pooling_of_windows_side_by_side(dtype, size):
+    spec = pool_spec((2, 3, *size), 2)
+    assert pool.side_by_side(spec)
+    check_max_pool(spec, dtype, 0)
+
+
+def test_max_pooling_of_a_large_window_counts_in_int32():
+    check_max_pool(pool_spec((1, 1, 20, 20), 16, 2), np.float32, 0)
+    assert pool.max_pool2d(np.ones((1, 1, 20, 20)), pool_spec((1, 1, 20, 20), 16, 2))[1].dtype == np.int32
+
+
+@given(pools(), st.sampled_from(DTYPES), st.booleans(), st.sampled_from([None, 3, -2]), st.integers(0, 2**31))
+def test_average_pooling(spec, dtype, include_pad, divisor, seed):
+    if spec.dilation != (1, 1):
+        spec = pool_spec(spec.input_shape, 1)
+    x, gy = draw_normal(seed, dtype, spec.input_shape, spec.output_shape)
+    rule = include_pad, divisor
+    near(pool.avg_pool2d(x, spec, *rule), reference_pool.avg_pool2d(x, spec, *rule))
+    near(pool.avg_pool2d_grad(gy, spec, *rule), reference_pool.avg_pool2d_grad(gy, spec, *rule))
+
+
+@given(
+    st.tuples(st.integers(1, 5), st.integers(1, 7), st.integers(1, 50)), st.sampled_from(DTYPES), st.integers(0, 2**31)
+)
+def test_batch_norm(shape, dtype, seed):
+    x, gy, weight, bias = draw_normal(seed, dtype, shape, shape, shape[1], shape[1])
+    eps = 0.1 if shape[0] * shape[2] == 1 else 1e-3
+    y, mean, var = reference_norm.batch_norm_train(x, weight, bias, eps)
+    all_near(norm.batch_norm_train(x, weight, bias, eps), (y, mean, var))
+    arguments = gy, x, mean, var, weight, eps
+    wide = [a.astype(np.float64) for a in arguments[:-1]]
+    expected = reference_norm.batch_norm_train_grad(*wide, eps)
+    for a, b in zip(norm.batch_norm_train_grad(*arguments), expected, strict=True):
+        scale = max(1.0, np.abs(b).max() * np.abs(1 / np.sqrt(var + eps)).max())
+        assert np.abs(a - b).max() <= 10 * TOLERANCE[a.dtype] * scale
+    given_stats = mean, var, weight, bias, eps
+    near(norm.batch_norm_eval(x, *given_stats), reference_norm.batch_norm_eval(x, *given_stats))
+
+
+def test_batch_norm_keeps_the_digits_of_a_large_mean():
+    x = (np.random.default_rng(0).standard_normal((8, 2, 500)) + 10_000).astype(np.float32)
+    var = norm.batch_norm_train(x, np.ones(2, np.float32), np.zeros(2, np.float32), 1e-5)[2]
+    assert np.allclose(var, x.astype(np.float64).var(axis=(0, 2)), rtol=1e-4)
+
+
+@given(st.tuples(st.integers(1, 40), st.integers(1, 40)), st.sampled_from(DTYPES), st.integers(0, 2**31))
+def test_softmax_and_cross_entropy(shape, dtype, seed):
+    x, gy = draw_normal(seed, dtype, shape, shape)
+    x *= 20
+    target = np.random.default_rng(seed).integers(0, shape[1], shape[0])
+    target[::3] = -100
+    for name in ("softmax", "log_softmax"):
+        y = getattr(reference_softmax, name)(x)
+        near(getattr(softmax, name)(x), y)
+        near(getattr(softmax, name + "_grad")(gy, y), getattr(reference_softmax, name + "_grad")(gy, y))
+    loss, lse = reference_softmax.cross_entropy(x, target, -100)
+    all_near(softmax.cross_entropy(x, target, -100), (loss, lse))
+    arguments = np.ascontiguousarray(gy[:, 0]), x, lse, target, -100
+    near(softmax.cross_entropy_grad(*arguments), reference_softmax.cross_entropy_grad(*arguments))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("n", [1, elementwise.PARALLEL - 1, elementwise.PARALLEL, elementwise.PARALLEL + 1])
+def test_elementwise_on_both_sides_of_the_parallel_size(dtype, n):
+    a, b = draw_normal(n, dtype, n, n)
+    a[0], b[-1] = np.nan, np.inf
+    assert elementwise.in_parallel(a, b) == (n >= elementwise.PARALLEL)
+    for name in ("add", "mul", "relu_grad"):
+        near(getattr(elementwise, name)(a, b), getattr(reference_elementwise, name)(a, b))
+    near(elementwise.relu(a), reference_elementwise.relu(a))
+    near(elementwise.add(a, 2.0), a + dtype(2))
+    near(elementwise.mul(a[::-1], b), a[::-1] * b)
+
+
+def test_elementwise_computes_in_silence():
+    zero, big = np.zeros(2, np.float32), np.full(2, 1e38, np.float32)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for column in (elementwise, reference_elementwise):
+            assert np.isnan(column.div(zero, zero)).all() and np.isinf(column.log(zero)).all()
+            assert np.isinf(column.reciprocal(zero)).all() and np.isinf(column.exp(big)).all()
+            assert np.isnan(column.sqrt(-big)).all() and np.isinf(column.mul(big, big)).all()
+            assert (
+                np.isinf(column.add(big, 3 * big)).all()
+                and np.isnan(column.sub(column.exp(big), column.exp(big))).all()
+            )
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("keepdims", [False, True])
+@pytest.mark.parametrize(
+    ("shape", "axes"),
+    [
+        ((64, 6, 28, 28), (0, 2, 3)),
+        ((100, 50), (0,)),
+        ((100, 50), (1,)),
+        ((4 * reduce.RUN,), (0,)),
+        ((4 * reduce.RUN + 1,), (0,)),
+        ((20, 30, 40), (1,)),
+        ((5, 6, 7, 8, 9), (1, 3)),
+        ((100, 1, 50), (1,)),
+        ((3, 4), (0, 1)),
+        ((0, 4), (0,)),
+    ],
+)
+def test_sums(dtype, keepdims, shape, axes):
+    (x,) = draw_normal(0, dtype, shape)
+    near(reduce.sum(x + 1, axes, keepdims), reference_reduce.sum(x + 1, axes, keepdims))
+
+
+def test_a_long_float32_sum_keeps_its_digits():
+    x = np.full((1_000_000, 2), 0.1, np.float32)
+    expected = 1_000_000 * float(np.float32(0.1))
+    for total in (
+        reduce.sum(x, (0,), False)[0],
+        reduce.sum(x[:, 0].copy(), (0,), False),
+        reduce.sum(x, (0, 1), False) / 2,
+    ):
+        assert abs(float(total) - expected) <= 1e-6 * expected
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("p", [0.1, 0.5, 0.99])
+def test_dropout_draws_the_same_zeros_in_both_columns(dtype, p):
+    (x,) = draw_normal(0, dtype, (3, 5000))
+    y = dropout(x, p, 123456789)
+    assert np.array_equal(y == 0, reference_dropout.dropout(x, p, 123456789) == 0)
+    near(y, reference_dropout.dropout(x, p, 123456789))
+    assert abs((y == 0).mean() - p) < 0.02
+    assert not np.array_equal(y == 0, dropout(x, p, 123456790) == 0)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("strided", [False, True])
+@pytest.mark.parametrize("nesterov", [False, True])
+@pytest.mark.parametrize(("momentum", "first"), [(0.0, True), (0.9, True), (0.9, False)])
+def test_sgd_step(dtype, strided, nesterov, momentum, first):
+    arrays = draw_normal(1, dtype, (6, 5), (6, 5), (6, 5))
+    ours, theirs = ([a.copy().T if strided else a.copy() for a in arrays] for _ in range(2))
+    rule = dict(lr=0.1, momentum=momentum, dampening=0.2, weight_decay=0.01, nesterov=nesterov, maximize=nesterov)
+    for module, (p, g, b) in ((optim, ours), (reference_optim, theirs)):
+        module.sgd_step([p], [g], [b] if momentum else [], **rule, first=first)
+    all_near(ours, theirs)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("strided", [False, True])
+@pytest.mark.parametrize("amsgrad", [False, True])
+@pytest.mark.parametrize("decoupled", [False, True])
+def test_adam_step(dtype, strided, amsgrad, decoupled):
+    arrays = draw_normal(2, dtype, *[(6, 5)] * 5)
+    arrays[3:] = [np.abs(a) for a in arrays[3:]]
+    ours, theirs = ([a.copy().T if strided else a.copy() for a in arrays] for _ in range(2))
+    rule = dict(step=3, lr=0.01, beta1=0.9, beta2=0.99, eps=1e-8, weight_decay=0.1)
+    for module, (p, g, m, v, largest) in ((optim, ours), (reference_optim, theirs)):
+        extra = [largest] if amsgrad else []
+        module.adam_step([p], [g], [m], [v], extra, **rule, decoupled=decoupled, amsgrad=amsgrad, maximize=amsgrad)
+    all_near(ours, theirs)

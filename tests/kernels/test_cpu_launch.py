@@ -1,0 +1,150 @@
+"""Threads, forks, the cache on disk, and what the user is told while kernels compile."""
+
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numba
+import numpy as np
+import pytest
+
+import tinycnn
+from tinycnn.kernels.cpu import conv, threads
+from tinycnn.kernels.geometry import conv_spec
+
+HOME = Path(tinycnn.__file__).resolve().parent.parent
+LENET_STEP = """
+import tinycnn, tinycnn.nn as nn
+m = nn.Sequential(nn.Conv2d(1, 6, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(6 * 14 * 14, 10))
+o = tinycnn.optim.SGD(m.parameters(), lr=0.01, momentum=0.9)
+loss = nn.CrossEntropyLoss()(m(tinycnn.randn(64, 1, 32, 32)), tinycnn.zeros(64, dtype=tinycnn.int64))
+loss.backward()
+o.step()
+import sys
+from numba.core.dispatcher import Dispatcher
+for name, module in list(sys.modules.items()):
+    if name.startswith("tinycnn.kernels.cpu."):
+        for f in vars(module).values():
+            if isinstance(f, Dispatcher) and f.targetoptions.get("parallel") and f.signatures:
+                print(f.py_func.__name__, sum(f.stats.cache_hits.values()), sum(f.stats.cache_misses.values()))
+"""
+
+
+def run(code, cwd, **environment):
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("TINYCNN", "NUMBA_CACHE"))}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=cwd,
+        env={**env, "PYTHONPATH": str(cwd), **environment},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+def test_the_number_of_threads_is_checked():
+    before = threads.get_num_threads()
+    assert tinycnn.get_num_threads() == before
+    try:
+        tinycnn.set_num_threads(1)
+        assert tinycnn.get_num_threads() == 1
+    finally:
+        tinycnn.set_num_threads(before)
+    for wrong, error in ((0, ValueError), (10_000, ValueError), (True, TypeError), (1.5, TypeError), ("2", TypeError)):
+        with pytest.raises(error, match="set_num_threads"):
+            tinycnn.set_num_threads(wrong)
+
+
+def test_serial_blocks_nest_and_end():
+    assert threads.workers() == threads.get_num_threads()
+    with threads.serial(), threads.serial():
+        assert threads.workers() == 1
+    assert threads.workers() == threads.get_num_threads()
+
+
+def test_python_threads_launch_kernels_side_by_side():
+    spec = conv_spec((8, 3, 20, 20), (7, 3, 3, 3), padding=1)
+    rng = np.random.default_rng(0)
+    w = rng.standard_normal(spec.weight_shape).astype(np.float32)
+    inputs = [rng.standard_normal(spec.input_shape).astype(np.float32) for _ in range(4)]
+    expected = [conv.conv2d(x, w, None, spec) for x in inputs]
+    wrong = []
+
+    def work(i):
+        for _ in range(30):
+            if not np.array_equal(conv.conv2d(inputs[i], w, None, spec), expected[i]):
+                wrong.append(i)
+
+    started = [threading.Thread(target=work, args=(i,)) for i in range(4)]
+    for t in started:
+        t.start()
+    for t in started:
+        t.join()
+    assert not wrong
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_child_is_told_why_it_cannot_compute():
+    code = """
+import os, sys, tinycnn, warnings
+warnings.simplefilter("ignore")
+x = tinycnn.randn(300, 300)
+(x @ x).softmax(1)
+child = os.fork()
+if child == 0:
+    try:
+        x.softmax(1)
+    except RuntimeError as error:
+        os._exit(0 if "forked" in str(error) else 1)
+    os._exit(2)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+    run(code, HOME)
+
+
+def test_compiling_is_announced_and_a_second_process_compiles_nothing(tmp_path):
+    first = run(LENET_STEP, HOME, NUMBA_CACHE_DIR=str(tmp_path))
+    assert "tinycnn: compiling" in first.stderr and "float32" in first.stderr
+    second = run(LENET_STEP, HOME, NUMBA_CACHE_DIR=str(tmp_path))
+    assert second.stderr == ""
+    counts = [line.split() for line in second.stdout.splitlines()]
+    assert len(counts) > 5
+    assert all(int(hits) > 0 and int(misses) == 0 for _, hits, misses in counts), counts
+
+
+def test_an_edited_helper_is_seen_by_the_kernels_that_include_it(tmp_path):
+    shutil.copytree(
+        HOME / "tinycnn", tmp_path / "tinycnn", symlinks=False, ignore=shutil.ignore_patterns("__pycache__")
+    )
+    code = """
+import numpy as np
+from tinycnn.kernels.cpu import conv
+from tinycnn.kernels.geometry import conv_spec
+spec = conv_spec((1, 1, 3, 3), (1, 1, 3, 3), stride=2, padding=1)
+print(conv.conv2d(np.ones((1, 1, 3, 3)), np.ones((1, 1, 3, 3)), None, spec).sum())
+"""
+    cache = str(tmp_path / "cache")
+    assert run(code, tmp_path, NUMBA_CACHE_DIR=cache).stdout.split() == ["16.0"]
+    helpers = tmp_path / "tinycnn" / "kernels" / "cpu" / "rows.py"
+    text = helpers.read_text()
+    assert "out[o + j] = x[i + j * step]" in text
+    helpers.write_text(text.replace("out[o + j] = x[i + j * step]", "out[o + j] = 10 * x[i + j * step]"))
+    assert run(code, tmp_path, NUMBA_CACHE_DIR=cache).stdout.split() == ["160.0"]
+
+
+def test_numba_sees_the_thread_count_of_the_launching_thread():
+    seen = []
+
+    def work():
+        threads.launch(lambda n: seen.append((n, numba.get_num_threads())))
+
+    work()
+    with threads.serial():
+        work()
+    work()
+    n = threads.get_num_threads()
+    assert seen == [(n, n), (1, 1), (n, n)]
