@@ -26,14 +26,16 @@ def sgd(workers, p, grad, b, sign, lr, momentum, kept, weight_decay, nesterov, u
 
 
 @kernel(parallel=True)
-def adam(workers, p, grad, m, v, largest, sign, rate, shrink, beta1, beta2, root, eps, weight_decay, amsgrad):
-    """One parameter of `reference.optim.adam_step`; rate and root hold the bias corrections."""
-    one = p.dtype.type(1)
+def adam(workers, p, grad, m, v, largest, sign, rate, shrink, beta1, new1, beta2, new2, root, eps, weight_decay, amsgrad):
+    """One parameter of `reference.optim.adam_step`; rate and root hold the bias corrections.
+
+    new1 = 1 - beta1 and new2 = 1 - beta2 come rounded from float64: in float32, 1 - 0.999 keeps three digits only.
+    """
     for i in prange(p.size):
         p[i] *= shrink
         g = sign * grad[i] + weight_decay * p[i]
-        m[i] = beta1 * m[i] + (one - beta1) * g
-        v[i] = beta2 * v[i] + (one - beta2) * g * g
+        m[i] = beta1 * m[i] + new1 * g
+        v[i] = beta2 * v[i] + new2 * g * g
         second = v[i]
         if amsgrad:
             largest[i] = max(largest[i], second)
@@ -105,5 +107,5 @@ def adam_step(
                 eps=eps, weight_decay=weight_decay, decoupled=decoupled, amsgrad=amsgrad, maximize=maximize,
             )  # fmt: skip
         elif p.size:
-            numbers = (-1 if maximize else 1, rate, shrink, beta1, beta2, root, eps, decay)
+            numbers = (-1 if maximize else 1, rate, shrink, beta1, 1 - beta1, beta2, 1 - beta2, root, eps, decay)
             launch(adam, *flat, *(p.dtype.type(x) for x in numbers), bool(amsgrad))

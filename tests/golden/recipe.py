@@ -51,6 +51,6 @@ def colour_batches(size: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
 
 # name -> (batches, seed of the weights, learning rate, momentum)
 RUNS = {
-    "lenet": (lambda: digit_batches(64), 1, 0.05, 0.9),
+    "lenet": (lambda: digit_batches(64), 1, 0.025, 0.9),
     "cifar": (lambda: colour_batches(4, 2), 3, 0.01, 0.9),
 }
