@@ -75,7 +75,7 @@ def sgd_step(
                 b[...] = 0
             kept = 1.0 if first else 1 - dampening
             numbers = (p.dtype.type(x) for x in (-1 if maximize else 1, lr, momentum, kept, weight_decay))
-            launch(sgd, *flat, *numbers, bool(nesterov), bool(buffers))
+            launch(sgd, *flat, *numbers, bool(nesterov), bool(buffers), elements=p.size)
 
 
 def adam_step(
@@ -108,4 +108,4 @@ def adam_step(
             )  # fmt: skip
         elif p.size:
             numbers = (-1 if maximize else 1, rate, shrink, beta1, 1 - beta1, beta2, 1 - beta2, root, eps, decay)
-            launch(adam, *flat, *(p.dtype.type(x) for x in numbers), bool(amsgrad))
+            launch(adam, *flat, *(p.dtype.type(x) for x in numbers), bool(amsgrad), elements=p.size)

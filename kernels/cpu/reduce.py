@@ -78,12 +78,12 @@ def sum(x: np.ndarray, axes: Axes, keepdims: bool) -> np.ndarray:
     outer, kept, length = form
     out = np.empty(kept, x.dtype)
     if length == 1 and outer > 1:
-        launch(sum_rows, x.reshape(outer, kept), out)
+        launch(sum_rows, x.reshape(outer, kept), out, elements=x.size)
     elif kept == 1 and outer == 1 and length % RUN == 0:
         parts = np.empty(length // RUN, np.float64)
         launch(sum_runs, x.reshape(1, -1, RUN), parts)
         out[0] = parts.sum(dtype=np.float64)
     else:
-        launch(sum_runs, x.reshape(outer, kept, length), out)
+        launch(sum_runs, x.reshape(outer, kept, length), out, elements=x.size)
     shape = tuple(1 if d in axes else n for d, n in enumerate(x.shape) if keepdims or d not in axes)
     return out.reshape(shape)

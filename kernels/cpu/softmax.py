@@ -87,14 +87,14 @@ def loss_backward(workers, scale, x, lse, target, ignore_index, gx):
 def _forward(x: np.ndarray, logarithm: bool) -> np.ndarray:
     y = np.empty(x.shape, x.dtype)
     if x.size:
-        launch(forward, plain(x), y, logarithm)
+        launch(forward, plain(x), y, logarithm, elements=x.size)
     return y
 
 
 def _backward(gy: np.ndarray, y: np.ndarray, logarithm: bool) -> np.ndarray:
     gx = np.empty(y.shape, y.dtype)
     if y.size:
-        launch(backward, plain(gy), plain(y), gx, logarithm)
+        launch(backward, plain(gy), plain(y), gx, logarithm, elements=y.size)
     return gx
 
 
@@ -122,7 +122,7 @@ def cross_entropy(x: np.ndarray, target: np.ndarray, ignore_index: int) -> tuple
     """(loss, lse): lse = log(sum(exp(x))) of each row, loss = lse - x[target], 0 where the target is ignored."""
     loss, lse = np.empty(len(x), x.dtype), np.empty(len(x), x.dtype)
     if len(x):
-        launch(loss_forward, plain(x), plain(target), int(ignore_index), loss, lse)
+        launch(loss_forward, plain(x), plain(target), int(ignore_index), loss, lse, elements=x.size)
     return loss, lse
 
 
@@ -132,5 +132,6 @@ def cross_entropy_grad(
     """gx = scale * (softmax(x) - onehot(target)) for each row, 0 where the target is ignored."""
     gx = np.empty(x.shape, x.dtype)
     if x.size:
-        launch(loss_backward, plain(scale), plain(x), plain(lse), plain(target), int(ignore_index), gx)
+        arrays = (plain(a) for a in (scale, x, lse, target))
+        launch(loss_backward, *arrays, int(ignore_index), gx, elements=x.size)
     return gx

@@ -78,8 +78,14 @@ def scratch(count: int, dtype: Any) -> np.ndarray:
     return block.view(dtype)
 
 
-def launch(kernel: Callable[..., Any], *args: Any) -> Any:
+SMALL = 1 << 14  # elements; a kernel on fewer runs in the calling thread, which costs less than waking the others
+
+
+def launch(kernel: Callable[..., Any], *args: Any, elements: int = SMALL) -> Any:
     """Call a parallel kernel with the number of threads as its first argument.
+
+    Args:
+        elements: how many numbers it works through, if that may be few.
 
     Raises:
         RuntimeError: in a process forked from one that had launched kernels; its thread pool did not come along.
@@ -91,7 +97,7 @@ def launch(kernel: Callable[..., Any], *args: Any) -> Any:
             "not survive a fork. Start the process with multiprocessing.get_context('spawn') instead; "
             "DataLoader needs no processes, its workers are threads"
         )
-    n = workers()
+    n = workers() if elements >= SMALL else 1
     if _local.masked != n:
         numba.set_num_threads(n)
         _local.masked = n
