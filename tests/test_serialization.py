@@ -44,9 +44,7 @@ keys = st.sampled_from(["a", "b", "a.b", "0", "__metadata__", ""]) | st.integers
 trees = st.recursive(
     tensors | plain,
     lambda inner: (
-        st.lists(inner, max_size=3)
-        | st.lists(inner, max_size=3).map(tuple)
-        | st.dictionaries(keys, inner, max_size=4)
+        st.lists(inner, max_size=3) | st.lists(inner, max_size=3).map(tuple) | st.dictionaries(keys, inner, max_size=4)
     ),
     max_leaves=8,
 )

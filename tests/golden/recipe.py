@@ -2,6 +2,10 @@
 
 Everything is computed from seeds, so that the golden file holds nothing but losses. The random numbers come from
 `numpy.random.RandomState`, whose streams NumPy has promised never to change.
+
+Max pooling and ReLU have kinks: where two values are nearly equal, rounding decides which way the gradient goes, and
+the runs part by 1e-2 in float32 although nobody is wrong. So the seeds are such that no step comes near one:
+make_golden.py disturbs the weights by 1e-7, twelve times, and prints how far PyTorch then is from itself.
 """
 
 from __future__ import annotations
@@ -14,19 +18,21 @@ STEPS = 100
 def weights(shapes: list[tuple[int, ...]], seed: int) -> list[np.ndarray]:
     """Arrays for a list of parameter shapes, each layer's weight followed by its bias.
 
-    Both are uniform in [-b, b], b = 1/sqrt(fan_in), where fan_in counts the weight's elements per output.
+    With fan_in the weight's elements per output and b = 1/sqrt(fan_in), biases are uniform in [-b, b] and weights in
+    [-sqrt(6) b, sqrt(6) b] (He et al., 2015), so that training moves from the first step.
     """
     random = np.random.RandomState(seed)
     result, bound = [], 0.0
     for shape in shapes:
         if len(shape) > 1:
             bound = float(np.prod(shape[1:])) ** -0.5
-        result.append(random.uniform(-bound, bound, shape))
+        gain = 6**0.5 if len(shape) > 1 else 1.0
+        result.append(gain * random.uniform(-bound, bound, shape))
     return result
 
 
-def digit_batches(size: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Batches of scikit-learn's digits in their own order, begun again at the end.
+def digit_batches(size: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Batches of scikit-learn's digits in one random order, begun again at the end.
 
     Images are (N, 1, 32, 32) in 0..1, every pixel of the 8x8 original four times in each direction.
     """
@@ -34,7 +40,8 @@ def digit_batches(size: int) -> list[tuple[np.ndarray, np.ndarray]]:
 
     grey, labels = load_digits(return_X_y=True)
     images = np.repeat(np.repeat(grey.reshape(-1, 1, 8, 8) / 16, 4, axis=2), 4, axis=3)
-    places = [np.arange(step * size, (step + 1) * size) % len(images) for step in range(STEPS)]
+    order = np.random.RandomState(seed).permutation(len(images))
+    places = [order[np.arange(step * size, (step + 1) * size) % len(images)] for step in range(STEPS)]
     return [(images[place], labels[place].astype(np.int64)) for place in places]
 
 
@@ -51,6 +58,6 @@ def colour_batches(size: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
 
 # name -> (batches, seed of the weights, learning rate, momentum)
 RUNS = {
-    "lenet": (lambda: digit_batches(64), 1, 0.025, 0.9),
-    "cifar": (lambda: colour_batches(4, 2), 3, 0.01, 0.9),
+    "lenet": (lambda: digit_batches(64, 5), 4, 0.005, 0.9),
+    "cifar": (lambda: colour_batches(4, 2), 3, 0.005, 0.9),
 }

@@ -493,7 +493,7 @@ class Flip(Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, dims: tuple[int, ...]) -> Tensor:
         ctx.dims = dims
-        return wrap(np.ascontiguousarray(np.flip(x.array, dims)), x.device)
+        return wrap(np.flip(x.array, dims).copy(), x.device)
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> Any:
