@@ -43,6 +43,8 @@ def broadcastable(draw: Any, count: int = 2, max_dims: int = 4, max_side: int = 
 
 def lay_out(array: np.ndarray, layout: str, order: list[int]) -> np.ndarray:
     """The same numbers in memory laid out as named in `LAYOUTS`; `order` is a permutation for "permuted"."""
+    if not array.ndim:
+        return array.copy()
     if layout == "Fortran":
         return array.copy(order="F")
     if layout == "permuted":
@@ -54,7 +56,7 @@ def lay_out(array: np.ndarray, layout: str, order: list[int]) -> np.ndarray:
     if layout == "negative stride":
         back = tuple(slice(None, None, -1) for _ in array.shape)
         return array[back].copy()[back]
-    if layout == "broadcast" and array.ndim:
+    if layout == "broadcast":
         return np.broadcast_to(array[:1], array.shape)
     return array.copy()
 
