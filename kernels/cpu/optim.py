@@ -26,7 +26,9 @@ def sgd(workers, p, grad, b, sign, lr, momentum, kept, weight_decay, nesterov, u
 
 
 @kernel(parallel=True)
-def adam(workers, p, grad, m, v, largest, sign, rate, shrink, beta1, new1, beta2, new2, root, eps, weight_decay, amsgrad):
+def adam(
+    workers, p, grad, m, v, largest, sign, rate, shrink, beta1, new1, beta2, new2, root, eps, weight_decay, amsgrad
+):
     """One parameter of `reference.optim.adam_step`; rate and root hold the bias corrections.
 
     new1 = 1 - beta1 and new2 = 1 - beta2 come rounded from float64: in float32, 1 - 0.999 keeps three digits only.

@@ -1,0 +1,73 @@
+"""The examples run as their users run them."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import tinycnn
+from tinycnn.vision import models
+
+ROOT = Path(tinycnn.__file__).resolve().parent.parent
+DATA = Path(os.environ.get("TINYCNN_DATA") or ROOT.parent / "shared" / "data")
+
+
+def run(*arguments, **options):
+    return subprocess.run([sys.executable, *map(str, arguments)], cwd=ROOT, capture_output=True, text=True, **options)
+
+
+def check_outputs(folder, model):
+    weights = tinycnn.load(folder / "weights.safetensors")
+    model.load_state_dict(weights)
+    for name in ("curves.png", "mistakes.png"):
+        assert (folder / name).read_bytes().startswith(b"\x89PNG")
+
+
+def test_lenet_learns_the_digits(tmp_path):
+    done = run(ROOT / "examples/lenet.py", "--epochs", 8, "--out", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "61,706 parameters" in done.stdout
+    accuracy = float(done.stdout.split("test accuracy ")[-1].split("%")[0])
+    assert accuracy >= 96.0, done.stdout
+    check_outputs(tmp_path, models.LeNet5())
+
+
+def test_the_same_seed_gives_the_same_weights(tmp_path):
+    for name, threads in (("a", 1), ("b", 2)):
+        done = run(
+            ROOT / "examples/lenet.py", "--epochs", 1, "--seed", 5, "--threads", threads, "--out", tmp_path / name
+        )
+        if "expected 1 to 1" in done.stderr:
+            pytest.skip("one processor only")
+        assert done.returncode == 0, done.stderr
+    first, second = (tinycnn.load(tmp_path / name / "weights.safetensors") for name in ("a", "b"))
+    assert all(np.array_equal(first[k].numpy(), second[k].numpy()) for k in first)
+
+
+@pytest.mark.skipif(not (DATA / "cifar-10-batches-py").is_dir(), reason="CIFAR-10 is not here")
+def test_cifar10_runs_on_the_real_files(tmp_path):
+    done = run(ROOT / "examples/cifar10.py", "--data-dir", DATA, "--batches", 1, "--epochs", 1, "--out", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout.split("test accuracy ")[-1].split("%")[0]) > 25.0
+    check_outputs(tmp_path, models.CifarNet())
+
+
+def test_the_custom_operation_runs_and_is_short():
+    path = ROOT / "examples/custom_op.py"
+    assert len(path.read_text().splitlines()) < 80
+    done = run(path)
+    assert done.returncode == 0 and "agrees" in done.stdout, done.stderr
+
+
+def test_bad_options_are_refused_in_words():
+    for arguments, text in (
+        (["--device", "cuda"], "no kernels for GPUs"),
+        (["--epochs", "0"], "at least 1"),
+        (["--threads", "1000"], "processors"),
+        (["--dataset", "mnist", "--data-dir", "nowhere"], "nowhere"),
+    ):
+        done = run(ROOT / "examples/lenet.py", *arguments)
+        assert done.returncode != 0 and text in done.stderr, (arguments, done.stderr)
