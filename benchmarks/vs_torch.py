@@ -100,9 +100,7 @@ def main() -> None:
     if args.json:
         print(json.dumps(table, indent=2))
         return
-    print(
-        f"training step, ms; {args.threads} threads, {args.rounds} rounds of {args.steps} steps; ratio = median of ratios"
-    )
+    print(f"training step, ms; {args.threads} threads, {args.rounds} rounds of {args.steps} steps, medians")
     print(f"{'':40} {'tinycnn':>9} {'(min)':>9} {'PyTorch':>9} {'(min)':>9} {'ratio':>6}")
     for name, row in table.items():
         ours, theirs = (f"{row[f'{lib}_ms']:9.2f} {row[f'{lib}_min_ms']:9.2f}" for lib in ("tinycnn", "torch"))

@@ -117,7 +117,8 @@ def train(model: nn.Module, data: Data, args: argparse.Namespace) -> History:
         history.loss.append(total / seen)
         history.accuracy.append(float((predict(model, data, args) == data.test.tensors[1].numpy()).mean()))
         print(
-            f"epoch {epoch:2d}: loss {history.loss[-1]:.4f}, test accuracy {history.accuracy[-1]:.2%}, {speed:,.0f} images/s"
+            f"epoch {epoch:2d}: loss {history.loss[-1]:.4f}, test accuracy {history.accuracy[-1]:.2%}, "
+            f"{speed:,.0f} images/s"
         )
     return history
 

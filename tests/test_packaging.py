@@ -78,7 +78,7 @@ def room(module):
 
 
 def imports(path):
-    """The modules that a file of the package imports, also inside functions; those for type checkers only do not count."""
+    """The modules that a file of the package imports, also inside functions; not those for type checkers only."""
     relative = path.relative_to(ROOT).with_suffix("").parts
     package = ("tinycnn", *relative) if relative[0] == "kernels" else relative
     tree = ast.parse(path.read_text())
