@@ -233,6 +233,7 @@ class Tensor(_Methods):
     @property
     def data(self) -> Tensor:
         """The same memory without history. Unlike `detach()`, writes through it are not seen by the graph's checks."""
+        self._counter()  # the memory is shared from now on: in-place operations must write to it
         return wrap(self.array, self.device)
 
     @data.setter

@@ -343,7 +343,10 @@ def _accumulate(leaf: Tensor, grad: Tensor, mine: bool, create_graph: bool) -> N
         grad, mine = _call_hooks(leaf._hooks, grad), False
     before = leaf._grad
     if before is None:
-        leaf._grad = grad if create_graph or mine else wrap(grad.array.copy(), grad.device)
+        if create_graph:
+            leaf._grad = grad.clone()  # recorded, and in memory that no other leaf shares
+        else:
+            leaf._grad = grad if mine else wrap(grad.array.copy(), grad.device)
     elif create_graph:
         leaf._grad = before + grad
     else:

@@ -40,7 +40,7 @@ def _to_array(data: Any, dtype: Any, copy: bool) -> np.ndarray:
         except ValueError as error:
             raise ValueError(f"tensor: the nested lists are ragged: {error}") from None
         copy = False
-        if array.dtype.kind == "f" or array.size == 0:
+        if dtype is None and (array.dtype.kind == "f" or array.size == 0):
             array = array.astype(dtypes.get_default_dtype().numpy)
         elif array.dtype.kind == "i":
             array = array.astype(np.int64)

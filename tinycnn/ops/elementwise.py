@@ -258,9 +258,10 @@ def _pow_gy(g: Tensor, x: Any, y: Tensor) -> Tensor:
     return g * (x**y * math.log(x)) if x else g * 0
 
 
-def _winner(a: Any, b: Any) -> Any:
-    """1 where a > b, 1/2 where they are equal: how maximum shares its gradient."""
-    return cast(gt(a, b), dtypes.float32) + cast(eq(a, b), dtypes.float32) * 0.5
+def _share(g: Tensor, a: Any, b: Any) -> Tensor:
+    """g where a > b, half of it where they are equal, else 0: how maximum shares its gradient. Chosen, not multiplied:
+    an infinite g leaves the loser's gradient at 0."""
+    return where(lt(a, b), 0.0, where(eq(a, b), g * 0.5, g))
 
 
 _add = binary("add", "input + other", ("", lambda g: g), ("", lambda g: g))
@@ -273,14 +274,14 @@ _pow = binary("pow", "input ** other", ("xy", _pow_gx), ("xy", _pow_gy))
 maximum = binary(
     "maximum",
     "The larger one (equal ones share the gradient, NaN wins)",
-    ("xy", lambda g, x, y: g * _winner(x, y)),
-    ("xy", lambda g, x, y: g * _winner(y, x)),
+    ("xy", lambda g, x, y: _share(g, x, y)),
+    ("xy", lambda g, x, y: _share(g, y, x)),
 )
 minimum = binary(
     "minimum",
     "The smaller one (equal ones share the gradient, NaN wins)",
-    ("xy", lambda g, x, y: g * _winner(y, x)),
-    ("xy", lambda g, x, y: g * _winner(x, y)),
+    ("xy", lambda g, x, y: _share(g, y, x)),
+    ("xy", lambda g, x, y: _share(g, x, y)),
 )
 
 

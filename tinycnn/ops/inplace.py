@@ -24,8 +24,10 @@ def write(name: str, target: Tensor, operation: Callable[..., Tensor], *operands
     """Replace the numbers in `target` by ``operation(target, *operands)``, and its history too if that is recorded.
 
     Raises:
-        RuntimeError: for a leaf that requires grad or a view, while recording; or if shape or dtype would change.
+        RuntimeError: for a leaf that requires grad or a view, while recording; if shape or dtype would change; or if
+            the memory is read-only.
     """
+    _check_memory(name, target)
     recording = is_grad_enabled() and (
         target._requires_grad or any(isinstance(o, Tensor) and o._requires_grad for o in operands)
     )
@@ -55,6 +57,14 @@ def write(name: str, target: Tensor, operation: Callable[..., Tensor], *operands
         target._counter().rewrites += 1
         target.grad_fn, target._output, target._requires_grad = result.grad_fn, result._output, result._requires_grad
     return target
+
+
+def _check_memory(name: str, target: Tensor) -> None:
+    if not target.array.flags.writeable:
+        raise RuntimeError(
+            f"{name}: the memory of this tensor of shape {tuple(target.array.shape)} is read-only: it was made by "
+            "expand(), which shows one number at several places, or from a read-only array; clone() it first"
+        )
 
 
 def _check_writable(name: str, target: Tensor) -> None:
@@ -133,6 +143,8 @@ def copy_(input: Tensor, src: Tensor, non_blocking: bool = False) -> Tensor:
 def fill_(input: Tensor, value: Any) -> Tensor:
     """Write one number into every element."""
     source = operand(value, input)
+    if source is not value:  # a Python number goes straight into this dtype, not through float32
+        source = wrap(np.asarray(value).astype(input.array.dtype), input.device)
     if source.array.size != 1:
         raise RuntimeError(f"fill_: expected one number, got shape {tuple(source.array.shape)}")
     return write("fill_", input, lambda x, y: _stretched(y.reshape(()), x.array.shape, x.dtype), source)
@@ -159,5 +171,6 @@ def setitem(input: Tensor, key: Any, value: Any) -> None:
     if is_grad_enabled() and (input._requires_grad or source._requires_grad):
         write("x[...] = v", input, lambda x, v: IndexPut.apply(x, v, index), source)
     else:
+        _check_memory("x[...] = v", input)
         input.array[index] = source.array
         input._bump()

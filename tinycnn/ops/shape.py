@@ -282,7 +282,9 @@ class Index(Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, key: Any) -> Tensor:
         ctx.key, ctx.shape = key, x.array.shape
-        return view_of(x, x.array[_exact(key)]) if _is_basic(key) else wrap(x.array[key], x.device)
+        if _is_basic(key):
+            return view_of(x, x.array[_exact(key)])
+        return wrap(np.asarray(x.array[key], order="C"), x.device)  # NumPy may give the copy another order
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> Any:
