@@ -14,7 +14,12 @@ def choose(batches: int, m: int, k: int, n: int, dtype: np.dtype) -> str:
 
     BLAS runs on one thread here, since its pool of threads and Numba's, both spinning on the same processors, slow each
     other down a hundredfold. So it wins where the product is too small to be shared out, and the tile wins above.
-    Never BLAS with a single row or column: there its bits depend on how it was built to thread.
+    Never BLAS with a single row or column: there its bits depend on how it was built to thread. The choice looks at the
+    shape only, never at the number of threads, or the bits would depend on that.
+
+    Measured in microseconds, a (m, k) @ b^T (k, n) in float32, medians of 60, tile on 4 threads / BLAS on one:
+    64x84x10: 17 / 10, 64x64x64: 21 / 18, 64x120x84: 41 / 47, 64x400x120: 72 / 96. On one thread BLAS takes 0.5 to 0.9 of
+    the tile's time throughout.
     """
     if dtype not in (np.float32, np.float64):
         return "reference"
@@ -23,7 +28,7 @@ def choose(batches: int, m: int, k: int, n: int, dtype: np.dtype) -> str:
     return "blas" if batches * m * k * n <= BLAS_MOST else "tile"
 
 
-BLAS_MOST = 1 << 19  # multiply-adds; see benchmarks/README.md
+BLAS_MOST = 1 << 19  # multiply-adds: between 64x64x64 and 64x120x84
 
 
 def matmul(a: np.ndarray, b: np.ndarray, transpose_a: bool = False, transpose_b: bool = False) -> np.ndarray:
