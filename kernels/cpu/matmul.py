@@ -18,8 +18,8 @@ def choose(batches: int, m: int, k: int, n: int, dtype: np.dtype) -> str:
     shape only, never at the number of threads, or the bits would depend on that.
 
     Measured in microseconds, a (m, k) @ b^T (k, n) in float32, medians of 60, tile on 4 threads / BLAS on one:
-    64x84x10: 17 / 10, 64x64x64: 21 / 18, 64x120x84: 41 / 47, 64x400x120: 72 / 96. On one thread BLAS takes 0.5 to 0.9 of
-    the tile's time throughout.
+    64x84x10: 17 / 10, 64x64x64: 21 / 18, 64x120x84: 41 / 47, 64x400x120: 72 / 96. On one thread BLAS takes 0.5 to
+    0.9 of the tile's time throughout.
     """
     if dtype not in (np.float32, np.float64):
         return "reference"
