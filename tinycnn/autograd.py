@@ -176,6 +176,15 @@ class Node:
         t.grad_fn, t._output, t._requires_grad = self, twin._saved_output, True
         return t
 
+    def output_is_current(self) -> None:
+        """Take the saved output as it is now for unchanged: it moved into the tensor that an in-place op wrote to."""
+        self._versions = tuple(
+            [
+                t._version if t is not None and hasattr(t, "_saved_output") else version
+                for t, version in zip(self._saved, self._versions, strict=False)
+            ]
+        )
+
     def release(self) -> None:
         """Drop what was saved; only a second use of something saved is an error."""
         if self._saved:

@@ -303,3 +303,22 @@ def test_views_share_memory():
     with pytest.raises(RuntimeError, match="reshape"):
         x.T.view(6)
     assert isinstance(x.reshape(-1), Tensor)
+
+
+def test_an_output_written_in_place_is_guarded_where_it_moved_to():
+    x = leaf(-1.0, 2.0, 3.0)
+    y = x * 1
+    y.relu_()
+    (y * 2).sum().backward()
+    assert x.grad.tolist() == [0.0, 2.0, 2.0]
+    for write in (lambda y: y.sub_(5), lambda y: y.add_(x)):
+        y = x * 1
+        y.relu_()
+        write(y)
+        with pytest.raises(RuntimeError, match="ReluBackward.*in-place"):
+            y.sum().backward()
+    y = (x * 1).exp_()
+    with tinycnn.no_grad():
+        y.zero_()
+    with pytest.raises(RuntimeError, match="ExpBackward.*in-place"):
+        y.sum().backward()

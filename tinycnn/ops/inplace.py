@@ -50,9 +50,13 @@ def write(name: str, target: Tensor, operation: Callable[..., Tensor], *operands
         result = cast(result, target.dtype)
     if recording and target._version_counter is None and result._base is None:
         target.array = result.array  # nobody else sees the old memory
+        target._version_counter = result._version_counter  # of the new memory, if the operation saved its output
+        target._bump()
+        if result.grad_fn is not None:
+            result.grad_fn.output_is_current()
     else:
         target.array[...] = result.array
-    target._bump()
+        target._bump()
     if recording:
         target._counter().rewrites += 1
         target.grad_fn, target._output, target._requires_grad = result.grad_fn, result._output, result._requires_grad
