@@ -9,11 +9,11 @@ from typing import Any
 
 import numba
 import numpy as np
-from tinycnn.testing import gradcheck, gradgradcheck
 
 import tinycnn
 from tinycnn import Tensor, kernels
 from tinycnn.autograd import Function
+from tinycnn.testing import gradcheck, gradgradcheck
 
 
 # 1. The kernels: arrays in, an array out. `reference` is plain NumPy; `cpu` is what runs on a CPU.
