@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numba
-from numba.core import event
+from numba.core import event, types
 from numba.core.caching import FunctionCache
 
 # Sums may be reordered and products fused, once at compile time: the same bits in every run. NaN and inf keep their
@@ -85,7 +85,7 @@ class _Announcer(event.Listener):
         if self._depth == 1:
             self._began, self._said = time.perf_counter(), False
             args = getattr(e.data.get("args"), "args", e.data.get("args")) or ()
-            kinds = sorted({str(a.dtype) for a in args if hasattr(a, "dtype")})
+            kinds = sorted({str(a.dtype) for a in args if isinstance(a, types.Array)})
             self._timer = threading.Timer(1.0, self._say, (name, ", ".join(kinds)))
             self._timer.daemon = True
             self._timer.start()

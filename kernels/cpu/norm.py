@@ -1,34 +1,51 @@
-"""Batch normalization of x (N, C, L): a channel at a time, in two passes over it each way."""
+"""Batch normalization of x (N, C, L): a channel at a time."""
 
 from __future__ import annotations
 
 import numpy as np
-from numba import prange
+from numba import prange, uintp
 
 from .gemm import plain
-from .jit import kernel
+from .jit import helper, kernel
 from .threads import launch
+
+RUN = 1024  # elements of one sum in the dtype of x: short, so that float32 keeps its digits
+
+
+@helper
+def _roughly_mean(x, c):
+    """The mean of a channel, good to the digits of its largest elements."""
+    batch, _, length = x.shape
+    total = 0.0
+    for n in range(batch):
+        for start in range(0, length, RUN):
+            run = x.dtype.type(0)
+            for p in range(uintp(start), uintp(min(start + RUN, length))):
+                run += x[n, c, p]
+            total += run
+    return x.dtype.type(total / (batch * length))
 
 
 @kernel(parallel=True)
 def train(workers, x, weight, bias, y, mean, var, eps):
-    """mean, var and y of each channel; sums run over float32 runs of one image, added up in float64.
+    """mean, var and y of each channel, in three passes; runs of RUN elements are added up in float64.
 
-    Distances are taken from the first element, so that a large mean costs no digits of the variance.
+    Distances are taken from a first, rough mean, so that a mean far from 0 costs no digits of the variance.
     """
     batch, channels, length = x.shape
     for worker in prange(workers):
         for c in range(worker, channels, workers):
-            origin = x[0, c, 0]
+            origin = _roughly_mean(x, c)
             total, squares = 0.0, 0.0
             for n in range(batch):
-                run, run_squares = x.dtype.type(0), x.dtype.type(0)
-                for p in range(length):
-                    distance = x[n, c, p] - origin
-                    run += distance
-                    run_squares += distance * distance
-                total += run
-                squares += run_squares
+                for start in range(0, length, RUN):
+                    run, run_squares = x.dtype.type(0), x.dtype.type(0)
+                    for p in range(uintp(start), uintp(min(start + RUN, length))):
+                        distance = x[n, c, p] - origin
+                        run += distance
+                        run_squares += distance * distance
+                    total += run
+                    squares += run_squares
             count = batch * length
             mu = total / count
             mean[c] = origin + mu
@@ -50,12 +67,13 @@ def train_grad(workers, gy, x, mean, var, weight, gx, gweight, gbias, eps):
             mu = mean[c]
             total, product = 0.0, 0.0
             for n in range(batch):
-                run, run_product = x.dtype.type(0), x.dtype.type(0)
-                for p in range(length):
-                    run += gy[n, c, p]
-                    run_product += gy[n, c, p] * (x[n, c, p] - mu)
-                total += run
-                product += run_product
+                for start in range(0, length, RUN):
+                    run, run_product = x.dtype.type(0), x.dtype.type(0)
+                    for p in range(uintp(start), uintp(min(start + RUN, length))):
+                        run += gy[n, c, p]
+                        run_product += gy[n, c, p] * (x[n, c, p] - mu)
+                    total += run
+                    product += run_product
             product *= inverse
             gbias[c], gweight[c] = total, product
             count = batch * length

@@ -18,7 +18,9 @@ Arrays = list[np.ndarray]
 def sgd(workers, p, grad, b, sign, lr, momentum, kept, weight_decay, nesterov, use_buffer):
     """One parameter of `reference.optim.sgd_step`; `kept` is the share of the gradient that enters the buffer."""
     for i in prange(p.size):
-        g = sign * grad[i] + weight_decay * p[i]
+        g = sign * grad[i]
+        if weight_decay != 0:  # 0 * inf would be NaN
+            g += weight_decay * p[i]
         if use_buffer:
             b[i] = momentum * b[i] + kept * g
             g = g + momentum * b[i] if nesterov else b[i]
@@ -35,12 +37,15 @@ def adam(
     """
     for i in prange(p.size):
         p[i] *= shrink
-        g = sign * grad[i] + weight_decay * p[i]
+        g = sign * grad[i]
+        if weight_decay != 0:  # 0 * inf would be NaN
+            g += weight_decay * p[i]
         m[i] = beta1 * m[i] + new1 * g
         v[i] = beta2 * v[i] + new2 * g * g
         second = v[i]
         if amsgrad:
-            largest[i] = max(largest[i], second)
+            if second > largest[i] or second != second:  # NaN wins, as in np.maximum
+                largest[i] = second
             second = largest[i]
         p[i] -= rate * m[i] / (np.sqrt(second) * root + eps)
 

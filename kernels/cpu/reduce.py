@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import prange
+from numba import prange, uintp
 
 from ..reference import reduce as reference
 from ..reference.reduce import Axes, all, amax, amin, any, argmax, argmin, mean, prod
@@ -25,7 +25,7 @@ def sum_runs(workers, x, out):
             for i in range(outer):
                 for start in range(0, length, 1024):  # short runs, so that float32 keeps its digits
                     run = x.dtype.type(0)
-                    for j in range(start, min(start + 1024, length)):
+                    for j in range(uintp(start), uintp(min(start + 1024, length))):
                         run += x[i, k, j]
                     total += run
             out[k] = total
@@ -42,7 +42,7 @@ def sum_rows(workers, x, out):
             totals[:] = 0.0
             for i in range(rows):
                 for j in range(width):
-                    totals[j] += x[i, start + j]
+                    totals[j] += x[i, uintp(start + j)]
             for j in range(width):
                 out[start + j] = totals[j]
 

@@ -1,7 +1,7 @@
 """How many threads a kernel uses, and who may launch one.
 
-Numba keeps its thread count for each Python thread, so it is set at every launch where it differs. Results never
-depend on it: kernels split their sums by the shape of the problem.
+Numba keeps its thread count for each Python thread, so it is set at every launch where it differs, and restored after.
+Results never depend on it: kernels split their sums by the shape of the problem.
 """
 
 from __future__ import annotations
@@ -15,14 +15,15 @@ from typing import Any
 
 import numba
 import numpy as np
+from numba.np.ufunc import parallel
 
+pool: Any = parallel  # its functions on the thread count are made when it starts
 _MOST: int = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
 _count = _MOST
 
 
 class _Local(threading.local):
     serial = 0  # inside how many serial() blocks
-    masked = 0  # what this Python thread last told Numba
     scratch: np.ndarray | None = None
 
 
@@ -74,7 +75,9 @@ def scratch(count: int, dtype: Any) -> np.ndarray:
     bytes_needed = count * np.dtype(dtype).itemsize
     block = _local.scratch
     if block is None or block.nbytes < bytes_needed:
-        block = _local.scratch = np.empty(-(-bytes_needed // 8), np.float64)
+        block = np.empty(-(-bytes_needed // 64) * 8 + 8, np.float64)
+        skip = -block.ctypes.data % 64 // 8  # a vector that crosses a cache line costs two loads
+        block = _local.scratch = block[skip : len(block) - 8 + skip]
     return block.view(dtype)
 
 
@@ -98,19 +101,25 @@ def launch(kernel: Callable[..., Any], *args: Any, elements: int = SMALL) -> Any
             "DataLoader needs no processes, its workers are threads"
         )
     n = workers() if elements >= SMALL else 1
-    if _local.masked != n:
-        numba.set_num_threads(n)
-        _local.masked = n
-    _launched = True
-    if _guard is None:
-        return kernel(n, *args)
-    with _guard:
-        result = kernel(n, *args)
-        if not _layer_known:
-            _layer_known = True
-            if numba.threading_layer() != "workqueue":  # that one aborts when two Python threads launch at once
-                _guard = None
-    return result
+    if not _launched:
+        numba.get_num_threads()  # starts the pool
+        _launched = True
+    before = pool._get_num_threads()  # of this Python thread, for whose own parallel functions it is kept
+    if before != n:
+        pool._set_num_threads(n)  # what numba.set_num_threads calls, which takes a microsecond more
+    try:
+        if _guard is None:
+            return kernel(n, *args)
+        with _guard:
+            result = kernel(n, *args)
+            if not _layer_known:
+                _layer_known = True
+                if numba.threading_layer() != "workqueue":  # that one aborts when two Python threads launch at once
+                    _guard = None
+        return result
+    finally:
+        if before != n:
+            pool._set_num_threads(before)
 
 
 def _after_fork() -> None:

@@ -136,6 +136,28 @@ def test_batch_norm_keeps_the_digits_of_a_large_mean():
     assert np.allclose(var, x.astype(np.float64).var(axis=(0, 2)), rtol=1e-4)
 
 
+@pytest.mark.parametrize(("first", "mean"), [(0, 30), (0, 1000), (1000, 0)])
+def test_batch_norm_does_not_depend_on_what_comes_first(first, mean):
+    x = (np.random.default_rng(0).standard_normal((16, 1, 1024)) + mean).astype(np.float32)
+    x[0, 0, 0] = first
+    y, _, var = norm.batch_norm_train(x, np.ones(1, np.float32), np.zeros(1, np.float32), 1e-5)
+    wide = x.astype(np.float64)
+    expected = (wide - wide.mean()) / np.sqrt(wide.var() + 1e-5)
+    assert np.allclose(var, wide.var(), rtol=2e-6)
+    assert np.abs(y - expected).max() <= 2e-6 * np.abs(expected).max()
+
+
+def test_the_gradients_of_batch_norm_keep_their_digits_on_large_images():
+    rng = np.random.default_rng(0)
+    x, gy = ((rng.standard_normal((1, 1, 1 << 20)) + m).astype(np.float32) for m in (3, 1))
+    one = np.ones(1, np.float32)
+    _, mean, var = norm.batch_norm_train(x, one, one, 1e-5)
+    _, gweight, gbias = norm.batch_norm_train_grad(gy, x, mean, var, one, 1e-5)
+    xhat = (x - mean.astype(np.float64)) / np.sqrt(var.astype(np.float64) + 1e-5)
+    size = np.abs(gy).sum()
+    assert abs(gweight - (gy * xhat).sum()) <= 2e-7 * size and abs(gbias - gy.sum(dtype=np.float64)) <= 2e-7 * size
+
+
 @given(st.tuples(st.integers(1, 40), st.integers(1, 40)), st.sampled_from(DTYPES), st.integers(0, 2**31))
 def test_softmax_and_cross_entropy(shape, dtype, seed):
     x, gy = draw_normal(seed, dtype, shape, shape)
@@ -248,4 +270,20 @@ def test_adam_step(dtype, strided, amsgrad, decoupled):
     for module, (p, g, m, v, largest) in ((optim, ours), (reference_optim, theirs)):
         extra = [largest] if amsgrad else []
         module.adam_step([p], [g], [m], [v], extra, **rule, decoupled=decoupled, amsgrad=amsgrad, maximize=amsgrad)
+    all_near(ours, theirs)
+
+
+@pytest.mark.parametrize("amsgrad", [False, True])
+def test_optimizer_steps_take_nan_and_infinity_along(amsgrad):
+    special = np.array([np.inf, -np.inf, np.nan, 1, 1, 1], np.float32)
+    grad = np.array([1, 1, 1, np.nan, np.inf, 0], np.float32)
+    ours, theirs = ([special.copy(), grad, *(np.full(6, 0.5, np.float32) for _ in range(3))] for _ in range(2))
+    rule = dict(step=1, lr=0.1, beta1=0.9, beta2=0.99, eps=1e-8, weight_decay=0.0, decoupled=False, maximize=False)
+    for module, (p, g, m, v, largest) in ((optim, ours), (reference_optim, theirs)):
+        module.adam_step([p], [g], [m], [v], [largest] if amsgrad else [], **rule, amsgrad=amsgrad)
+    all_near(ours, theirs)
+    ours, theirs = ([special.copy(), grad] for _ in range(2))
+    rule = dict(lr=0.1, momentum=0.0, dampening=0.0, weight_decay=0.0, nesterov=False, maximize=False, first=True)
+    for module, (p, g) in ((optim, ours), (reference_optim, theirs)):
+        module.sgd_step([p], [g], [], **rule)
     all_near(ours, theirs)

@@ -148,3 +148,15 @@ def test_numba_sees_the_thread_count_of_the_launching_thread():
     work()
     n = threads.get_num_threads()
     assert seen == [(n, n), (1, 1), (n, n)]
+
+
+def test_the_callers_own_thread_count_in_numba_is_kept():
+    before = numba.get_num_threads()
+    try:
+        for own in {1, numba.config.NUMBA_NUM_THREADS}:
+            numba.set_num_threads(own)
+            threads.launch(lambda n: None)
+            threads.launch(lambda n: None, elements=1)
+            assert numba.get_num_threads() == own
+    finally:
+        numba.set_num_threads(before)

@@ -11,7 +11,7 @@ entries are left out and counted instead of being called errors.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,13 +28,16 @@ class GradcheckError(RuntimeError):
 
 
 @dataclass
-class _Report:
-    """The worst disagreement so far, and what was seen."""
+class _Worst:
+    """The largest disagreement so far, measured in what is allowed; a NaN counts as infinitely large."""
 
-    worst: float = 0.0
+    excess: float = 0.0
     text: str = ""
-    checked: int = 0
-    kinks: int = 0
+
+    def see(self, excess: float, text: str) -> None:
+        excess = np.inf if np.isnan(excess) else excess
+        if excess > 1 and excess > self.excess:
+            self.excess, self.text = excess, text
 
 
 def _as_tuple(value: Any) -> tuple[Any, ...]:
@@ -63,7 +66,7 @@ class _Line:
 
     def at(self, step: np.ndarray | float) -> float:
         moved = wrap(self._centre + step).requires_grad_()
-        inputs = [moved if k == self._i else x for k, x in enumerate(self._inputs)]
+        inputs = [moved if x is self._inputs[self._i] else x for x in self._inputs]  # a tensor may be given twice
         return _value(self._func, inputs, self._seeds)
 
     def slope(self, direction: np.ndarray, eps: float, allowed: Callable[[float], float]) -> tuple[float, bool]:
@@ -77,6 +80,11 @@ class _Line:
         half = eps / 2
         nearer = (self.at(half * direction) - here) / half - (here - self.at(-half * direction)) / half
         return slope, abs(nearer) > 0.75 * abs(right - left)
+
+    def jumps(self, direction: np.ndarray, eps: float, slope: float) -> bool:
+        """Whether the function jumps symmetrically, as sign does at 0: its slope doubles when eps is halved."""
+        half = eps / 2
+        return abs(self.at(half * direction) - self.at(-half * direction)) / (2 * half) > 1.5 * abs(slope) > 0
 
 
 def _check_inputs(name: str, inputs: Sequence[Any]) -> list[int]:
@@ -113,8 +121,9 @@ def gradcheck(
     atol: float = 1e-5,
     rtol: float = 1e-3,
     raise_exception: bool = True,
+    nondet_tol: float = 0.0,
+    fast_mode: bool = False,
     directions: int = 3,
-    elementwise: bool = True,
     seed: int = 0,
 ) -> bool:
     """Whether the gradients of `func` at `inputs` agree with central differences.
@@ -124,8 +133,9 @@ def gradcheck(
         inputs: a Tensor or a tuple; those that require grad must be float64. They are not changed.
         eps: the step. atol, rtol: |analytic - numeric| may be atol + rtol * |numeric|.
         raise_exception: raise where the gradients disagree, or else return False.
+        nondet_tol: how far two backward passes over the same inputs may differ.
+        fast_mode: try random directions only, not each entry on its own, which would name the wrong one.
         directions: how many random directions are tried in each input.
-        elementwise: then try each entry on its own, which finds the wrong one.
 
     Raises:
         ValueError: if the inputs cannot be checked.
@@ -134,71 +144,93 @@ def gradcheck(
     arguments = list(_as_tuple(inputs))
     wanted = _check_inputs("gradcheck", arguments)
     rng = np.random.default_rng(seed)
-    with autograd.enable_grad():
-        before = [x.array.copy() if isinstance(x, Tensor) else None for x in arguments]
-        seeds = [rng.standard_normal(o.array.shape) for o in _outputs(func, arguments)]
-        try:
-            _compare(func, arguments, wanted, seeds, rng, eps, atol, rtol, directions, elementwise)
-        except GradcheckError:
-            if raise_exception:
-                raise
-            return False
-        for i, (x, old) in enumerate(zip(arguments, before, strict=True)):
-            if old is not None and not np.array_equal(x.array, old, equal_nan=old.dtype.kind == "f"):
-                raise GradcheckError(f"the function changes its input {i} in place")
+    before = [x.array.copy() if isinstance(x, Tensor) else None for x in arguments]
+    try:
+        with autograd.enable_grad():
+            seeds = [rng.standard_normal(o.array.shape) for o in _outputs(func, arguments)]
+            _unchanged(arguments, before)
+            gradients = _repeatable(func, arguments, wanted, seeds, nondet_tol)
+            for i, gradient in zip(wanted, gradients, strict=True):
+                line = _Line(func, arguments, i, seeds)
+                _compare(line, i, gradient, rng, eps, lambda n: atol + rtol * abs(n), directions, not fast_mode)
+        _unchanged(arguments, before)
+    except GradcheckError:
+        if raise_exception:
+            raise
+        return False
     return True
 
 
+def _unchanged(inputs: list[Any], before: list[np.ndarray | None]) -> None:
+    for i, (x, old) in enumerate(zip(inputs, before, strict=True)):
+        if old is not None and not np.array_equal(x.array, old, equal_nan=old.dtype.kind == "f"):
+            raise GradcheckError(f"the function changes its input {i} in place")
+
+
+def _repeatable(
+    func: Callable[..., Any], inputs: list[Any], wanted: list[int], seeds: list[np.ndarray], tolerance: float
+) -> list[np.ndarray]:
+    """What backward says, after a look whether function and gradient are the same twice."""
+    first, second = _value(func, inputs, seeds), _value(func, inputs, seeds)
+    if abs(first - second) > tolerance:
+        raise GradcheckError(
+            "two calls of the function with the same inputs give different outputs; "
+            "if it draws random numbers, seed them in every call"
+        )
+    gradients = _analytic(func, inputs, wanted, seeds)
+    for a, b in zip(gradients, _analytic(func, inputs, wanted, seeds), strict=True):
+        if not np.allclose(a, b, rtol=0, atol=tolerance, equal_nan=True):
+            raise GradcheckError("two backward passes over the same inputs give different gradients")
+    return gradients
+
+
 def _compare(
-    func: Callable[..., Any],
-    inputs: list[Any],
-    wanted: list[int],
-    seeds: list[np.ndarray],
+    line: _Line,
+    i: int,
+    gradient: np.ndarray,
     rng: np.random.Generator,
     eps: float,
-    atol: float,
-    rtol: float,
+    allowed: Callable[[float], float],
     directions: int,
-    elementwise: bool,
+    entries: bool,
 ) -> None:
-    def allowed(numeric: float) -> float:
-        return atol + rtol * abs(numeric)
+    """Compare the gradient of input `i` along random directions, then entry by entry, and name the worst."""
+    if not gradient.size:
+        return
 
-    analytic = _analytic(func, inputs, wanted, seeds)
-    for first, second in zip(analytic, _analytic(func, inputs, wanted, seeds), strict=True):
-        if not np.array_equal(first, second, equal_nan=True):
-            raise GradcheckError("two backward passes over the same inputs give different gradients")
-    report = _Report()
-    for i, gradient in zip(wanted, analytic, strict=True):
-        line = _Line(func, inputs, i, seeds)
-        tries = [(f"along random direction {n}", rng.standard_normal(gradient.shape)) for n in range(directions)]
-        if not gradient.size:
-            continue
-        if elementwise:
-            tries += [
-                (f"at index {tuple(map(int, at))}", _unit(gradient.shape, at)) for at in np.ndindex(gradient.shape)
-            ]
-        for place, direction in tries:
+    def tour(places: Iterable[tuple[str, np.ndarray]]) -> tuple[_Worst, int, int]:
+        worst, kinks, count = _Worst(), 0, 0
+        for place, direction in places:
             computed = float((gradient * direction).sum())
             measured, kink = line.slope(direction, eps, allowed)
-            counts = not elementwise or place.startswith("at")  # a direction meets the kink of any entry
-            report.checked += counts
-            if kink:
-                report.kinks += counts
-                continue
+            count += 1
             error = abs(computed - measured)
-            excess = error / allowed(measured)
-            if not excess <= 1 and not report.worst >= excess:  # NaN counts as wrong
-                report.worst = excess if excess == excess else np.inf
-                report.text = (
-                    f"input {i} {place}: backward gives {computed:.10g}, finite differences {measured:.10g}; "
-                    f"they differ by {error:.3g}, allowed {allowed(measured):.3g}"
-                )
-    if report.text:
-        raise GradcheckError(f"wrong gradient for {report.text}")
-    if report.checked and report.kinks > MOST_KINKS * report.checked:
+            if error > allowed(measured):
+                kink = kink or line.jumps(direction, eps, measured)
+            if kink and np.isfinite(computed):
+                kinks += 1
+                continue
+            worst.see(
+                error / allowed(measured),
+                f"wrong gradient for input {i} {place}: backward gives {computed:.10g}, finite differences "
+                f"{measured:.10g}; they differ by {error:.3g}, allowed {allowed(measured):.3g}",
+            )
+        return worst, kinks, count
+
+    along, kinks, count = tour(
+        (f"along random direction {n}", rng.standard_normal(gradient.shape)) for n in range(directions)
+    )
+    if entries:
+        at, kinks, count = tour(
+            (f"at index {tuple(map(int, k))}", _unit(gradient.shape, k)) for k in np.ndindex(gradient.shape)
+        )
+        if at.text:
+            raise GradcheckError(at.text)
+    if along.text:
+        raise GradcheckError(along.text)
+    if kinks > MOST_KINKS * count:
         raise GradcheckError(
-            f"{report.kinks} of {report.checked} differences straddle a kink, too many to check anything: "
+            f"{kinks} of {count} differences in input {i} straddle a kink, too many to check anything: "
             "use inputs away from where the function bends or jumps"
         )
 
