@@ -62,6 +62,8 @@ FLOORS = [
     "random",
     "autograd",
     "ops",
+    "composed",
+    "_methods",
     "serialization",
     "nn",
     "optim",

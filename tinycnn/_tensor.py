@@ -1,6 +1,6 @@
 """Tensor: an array, the device it lives on, and its place in the graph.
 
-What a tensor *is* stands here. What can be computed with it stands in `ops`; `ops/methods.py` binds those functions
+What a tensor *is* stands here. What can be computed with it stands in `ops`; `_methods.py` binds those functions
 as methods, in one place.
 """
 
@@ -14,8 +14,8 @@ from . import dtypes
 from ._device import CPU, as_device
 from ._device import device as Device
 
-if TYPE_CHECKING:  # lets editors and type checkers see the methods that ops/methods.py binds
-    from .ops.methods import TensorMethods as _Methods
+if TYPE_CHECKING:  # lets editors and type checkers see the methods that _methods.py binds
+    from ._methods import TensorMethods as _Methods
 else:
     _Methods = object
 

@@ -1,6 +1,6 @@
-"""Differentiable operations, by family. Importing this package binds them to Tensor (see `methods`)."""
+"""Differentiable operations, by family."""
 
-from . import conv, create, elementwise, inplace, loss, matmul, methods, norm, pool, random, reduce, shape
+from . import conv, create, elementwise, inplace, loss, matmul, norm, pool, random, reduce, shape
 
 __all__ = [
     "conv",
@@ -9,7 +9,6 @@ __all__ = [
     "inplace",
     "loss",
     "matmul",
-    "methods",
     "norm",
     "pool",
     "random",

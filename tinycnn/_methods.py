@@ -1,13 +1,13 @@
-"""Tensor's methods and operators, bound here and nowhere else: each is the function of the same name in `ops`."""
+"""Tensor's methods and operators, bound here and nowhere else: each is a function of `ops` or `composed`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from .. import autograd, dtypes
-from .._tensor import Tensor
-from . import create, elementwise, inplace, loss, matmul, reduce, shape
+from . import autograd, dtypes
+from ._tensor import Tensor
+from .ops import create, elementwise, inplace, loss, matmul, reduce, shape
 
 
 def _to_dtype(dtype: dtypes.dtype | None) -> Any:
