@@ -47,5 +47,11 @@ ELEMENTWISE = (
         (((3,), (3,)), ((2, 3), (1,)), ((), (3,))),
         refuses=((lambda: t.where(t.ones(2), t.ones(2), 0), TypeError, "bool"),),
     ),
-    Op("Tensor.to: dtype", lambda x: x.float().double(), lambda x: x.astype(np.float32).astype(np.float64), ONE, gradient=False),
+    Op(
+        "Tensor.to: dtype",
+        lambda x: x.float().double(),
+        lambda x: x.astype(np.float32).astype(np.float64),
+        ONE,
+        gradient=False,
+    ),
 )

@@ -16,6 +16,7 @@ from ...kernels.reference import pool as pool_reference
 from ...nn import functional as F
 from ._op import Op
 
+
 def _conv(**options: Any) -> Op:
     def formula(x: np.ndarray, w: np.ndarray, b: np.ndarray) -> np.ndarray:
         return conv_reference.conv2d(x, w, b, conv_spec(x.shape, w.shape, **options))
