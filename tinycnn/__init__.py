@@ -8,7 +8,15 @@ import builtins
 from . import _methods, autograd, kernels, nn, optim, random, utils
 from ._device import device, get_num_threads, set_num_threads
 from ._tensor import Size, Tensor
-from .autograd import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
+from .autograd import (
+    enable_grad,
+    inference_mode,
+    is_anomaly_enabled,
+    is_grad_enabled,
+    is_inference_mode_enabled,
+    no_grad,
+    set_grad_enabled,
+)
 from .dtypes import (
     bool_ as bool,
 )

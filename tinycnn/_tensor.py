@@ -48,7 +48,7 @@ class Version:
 
     Attributes:
         writes: in-place writes so far.
-        rewrites: those among them that were recorded, which leave older views without a true history.
+        rewrites: those among them that were recorded: older views take their history anew.
     """
 
     __slots__ = ("writes", "rewrites")
@@ -74,13 +74,14 @@ class Tensor(_Methods):
     # Defaults live on the class, so that making a tensor writes two attributes only.
     array: Any
     device: Device = CPU
-    grad_fn: Any = None
-    _output: int = 0  # which output of grad_fn this is
+    _node: Any = None  # what grad_fn shows; for a view ask grad_fn, which looks whether the base was rewritten
+    _output: int = -1  # which output of the node this is
     _requires_grad: bool = False
     _grad: Tensor | None = None
     _version_counter: Version | None = None  # made when it is first shared or first counted
     _base: Tensor | None = None  # the tensor whose memory this one shows, if this is a view
-    _seen_rewrites: int = 0  # the base's recorded writes when this view was taken
+    _source: Any = None  # how to take this view again: its history after a recorded write to the base
+    _seen_rewrites: int = 0  # the base's recorded writes when the view was taken
     _hooks: Any = None  # of a leaf; a computed tensor's hooks are at its node
     _retains_grad: bool = False
 
@@ -118,6 +119,16 @@ class Tensor(_Methods):
     def is_leaf(self) -> bool:
         """True for a tensor that no recorded operation made."""
         return self.grad_fn is None
+
+    @property
+    def grad_fn(self) -> Any:
+        if self._base is not None:
+            self._look_at_base()
+        return self._node
+
+    @grad_fn.setter
+    def grad_fn(self, node: Any) -> None:
+        self._node, self._output = node, -1 if node is None else max(self._output, 0)
 
     @property
     def is_cuda(self) -> bool:
@@ -161,8 +172,15 @@ class Tensor(_Methods):
 
     # -- its place in the graph -----------------------------------------------------------------------------------
 
+    def _look_at_base(self) -> None:
+        """Of a view: take the history anew if a recorded operation wrote to the base since."""
+        if self._seen_rewrites != self._version_counter.rewrites and self._source is not None:  # type: ignore[union-attr]
+            self._source.retake(self)
+
     @property
     def requires_grad(self) -> bool:
+        if self._base is not None:
+            self._look_at_base()
         return self._requires_grad
 
     @requires_grad.setter
@@ -269,7 +287,7 @@ class Tensor(_Methods):
         Raises:
             RuntimeError: if the tensor requires grad.
         """
-        if self._requires_grad and not force:
+        if self.requires_grad and not force:
             raise RuntimeError("numpy(): the tensor requires grad; use tensor.detach().numpy()")
         self._counter()  # the memory is shared from now on: in-place operations must write to it
         return self.array

@@ -24,7 +24,9 @@ from __future__ import annotations
 
 import functools
 import itertools
+import os
 import threading
+import traceback
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
@@ -38,6 +40,8 @@ from ._tensor import Tensor, filled, wrap
 
 class _Mode(threading.local):
     recording = True
+    inference = False
+    anomalies: Any = False
 
 
 _mode = _Mode()
@@ -97,6 +101,73 @@ class enable_grad(_Switch):
     _wanted = True
 
 
+class inference_mode(no_grad):
+    """As `no_grad`; ``inference_mode(False)`` changes nothing. Tensors made inside are ordinary ones, unlike PyTorch's.
+
+    Args:
+        mode: whether to switch recording off.
+    """
+
+    def __new__(cls, mode: Any = True) -> Any:
+        return object.__new__(cls) if isinstance(mode, bool) else _decorated(mode, cls)
+
+    def __init__(self, mode: Any = True) -> None:
+        self._on = mode
+
+    def __enter__(self) -> None:
+        self._stack = [*getattr(self, "_stack", ()), (_mode.recording, _mode.inference)]
+        if self._on:
+            _mode.recording, _mode.inference = False, True
+
+    def __exit__(self, *exc: object) -> None:
+        _mode.recording, _mode.inference = self._stack.pop()
+
+    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        return _decorated(function, lambda: inference_mode(self._on))
+
+
+def is_inference_mode_enabled() -> bool:
+    """Whether this Python thread is inside an `inference_mode` block."""
+    return _mode.inference
+
+
+class set_detect_anomaly:
+    """Look for NaN in every gradient, as a call for good or as a ``with`` block for its length.
+
+    While it is on, each recorded operation remembers where in the program it stood, and a backward pass that computes
+    a NaN raises a RuntimeError that names the operation of the forward pass, its file and its line. It is slow.
+
+    Args:
+        mode: on or off.
+        check_nan: as in PyTorch: with False, only places are remembered.
+    """
+
+    def __init__(self, mode: bool, check_nan: bool = True) -> None:
+        self._before = _mode.anomalies
+        _mode.anomalies = mode and ("check" if check_nan else "trace")
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *exc: object) -> None:
+        _mode.anomalies = self._before
+
+
+class detect_anomaly(set_detect_anomaly):
+    """`set_detect_anomaly` for the length of a ``with`` block."""
+
+    def __init__(self, check_nan: bool = True) -> None:
+        self._check_nan = check_nan
+
+    def __enter__(self) -> None:
+        super().__init__(True, self._check_nan)
+
+
+def is_anomaly_enabled() -> bool:
+    """Whether gradients are being searched for NaN, in this Python thread."""
+    return bool(_mode.anomalies)
+
+
 def _decorated(function: Callable[..., Any], switch: Callable[[], Any]) -> Callable[..., Any]:
     @functools.wraps(function)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
@@ -112,22 +183,28 @@ class Node:
     Attributes:
         function: the `Function` that was called.
         edges: for each input, ``(node that made it, which output)``, ``(leaf, -1)``, or None if it needs no gradient.
-        needs_input_grad: for each input, whether a gradient is wanted.
         outputs: shape, dtype and device of each output.
     """
 
-    # Defaults live on the class, so that a call that is not recorded writes one attribute only.
+    # Defaults live on the class, so that a call that is not recorded writes two attributes only.
     edges: tuple[tuple[Any, int] | None, ...] = ()
-    needs_input_grad: tuple[bool, ...] = ()
     outputs: list[tuple[tuple[int, ...], Any, Any]]
     birth: int
     hooks: dict[int, OrderedDict[int, Any]] | None = None
     _saved: Any = ()
     _versions: tuple[int, ...] = ()
     _constant: tuple[Tensor, ...] = ()
+    _dirty: tuple[Tensor, ...] = ()
+    _materialize: bool = True
+    trace: Any = None  # where the call stood, if anomalies are looked for
 
     def __init__(self, function: type[Function]) -> None:
         self.function = function
+
+    @property
+    def needs_input_grad(self) -> tuple[bool, ...]:
+        """For each input, whether a gradient is wanted."""
+        return tuple([edge is not None for edge in self.edges])
 
     def name(self) -> str:
         """The name of the operation, as `repr(tensor)` shows it."""
@@ -140,6 +217,14 @@ class Node:
     def mark_non_differentiable(self, *outputs: Tensor) -> None:
         """Say that these outputs have no gradient (integer outputs never have one)."""
         self._constant = outputs
+
+    def mark_dirty(self, *inputs: Tensor) -> None:
+        """Say that `forward` wrote to these inputs; it has to return them."""
+        self._dirty = inputs
+
+    def set_materialize_grads(self, value: bool) -> None:
+        """Whether `backward` gets zeros (True, as by default) or None for outputs that no gradient arrived at."""
+        self._materialize = value
 
     @property
     def saved_tensors(self) -> tuple[Any, ...]:
@@ -173,7 +258,7 @@ class Node:
 
     def _relink(self, twin: Any) -> Tensor:
         t = twin._twin()
-        t.grad_fn, t._output, t._requires_grad = self, twin._saved_output, True
+        t._node, t._output, t._requires_grad = self, twin._saved_output, True
         return t
 
     def output_is_current(self) -> None:
@@ -218,7 +303,15 @@ class RemovableHandle:
 
 
 class Function:
-    """Base of every differentiable operation; see the head of this file. Call it through `apply`."""
+    """Base of every differentiable operation; see the head of this file. Call it through `apply`.
+
+    In PyTorch's newer manner, ``forward(*args)`` has no ctx, and ``setup_context(ctx, inputs, output)`` saves.
+    """
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "setup_context" in vars(cls):
+            cls.forward = staticmethod(_joined(cls.forward, cls.setup_context))  # type: ignore[method-assign, attr-defined]
 
     @staticmethod
     def forward(ctx: Any, *args: Any) -> Any:
@@ -234,55 +327,97 @@ class Function:
     def apply(cls, *args: Any) -> Any:
         """Run `forward` on `args`, and record it if gradients are on and an argument requires grad."""
         ctx = Node(cls)
-        if not _mode.recording:
-            return cls.forward(ctx, *args)
-        needs = []
+        mode = _mode
+        if not mode.recording:
+            ctx.edges = (None,) * len(args)
+            result = cls.forward(ctx, *args)
+            for t in ctx._dirty:
+                t._bump()
+            return result
+        edges: list[Any] = []
+        recorded = False
         for a in args:
             if isinstance(a, Tensor):
                 if a._base is not None:
-                    _check_view(a)
-                needs.append(a._requires_grad)
-            else:
-                needs.append(False)
-        recording = True in needs
-        ctx.needs_input_grad = tuple(needs)
-        _mode.recording = False
+                    a._look_at_base()
+                if a._requires_grad:
+                    recorded = True
+                    edges.append((a._node or a, a._output))
+                    continue
+            edges.append(None)
+        ctx.edges = tuple(edges)
+        mode.recording = False
         try:
             result = cls.forward(ctx, *args)
         finally:
-            _mode.recording = True
-        if recording:
-            _record(ctx, args, result if isinstance(result, tuple) else (result,))
+            mode.recording = True
+        if ctx._dirty:
+            _adopt(ctx)
+        if recorded:
+            record(ctx, args, result if isinstance(result, tuple) else (result,))
+        if isinstance(result, Tensor) and result._base is not None and result._source is None and not ctx._dirty:
+            result._source = Source(cls, args)
         return result
 
 
-def _check_view(view: Tensor) -> None:
-    counter = view._version_counter
-    if counter is not None and counter.rewrites != view._seen_rewrites:
-        raise RuntimeError(
-            f"this view of shape {view.array.shape} was taken before its base was changed by a recorded in-place "
-            "operation, so its history is out of date; take the view again after the change"
-        )
+def _joined(forward: Callable[..., Any], setup_context: Callable[..., Any]) -> Callable[..., Any]:
+    def both(ctx: Any, *args: Any) -> Any:
+        output = forward(*args)
+        setup_context(ctx, args, output)
+        return output
+
+    return both
 
 
-def _record(ctx: Node, args: tuple[Any, ...], outputs: tuple[Any, ...]) -> None:
-    """Hang `ctx` behind the outputs of a call."""
-    ctx.edges = tuple(
-        [
-            (None if not needed else (a, -1) if a.grad_fn is None else (a.grad_fn, a._output))
-            for a, needed in zip(args, ctx.needs_input_grad, strict=True)
-        ]
-    )
+class Source:
+    """How a view was taken, so that it can be taken again when its base has a new history."""
+
+    __slots__ = ("function", "args")
+
+    def __init__(self, function: type[Function], args: tuple[Any, ...]) -> None:
+        self.function = function
+        self.args = args
+
+    def retake(self, view: Tensor) -> None:
+        """Give `view` the history that it would have if it were taken now."""
+        before, _mode.recording = _mode.recording, True
+        try:
+            fresh = self.function.apply(*self.args)
+        finally:
+            _mode.recording = before
+        view._node, view._output, view._requires_grad = fresh._node, fresh._output, fresh._requires_grad
+        view._seen_rewrites = fresh._seen_rewrites
+
+
+def _adopt(ctx: Node) -> None:
+    """Check what `forward` marked as written in place, and count the writes."""
+    for t in ctx._dirty:
+        if t._requires_grad and t._node is None:
+            raise RuntimeError(
+                f"{ctx.function.__name__}: a leaf that requires grad cannot be changed in place while gradients are "
+                "recorded; do it under no_grad()"
+            )
+        if t._base is not None:
+            raise RuntimeError(f"{ctx.function.__name__}: mark_dirty of a view is not possible; clone() it first")
+        t._bump()
+        t._counter().rewrites += 1
+
+
+def record(ctx: Node, args: tuple[Any, ...], outputs: tuple[Any, ...]) -> None:
+    """Hang `ctx`, whose edges are known, behind the outputs of a call."""
     ctx.birth = next(_birth)
+    if _mode.anomalies:
+        ctx.trace = traceback.extract_stack()
     ctx.outputs = metas = []
     saved = ctx._saved
     for i, out in enumerate(outputs):
         if not isinstance(out, Tensor):
             raise TypeError(f"{ctx.function.__name__}.forward must return Tensors, got {type(out).__name__}")
         for a in args:
-            if a is out:
+            if a is out and not any(out is d for d in ctx._dirty):
                 raise RuntimeError(
-                    f"{ctx.function.__name__}.forward returned an input itself; return input.clone() or a view"
+                    f"{ctx.function.__name__}.forward returned an input itself; return input.clone() or a view, or "
+                    "call ctx.mark_dirty(input) if it was written in place"
                 )
         array = out.array
         metas.append((array.shape, array.dtype, out.device))
@@ -291,7 +426,7 @@ def _record(ctx: Node, args: tuple[Any, ...], outputs: tuple[Any, ...]) -> None:
                 if t is out:
                     saved = ctx._without_history(out, i)
         if array.dtype.kind == "f" and not (ctx._constant and any(out is c for c in ctx._constant)):
-            out.grad_fn, out._output, out._requires_grad = ctx, i, True
+            out._node, out._output, out._requires_grad = ctx, i, True
     if saved:
         ctx._versions = tuple(
             [0 if t is None or t._version_counter is None else t._version_counter.writes for t in saved]
@@ -375,9 +510,9 @@ def _walk(
     if wanted is not None:
         captured = [None] * len(wanted)
         for k, t in enumerate(wanted):
-            capture[id(t) if t.grad_fn is None else (t.grad_fn, t._output)] = k
+            capture[id(t) if t._node is None else (t._node, t._output)] = k
 
-    order = _reachable({t.grad_fn for t in roots if t.grad_fn is not None})
+    order = _reachable({t._node for t in roots if t._node is not None})
     needed: set[Node] | None = None
     if wanted is not None:  # only nodes on a path to a wanted tensor
         needed = set()
@@ -409,10 +544,10 @@ def _walk(
     _mode.recording = create_graph
     try:
         for root, grad in zip(roots, root_grads, strict=True):
-            if root.grad_fn is None:
+            if root._node is None:
                 deliver(root, -1, grad, False)
             else:
-                deliver(root.grad_fn, root._output, grad, False)
+                deliver(root._node, root._output, grad, False)
         while order:
             node = order.pop()
             slots = pending.pop(node, None)
@@ -429,11 +564,15 @@ def _walk(
                         captured[capture[node, i]] = given
             if needed is not None and node not in needed:
                 continue
-            grads = [filled(*node.outputs[i]) if g is None else g for i, g in enumerate(slots)]
+            grads = slots
+            if node._materialize:
+                grads = [filled(*node.outputs[i]) if g is None else g for i, g in enumerate(slots)]
             saved = node._saved or ()
             results = node.function.backward(node, *grads)
             if not isinstance(results, tuple):
                 results = (results,)
+            if node.trace is not None and _mode.anomalies == "check":
+                _check_for_nan(node, results)
             if len(results) != len(node.edges):
                 extra = results[len(node.edges) :]
                 if len(results) < len(node.edges) or any(r is not None for r in extra):
@@ -463,6 +602,17 @@ def _walk(
     return captured
 
 
+def _check_for_nan(node: Node, results: tuple[Any, ...]) -> None:
+    for i, result in enumerate(results):
+        if isinstance(result, Tensor) and result.array.dtype.kind == "f" and np.isnan(result.array).any():
+            frames = [f for f in node.trace if f"{os.sep}tinycnn{os.sep}" not in f.filename] or node.trace
+            where = "".join(traceback.format_list(frames[-1:])).strip()
+            raise RuntimeError(
+                f"{node.name()} computed a NaN as the gradient of input {i}; in the forward pass this operation was "
+                f"called here:\n{where}"
+            )
+
+
 def _captures(edge: tuple[Any, int] | None, capture: dict[Any, int]) -> bool:
     return edge is not None and ((id(edge[0]) if edge[1] < 0 else edge) in capture)
 
@@ -471,7 +621,7 @@ def _root_grad(tensor: Tensor, grad: Any, caller: str) -> Tensor:
     """Check the start of a walk."""
     if not isinstance(tensor, Tensor):
         raise TypeError(f"{caller}: expected a Tensor to differentiate, got {type(tensor).__name__}")
-    if not tensor._requires_grad:
+    if not tensor.requires_grad:
         raise RuntimeError(
             f"{caller}: this tensor does not require grad and was not computed from one that does; "
             "set requires_grad on the inputs before computing it, and check that no_grad() was off"
@@ -552,7 +702,7 @@ def grad(
     if len(given) != len(outs):
         raise RuntimeError(f"grad: {len(outs)} outputs but {len(given)} grad_outputs")
     for i, t in enumerate(ins):
-        if not isinstance(t, Tensor) or not t._requires_grad:
+        if not isinstance(t, Tensor) or not t.requires_grad:
             raise RuntimeError(f"grad: input {i} does not require grad")
     grads = [_root_grad(o, g, "grad") for o, g in zip(outs, given, strict=True)]
     keep = create_graph if retain_graph is None else retain_graph
@@ -580,10 +730,10 @@ def register_hook(tensor: Tensor, hook: Callable[[Tensor], Any]) -> RemovableHan
     Raises:
         RuntimeError: if the tensor does not require grad.
     """
-    if not tensor._requires_grad:
+    if not tensor.requires_grad:
         raise RuntimeError("register_hook: the tensor does not require grad, its gradient is never computed")
-    if tensor.grad_fn is not None:
-        return tensor.grad_fn.register_hook_for(tensor._output, hook)
+    if tensor._node is not None:
+        return tensor._node.register_hook_for(tensor._output, hook)
     if tensor._hooks is None:
         tensor._hooks = OrderedDict()
     return RemovableHandle(tensor._hooks, hook)
@@ -595,9 +745,9 @@ def retain_grad(tensor: Tensor) -> None:
     Raises:
         RuntimeError: if the tensor does not require grad.
     """
-    if not tensor._requires_grad:
+    if not tensor.requires_grad:
         raise RuntimeError("retain_grad: the tensor does not require grad")
-    if tensor.grad_fn is None or tensor._retains_grad:
+    if tensor._node is None or tensor._retains_grad:
         return
     tensor._retains_grad = True
     reference = weakref.ref(tensor)
@@ -607,4 +757,4 @@ def retain_grad(tensor: Tensor) -> None:
         if t is not None:
             _accumulate(t, g, False, _mode.recording)
 
-    tensor.grad_fn.register_hook_for(tensor._output, keep)
+    tensor._node.register_hook_for(tensor._output, keep)

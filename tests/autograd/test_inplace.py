@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import tinycnn
-from tinycnn.testing import gradcheck
+from tinycnn.testing import gradcheck, gradgradcheck
 
 
 def leaf(*values):
@@ -136,3 +136,147 @@ def test_advanced_indexing_yields_row_major_memory():
     x = tinycnn.arange(12).reshape(3, 4)
     picked = x[..., tinycnn.tensor([0, 2])]
     assert picked.is_contiguous() and picked.view(-1).tolist() == [0, 2, 4, 6, 8, 10]
+
+
+def matrix(seed=0, shape=(3, 4)):
+    return tinycnn.tensor(np.random.default_rng(seed).uniform(0.5, 2, shape), requires_grad=True)
+
+
+def several_views(y, x):
+    y[0].mul_(x[1])
+    y[:, 1] += 3 * x[:, 0]
+    y.view(-1)[2:5].mul_(y.view(-1)[0:3].clone())
+    y.t()[1:3, 0].copy_(x[0, :2])
+
+
+def views_of_views(y, x):
+    v = y[1:]
+    w = v.transpose(0, 1)[::2]
+    w.mul_(x[:2, :2] * w.clone())
+    v.add_(x[0])
+    return (v * w.sum()).sum()  # both views know what was written after they were taken
+
+
+def a_view_taken_before(y, x):
+    flat = y.reshape(-1)
+    y.mul_(x)
+    return (flat[:3] * x[0, :3]).sum()
+
+
+def a_base_without_history(y, x):
+    z = tinycnn.zeros(2, 3, dtype=tinycnn.float64)
+    row = z[1]
+    z[0].copy_(x[0, :3])
+    z[:, 2] = x[:2, 0] * 2
+    y.add_(row.sum())
+    return (z * z).sum() + (row * x[2, 1:]).sum()
+
+
+def permuted_memory(y, x):
+    z = (y * 1).permute(1, 0).clone().permute(1, 0)
+    z.view(3, 2, 2)[:, 0, 1].mul_(x[:, 3])
+    y.mul_(z)
+
+
+def not_contiguous_when_differentiated(y, x):
+    z = y.t()  # the gradient that arrives here has another memory order
+    z.reshape(4, 3)[1].mul_(x[:, 0])
+    return (z.t() * x.t().reshape(3, 4)).sum()
+
+
+def picked_and_swapped(y, x):
+    y[[2, 0]] = y[[0, 2]] * x[1]
+    y[y > 2] = 0.0
+    y[1][2] = x.sum()
+    y[..., None][0] -= x[0].sum()
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        several_views,
+        views_of_views,
+        a_view_taken_before,
+        a_base_without_history,
+        permuted_memory,
+        not_contiguous_when_differentiated,
+        picked_and_swapped,
+    ],
+)
+def test_writes_to_views_have_the_gradients_of_finite_differences(write):
+    def function(x):
+        y = x * 1.5
+        more = write(y, x)
+        result = (y * y * x).sum()
+        return result if more is None else result + more
+
+    assert gradcheck(function, matrix())
+    assert gradgradcheck(function, matrix(1), fast_mode=True)
+
+
+def test_views_of_leaves_and_of_no_grad_blocks_are_refused():
+    x = matrix()
+    for write in (lambda: x[0].mul_(2), lambda: x.view(-1).zero_(), lambda: x.__setitem__(0, 1.0)):
+        with pytest.raises(RuntimeError, match="leaf that requires grad"):
+            write()
+    assert x.tolist() == matrix().tolist()
+    with tinycnn.no_grad():
+        x[0].zero_()
+    assert x[0].tolist() == [0, 0, 0, 0] and x.is_leaf
+    y = tinycnn.zeros(3, 4, dtype=tinycnn.float64)
+    with tinycnn.no_grad():
+        row = y[0]
+    with pytest.raises(RuntimeError, match="under no_grad"):
+        row.add_(x[1])
+
+
+def test_what_a_view_knows_of_its_base():
+    x, y = matrix(), tinycnn.zeros(3, 4, dtype=tinycnn.float64)
+    row, last = y[0], y.view(-1)[-1:]
+    assert not row.requires_grad and row.is_leaf
+    y[1] = x[1]
+    assert y.requires_grad and row.requires_grad and last.requires_grad and not row.is_leaf
+    assert row.grad_fn is not None and row.mul_(2) is row
+    (row.sum() + last.sum() + y.sum()).backward()
+    assert x.grad.tolist() == [[0] * 4, [1] * 4, [0] * 4]
+
+
+def test_a_view_saved_for_backward_is_guarded_against_writes_through_its_base():
+    x = matrix()
+    y = x * 1
+    squared = y[0] ** 2
+    y[0, 0] = 5.0
+    with pytest.raises(RuntimeError, match="overwritten"):
+        squared.sum().backward()
+
+
+class Doubled(tinycnn.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        x.array *= 2
+        ctx.mark_dirty(x)
+        return x
+
+    @staticmethod
+    def backward(ctx, g):
+        return g * 2
+
+
+def test_functions_that_write_to_their_input():
+    x = leaf()
+    y = x * 1
+    version = y._version
+    z = Doubled.apply(y)
+    assert z is y and y._version == version + 1
+    (y * x).sum().backward()
+    assert x.grad.tolist() == (4 * leaf()).tolist()
+    with pytest.raises(RuntimeError, match="leaf that requires grad"):
+        Doubled.apply(leaf())
+    with pytest.raises(RuntimeError, match="mark_dirty"):
+
+        class Forgotten(Doubled):
+            @staticmethod
+            def forward(ctx, x):
+                return x
+
+        Forgotten.apply(leaf())

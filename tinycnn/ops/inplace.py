@@ -1,8 +1,7 @@
 """Operations that write to a tensor's own memory.
 
-Recorded, such an operation rewrites the tensor's history: the tensor becomes the output of the operation. Older views
-of it then have no true history, and using them is an error. Writing to a view while recording is an error too: write
-to the base by index, or clone.
+Recorded, such an operation rewrites the tensor's history: the tensor becomes the output of the operation, and views of
+it take their history anew. A write to a view rewrites the history of its base.
 """
 
 from __future__ import annotations
@@ -13,29 +12,82 @@ from typing import Any
 import numpy as np
 
 from .. import dtypes
-from .._tensor import Tensor, wrap
-from ..autograd import is_grad_enabled
+from .._tensor import Tensor, filled, wrap
+from ..autograd import Function, is_grad_enabled
 from . import elementwise
 from .elementwise import cast, operand
 from .shape import Index, IndexPut, _exact, _index, _is_basic, expand
 
 
+class ViewPut(Function):
+    """x with `value` written into a view of it; `path` says how the view is taken: (Function, arguments) in turn.
+
+    With `written`, the memory of x holds the value already, and is not copied.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, value: Tensor, path: Any, written: bool) -> Tensor:
+        ctx.path, ctx.shape = path, value.array.shape
+        if written:
+            return wrap(x.array, x.device)
+        places = _follow(wrap(np.arange(x.array.size).reshape(x.array.shape), x.device), path).array
+        result = x.array.copy()
+        result.reshape(-1)[places] = value.array
+        return wrap(result, x.device)
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> Any:
+        gx, gv, _, _ = ctx.needs_input_grad
+        zero = filled(ctx.shape, g.array.dtype, g.device)
+        return (
+            ViewPut.apply(g, zero, ctx.path, False) if gx else None,
+            _follow(g, ctx.path) if gv else None,
+            None,
+            None,
+        )
+
+
+def _follow(x: Tensor, path: Any) -> Tensor:
+    for function, arguments in path:
+        x = function.apply(x, *arguments)
+    return x
+
+
+def _path(name: str, view: Tensor) -> Any:
+    """How `view` is taken from its base."""
+    steps: list[Any] = []
+    t = view
+    while t._base is not None:
+        if t._source is None:
+            raise RuntimeError(
+                f"{name}: this view was taken while gradients were not recorded (under no_grad), and is written to "
+                "while they are; take the view and write to it in the same mode"
+            )
+        steps.append((t._source.function, t._source.args[1:]))
+        t = t._source.args[0]
+    return steps[::-1]
+
+
 def write(name: str, target: Tensor, operation: Callable[..., Tensor], *operands: Any) -> Tensor:
     """Replace the numbers in `target` by ``operation(target, *operands)``, and its history too if that is recorded.
 
+    A view is written through to its base: the base becomes the output of `ViewPut`, and every view of it takes its
+    history anew when it is used next.
+
     Raises:
-        RuntimeError: for a leaf that requires grad or a view, while recording; if shape or dtype would change; or if
-            the memory is read-only.
+        RuntimeError: for a leaf that requires grad, or a view of one, while recording; if shape or dtype would change;
+            or if the memory is read-only.
     """
     _check_memory(name, target)
     recording = is_grad_enabled() and (
-        target._requires_grad or any(isinstance(o, Tensor) and o._requires_grad for o in operands)
+        target.requires_grad or any([isinstance(o, Tensor) and o.requires_grad for o in operands])
     )
-    source = target
+    source, path = target, None
     if recording:
         _check_writable(name, target)
-        source = wrap(target.array, target.device)  # a twin on the old numbers, which the operation may save
-        source.grad_fn, source._output, source._requires_grad = target.grad_fn, target._output, target._requires_grad
+        if target._base is not None:
+            path = _path(name, target)
+        source = _history_of(target)  # a twin on the old numbers, which the operation may save
         if target._version_counter is not None:
             source.array = target.array.copy()
     result = operation(source, *operands)
@@ -52,15 +104,26 @@ def write(name: str, target: Tensor, operation: Callable[..., Tensor], *operands
         target.array = result.array  # nobody else sees the old memory
         target._version_counter = result._version_counter  # of the new memory, if the operation saved its output
         target._bump()
-        if result.grad_fn is not None:
-            result.grad_fn.output_is_current()
+        if result._node is not None:
+            result._node.output_is_current()
     else:
         target.array[...] = result.array
         target._bump()
     if recording:
-        target._counter().rewrites += 1
-        target.grad_fn, target._output, target._requires_grad = result.grad_fn, result._output, result._requires_grad
+        owner = target
+        if target._base is not None:
+            owner = target._base
+            result = ViewPut.apply(_history_of(owner), result, path, True)
+        owner._counter().rewrites += 1
+        owner._node, owner._output, owner._requires_grad = result._node, result._output, result._requires_grad
     return target
+
+
+def _history_of(t: Tensor) -> Tensor:
+    """The memory of `t` with its history, in a tensor that is not `t`."""
+    twin = wrap(t.array, t.device)
+    twin._node, twin._output, twin._requires_grad = t._node, t._output, t._requires_grad
+    return twin
 
 
 def _check_memory(name: str, target: Tensor) -> None:
@@ -72,15 +135,12 @@ def _check_memory(name: str, target: Tensor) -> None:
 
 
 def _check_writable(name: str, target: Tensor) -> None:
-    if target._requires_grad and target.grad_fn is None:
+    owner = target if target._base is None else target._base
+    if owner._requires_grad and owner._node is None:
+        what = "a leaf" if owner is target else "a view of a leaf"
         raise RuntimeError(
-            f"{name}: a leaf that requires grad cannot be changed in place while gradients are recorded; "
+            f"{name}: {what} that requires grad cannot be changed in place while gradients are recorded; "
             "do it under no_grad(), or use the operation that returns a new tensor"
-        )
-    if target._base is not None:
-        raise RuntimeError(
-            f"{name}: this tensor is a view, and its base needs a gradient: write to the base by index "
-            "(base[index] = value), or clone() the view first"
         )
 
 
@@ -172,9 +232,11 @@ def setitem(input: Tensor, key: Any, value: Any) -> None:
     while source.array.ndim > len(shape) and source.array.shape[0] == 1:
         source = Index.apply(source, (0,))  # leading sizes of 1 are dropped, as in NumPy
     source = expand(cast(source, input.dtype), shape) if source.array.shape != shape else cast(source, input.dtype)
-    if is_grad_enabled() and (input._requires_grad or source._requires_grad):
-        write("x[...] = v", input, lambda x, v: IndexPut.apply(x, v, index), source)
-    else:
+    if not (is_grad_enabled() and (input.requires_grad or source.requires_grad)):
         _check_memory("x[...] = v", input)
         input.array[index] = source.array
         input._bump()
+    elif _is_basic(index):
+        write("x[...] = v", Index.apply(input, index), lambda x, v: elementwise.clone(v), source)
+    else:
+        write("x[...] = v", input, lambda x, v: IndexPut.apply(x, v, index), source)
