@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tinycnn.vision import transforms
-from tinycnn.vision.datasets import CIFAR10
+from tinycnn.vision.datasets import CIFAR10, CIFAR100
 from tinycnn.vision.datasets._cifar_pickle import CifarPickleError, read_cifar_pickle
 from tinycnn.vision.datasets.cifar import read_binary_batch, read_python_batch
 
@@ -305,3 +305,23 @@ def test_an_archive_put_there_by_hand_is_unpacked(tmp_path, mirror):
     (root / "cifar-10-batches-py" / "test_batch").unlink()
     with pytest.raises(RuntimeError, match=r"cifar-10-python\.tar\.gz: the md5 checksum must be"):
         CIFAR10(root, download=True)
+
+
+@pytest.mark.parametrize("binary", [False, True])
+def test_cifar100_reads_the_fine_labels(tmp_path, binary):
+    images, _ = make(4, 0)
+    fine, coarse = [0, 99, 7, 50], [19, 0, 3, 4]
+    if binary:
+        (tmp_path / "cifar-100-binary").mkdir()
+        records = np.concatenate([np.array([coarse, fine], np.uint8).T, images], axis=1)
+        records.tofile(tmp_path / "cifar-100-binary" / "test.bin")
+    else:
+        (tmp_path / "cifar-100-python").mkdir()
+        content = batch(images, coarse).replace(string(b"labels"), string(b"coarse_labels"))
+        content = content[:-2] + string(b"fine_labels") + numbers(fine) + b"u."
+        (tmp_path / "cifar-100-python" / "test").write_bytes(content)
+    data = CIFAR100(tmp_path, train=False)
+    assert data.targets == fine and np.array_equal(data.data, images.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))
+    assert len(data.classes) == 100 and data.classes == sorted(data.classes) and data.class_to_idx["worm"] == 99
+    with pytest.raises(RuntimeError, match=r"CIFAR100: train missing in .*found: test"):
+        CIFAR100(tmp_path)

@@ -1,5 +1,5 @@
 """Image datasets, transforms and models, with torchvision's names."""
 
-from . import datasets, models, transforms
+from . import datasets, io, models, transforms, utils
 
-__all__ = ["datasets", "models", "transforms"]
+__all__ = ["datasets", "io", "models", "transforms", "utils"]

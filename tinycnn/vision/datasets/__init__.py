@@ -3,8 +3,22 @@
 The image is a PIL image if Pillow is installed, and else the uint8 array, which `transforms` take just as well.
 """
 
-from .cifar import CIFAR10
+from .cifar import CIFAR10, CIFAR100
 from .digits import Digits
-from .mnist import MNIST, FashionMNIST
+from .fake import FakeData
+from .folder import DatasetFolder, ImageFolder
+from .mnist import KMNIST, MNIST, FashionMNIST
+from .vision import VisionDataset
 
-__all__ = ["CIFAR10", "MNIST", "Digits", "FashionMNIST"]
+__all__ = [
+    "CIFAR10",
+    "CIFAR100",
+    "KMNIST",
+    "MNIST",
+    "DatasetFolder",
+    "Digits",
+    "FakeData",
+    "FashionMNIST",
+    "ImageFolder",
+    "VisionDataset",
+]

@@ -1,4 +1,4 @@
-"""CIFAR-10 in its original files, the python version or the binary version."""
+"""CIFAR-10 and CIFAR-100 in their original files, the python version or the binary version."""
 
 from __future__ import annotations
 
@@ -16,8 +16,11 @@ from ._files import check_md5, download, extract_members, root_folder
 _PIXELS = 3 * 32 * 32
 
 
-def read_python_batch(path: Path) -> tuple[np.ndarray, np.ndarray]:
+def read_python_batch(path: Path, label_key: str = "labels") -> tuple[np.ndarray, np.ndarray]:
     """Images (N, 3, 32, 32) and labels (N,), both uint8, of a batch of the python version. Runs no code of the file.
+
+    Args:
+        label_key: "labels", or for CIFAR-100 "fine_labels" or "coarse_labels".
 
     Raises:
         RuntimeError: if the file is damaged or holds anything else; names the file and what was wrong.
@@ -26,33 +29,35 @@ def read_python_batch(path: Path) -> tuple[np.ndarray, np.ndarray]:
         batch = read_cifar_pickle(path.read_bytes())
     except CifarPickleError as error:
         raise RuntimeError(f"{path}: not a batch of CIFAR's python version: {error}") from None
-    images, labels = batch.get(b"data"), batch.get(b"labels")
+    images, labels = batch.get(b"data"), batch.get(label_key.encode())
     if not isinstance(images, np.ndarray) or images.ndim != 2 or images.shape[1] != _PIXELS:
         found = images.shape if isinstance(images, np.ndarray) else type(images).__name__
         raise RuntimeError(f"{path}: 'data' must be an array (N, {_PIXELS}) of bytes, found {found}")
     if not isinstance(labels, list) or not all(type(label) is int and 0 <= label < 256 for label in labels):
-        raise RuntimeError(f"{path}: 'labels' must be a list of class numbers")
+        raise RuntimeError(f"{path}: {label_key!r} must be a list of class numbers")
     if len(labels) != len(images):
         raise RuntimeError(f"{path}: {len(labels)} labels for {len(images)} images")
     return images.reshape(-1, 3, 32, 32), np.array(labels, np.uint8)
 
 
-def read_binary_batch(path: Path) -> tuple[np.ndarray, np.ndarray]:
+def read_binary_batch(path: Path, label_bytes: int = 1) -> tuple[np.ndarray, np.ndarray]:
     """Images (N, 3, 32, 32) and labels (N,), both uint8, of a batch of the binary version.
 
-    Each record is one byte of label and 3,072 bytes of image: red, green, blue, each row by row.
+    Each record is `label_bytes` bytes, the last of which is the label (CIFAR-100: the coarse and the fine label), and
+    3,072 bytes of image: red, green, blue, each row by row.
 
     Raises:
-        RuntimeError: if the size is not a positive multiple of 3,073.
+        RuntimeError: if the size is not a positive multiple of 3,073 (CIFAR-100: 3,074).
     """
     raw = np.fromfile(path, np.uint8)
-    if raw.size == 0 or raw.size % (1 + _PIXELS):
+    record = label_bytes + _PIXELS
+    if raw.size == 0 or raw.size % record:
         raise RuntimeError(
-            f"{path}: a binary batch has a positive multiple of {1 + _PIXELS} bytes, this file has {raw.size}; "
+            f"{path}: a binary batch has a positive multiple of {record} bytes, this file has {raw.size}; "
             "it is cut short or another kind of file"
         )
-    records = raw.reshape(-1, 1 + _PIXELS)
-    return records[:, 1:].reshape(-1, 3, 32, 32), records[:, 0].copy()
+    records = raw.reshape(-1, record)
+    return records[:, label_bytes:].reshape(-1, 3, 32, 32), records[:, label_bytes - 1].copy()
 
 
 class CIFAR10(ImageDataset):
@@ -96,7 +101,8 @@ class CIFAR10(ImageDataset):
         "test_batch": "40351d587109b95175f43aff81a1287e",
     }
     classes = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
-    folders = ("cifar-10-batches-py", "cifar-10-batches-bin", ".")
+    folders: tuple[str, ...] = ("cifar-10-batches-py", "cifar-10-batches-bin", ".")
+    label_key, label_bytes = "labels", 1
 
     def __init__(
         self,
@@ -117,11 +123,18 @@ class CIFAR10(ImageDataset):
             raise ValueError("CIFAR10: batches chooses among the training batches, so it needs train=True")
         if download:
             self.download()
+        self._read([f"data_batch_{n}" for n in numbers] if train else ["test_batch"], verify)
+
+    def _read(self, names: Sequence[str], verify: bool) -> None:
+        """Fill `data` and `targets` from these batches."""
         images, labels = [], []
-        for path in self._files([f"data_batch_{n}" for n in numbers] if train else ["test_batch"]):
+        for path in self._files(names):
             if verify and path.name in self.checksums:
                 check_md5(path, self.checksums[path.name])
-            pixels, targets = (read_binary_batch if path.suffix == ".bin" else read_python_batch)(path)
+            if path.suffix == ".bin":
+                pixels, targets = read_binary_batch(path, self.label_bytes)
+            else:
+                pixels, targets = read_python_batch(path, self.label_key)
             check_targets(path, targets, len(self.classes))
             images.append(pixels)
             labels.append(targets)
@@ -142,15 +155,15 @@ class CIFAR10(ImageDataset):
         if missing:
             found = [name for name in self.checksums if self._find(name) is not None]
             places = ", ".join(str(self.root) if f == "." else f"{self.root}/{f}" for f in self.folders)
-            there = [int(name[-1]) for name in found if name != "test_batch"]
+            there = [int(name[-1]) for name in found if name.startswith("data_batch_")]
             ways = [f"pass batches={tuple(there)} to train on these"] if there and self.train else []
             if (self.root or Path()).joinpath(self.archive[0]).is_file():
                 ways.append(f"pass download=True to unpack {self.archive[0]}, which is there")
             else:
                 ways.append("pass download=True")
             raise RuntimeError(
-                f"CIFAR10: {', '.join(missing)} missing in {places} (found: {', '.join(found) or 'none'}); "
-                f"{', or '.join(ways)}, or put the files there"
+                f"{type(self).__name__}: {', '.join(missing)} missing in {places} "
+                f"(found: {', '.join(found) or 'none'}); {', or '.join(ways)}, or put the files there"
             )
         return [path for name in names if (path := self._find(name)) is not None]
 
@@ -167,3 +180,44 @@ class CIFAR10(ImageDataset):
             path = download(name, self.mirrors, md5, self.root)
         members = [(f"{self.base_folder}/{batch}", checksum) for batch, checksum in self.checksums.items()]
         extract_members(path, members, self.root / self.base_folder)
+
+
+class CIFAR100(CIFAR10):
+    """CIFAR-100: 50,000 training and 10,000 test images in 100 classes, 32x32 in colour (A. Krizhevsky, 2009).
+
+    The files ``train`` and ``test`` (python version) or ``train.bin`` and ``test.bin`` (binary version) may lie in
+    `root` itself, in ``root/cifar-100-python`` or in ``root/cifar-100-binary``. The labels are the fine ones.
+
+    Arguments, attributes and errors are those of `CIFAR10`; there is one training batch.
+    """
+
+    mirrors = ["https://www.cs.toronto.edu/~kriz/", "https://ossci-datasets.s3.amazonaws.com/cifar/"]
+    archive = ("cifar-100-python.tar.gz", "eb9058c3a382ffc7106e4002c42a8d85")
+    base_folder = "cifar-100-python"
+    checksums = {"train": "16019d7e3df5f24257cddd939b257f8d", "test": "f0ef6b0ae62326f3e7ffdfab6717acfc"}
+    classes = (
+        "apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus butterfly camel can "
+        "castle caterpillar cattle chair chimpanzee clock cloud cockroach couch crab crocodile cup dinosaur dolphin "
+        "elephant flatfish forest fox girl hamster house kangaroo keyboard lamp lawn_mower leopard lion lizard lobster "
+        "man maple_tree motorcycle mountain mouse mushroom oak_tree orange orchid otter palm_tree pear pickup_truck "
+        "pine_tree plain plate poppy porcupine possum rabbit raccoon ray road rocket rose sea seal shark shrew skunk "
+        "skyscraper snail snake spider squirrel streetcar sunflower sweet_pepper table tank telephone television tiger "
+        "tractor train trout tulip turtle wardrobe whale willow_tree wolf woman worm"
+    ).split()
+    folders = ("cifar-100-python", "cifar-100-binary", ".")
+    label_key, label_bytes = "fine_labels", 2
+
+    def __init__(
+        self,
+        root: str | os.PathLike[str] | None = None,
+        train: bool = True,
+        transform: Callable[[Any], Any] | None = None,
+        target_transform: Callable[[Any], Any] | None = None,
+        download: bool = False,
+        *,
+        verify: bool = False,
+    ) -> None:
+        ImageDataset.__init__(self, root_folder(root, "CIFAR100"), train, transform, target_transform)
+        if download:
+            self.download()
+        self._read(["train" if train else "test"], verify)

@@ -106,7 +106,7 @@ class MNIST(ImageDataset):
     ]
     folders = ("MNIST/raw", "MNIST", "mnist", "raw", ".")
     # The first labels tell the data sets apart, whose files have the same names and sizes.
-    first_labels = {"train": "50419213143536172869", "t10k": "72104149590690159734"}
+    first_labels: dict[str, str] = {"train": "50419213143536172869", "t10k": "72104149590690159734"}
 
     def __init__(
         self,
@@ -201,3 +201,23 @@ class FashionMNIST(MNIST):
     ]
     folders = ("FashionMNIST/raw", "FashionMNIST", "fashion-mnist", "raw", ".")
     first_labels = {"train": "90030272550955791064", "t10k": "92116146574573412480"}
+
+
+class KMNIST(MNIST):
+    """Kuzushiji-MNIST: 60,000 training and 10,000 test images of ten old Japanese characters, 28x28 (Clanuwat, Bober-
+    Irizar, Kitamoto, Lamb, Yamamoto, Ha, 2018).
+
+    Arguments, attributes and errors are those of `MNIST`; the folders are ``root/KMNIST/raw``, ``root/KMNIST``,
+    ``root/kmnist``, ``root/raw`` and `root` itself.
+    """
+
+    mirrors = ["http://codh.rois.ac.jp/kmnist/dataset/kmnist/"]
+    checksums = {
+        "train-images-idx3-ubyte.gz": "bdb82020997e1d708af4cf47b453dcf7",
+        "train-labels-idx1-ubyte.gz": "e144d726b3acfaa3e44228e80efcd344",
+        "t10k-images-idx3-ubyte.gz": "5c965bf0a639b31b8f53240b1b52f4d7",
+        "t10k-labels-idx1-ubyte.gz": "7320c461ea6c1c855c0b718fb2a4b134",
+    }
+    classes = ["o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"]
+    folders = ("KMNIST/raw", "KMNIST", "kmnist", "raw", ".")
+    first_labels = {}
