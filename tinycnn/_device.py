@@ -13,15 +13,17 @@ class device:
     Attributes:
         type: ``"cpu"`` or ``"cuda"``.
         index: the number of the device, or None for the current one.
+        kernels: the column of the kernel table that computes on it.
 
     Raises:
         RuntimeError: for a type that does not exist or an index that is not a number.
     """
 
-    __slots__ = ("type", "index", "_column")
+    __slots__ = ("type", "index", "kernels")
 
     type: str
     index: int | None
+    kernels: Any
 
     def __init__(self, type: str | device, index: int | None = None) -> None:
         if isinstance(type, device):
@@ -44,15 +46,12 @@ class device:
             raise RuntimeError(f"device: there is one CPU device, index 0; got index {index}")
         self.type = name
         self.index = index
-        self._column: Any = None
 
-    @property
-    def kernels(self) -> Any:
-        """The column of the kernel table that computes on this device."""
-        column = self._column
-        if column is None:
-            column = self._column = kernels.column(self.type)
-        return column
+    def __getattr__(self, name: str) -> Any:
+        if name != "kernels":
+            raise AttributeError(f"a device has no attribute {name!r}")
+        self.kernels = kernels.column(self.type)  # from now on a plain attribute
+        return self.kernels
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, device) and (self.type, self.index) == (other.type, other.index)

@@ -22,8 +22,9 @@ class TensorMethods:
     """What can be done with a Tensor."""
 
     # arithmetic
-    add = __add__ = __radd__ = elementwise.add
-    sub = __sub__ = elementwise.sub
+    add, sub = elementwise.add, elementwise.sub
+    __add__ = __radd__ = elementwise.plus
+    __sub__ = elementwise.sub
     mul = multiply = __mul__ = __rmul__ = elementwise.mul
     div = divide = true_divide = __truediv__ = elementwise.div
     pow = __pow__ = elementwise.pow

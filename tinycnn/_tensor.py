@@ -51,11 +51,8 @@ class Version:
         rewrites: those among them that were recorded: older views take their history anew.
     """
 
-    __slots__ = ("writes", "rewrites")
-
-    def __init__(self) -> None:
-        self.writes = 0
-        self.rewrites = 0
+    writes = 0
+    rewrites = 0
 
 
 class Tensor(_Methods):
@@ -361,9 +358,12 @@ class Tensor(_Methods):
         return f"tensor({', '.join([body, *notes])})"
 
 
+_new: Any = object.__new__
+
+
 def wrap(array: Any, place: Device = CPU) -> Tensor:
     """A Tensor around `array`, without copying. NumPy's scalars become 0-d arrays."""
-    t: Tensor = Tensor.__new__(Tensor)
+    t: Tensor = _new(Tensor)
     t.array = np.asarray(array) if isinstance(array, np.generic) else array
     if place is not CPU:
         t.device = place

@@ -249,12 +249,12 @@ class Node:
             return tuple([t if t is None or not hasattr(t, "_saved_output") else self._relink(t) for t in self._saved])
         return self._saved
 
-    def _without_history(self, out: Tensor, i: int) -> tuple[Any, ...]:
+    def _without_history(self, out: Tensor, i: int) -> Tensor:
         """Keep output `i` without its history, which is this node itself: no reference cycle."""
         twin = out._twin()
         twin._saved_output = i  # type: ignore[attr-defined]
-        self._saved = tuple([twin if t is out else t for t in self._saved])
-        return self._saved
+        self._saved = (twin,) if len(self._saved) == 1 else tuple([twin if t is out else t for t in self._saved])
+        return twin
 
     def _relink(self, twin: Any) -> Tensor:
         t = twin._twin()
@@ -354,7 +354,7 @@ class Function:
         if ctx._dirty:
             _adopt(ctx)
         if recorded:
-            record(ctx, args, result if isinstance(result, tuple) else (result,))
+            _record(ctx, args, result if isinstance(result, tuple) else (result,))
         if isinstance(result, Tensor) and result._base is not None and result._source is None and not ctx._dirty:
             result._source = Source(cls, args)
         return result
@@ -403,13 +403,30 @@ def _adopt(ctx: Node) -> None:
         t._counter().rewrites += 1
 
 
-def record(ctx: Node, args: tuple[Any, ...], outputs: tuple[Any, ...]) -> None:
-    """Hang `ctx`, whose edges are known, behind the outputs of a call."""
-    ctx.birth = next(_birth)
-    if _mode.anomalies:
-        ctx.trace = traceback.extract_stack()
-    ctx.outputs = metas = []
-    saved = ctx._saved
+def hang(ctx: Node, out: Tensor, number: int = 0) -> None:
+    """Make `ctx`, whose edges are known, the node behind one output."""
+    array = out.array
+    if number:
+        ctx.outputs.append((array.shape, array.dtype, out.device))
+    else:
+        ctx.birth = next(_birth)
+        ctx.outputs = [(array.shape, array.dtype, out.device)]
+        if _mode.anomalies:
+            ctx.trace = traceback.extract_stack()
+    if ctx._saved:
+        versions = []
+        for t in ctx._saved:
+            if t is out:
+                t = ctx._without_history(out, number)
+            counter = None if t is None else t._version_counter
+            versions.append(0 if counter is None else counter.writes)
+        ctx._versions = tuple(versions)
+    if array.dtype.kind == "f" and not (ctx._constant and any(out is c for c in ctx._constant)):
+        out._node, out._output, out._requires_grad = ctx, number, True
+
+
+def _record(ctx: Node, args: tuple[Any, ...], outputs: tuple[Any, ...]) -> None:
+    """Hang `ctx` behind the outputs of a call, after a look at what they are."""
     for i, out in enumerate(outputs):
         if not isinstance(out, Tensor):
             raise TypeError(f"{ctx.function.__name__}.forward must return Tensors, got {type(out).__name__}")
@@ -419,18 +436,7 @@ def record(ctx: Node, args: tuple[Any, ...], outputs: tuple[Any, ...]) -> None:
                     f"{ctx.function.__name__}.forward returned an input itself; return input.clone() or a view, or "
                     "call ctx.mark_dirty(input) if it was written in place"
                 )
-        array = out.array
-        metas.append((array.shape, array.dtype, out.device))
-        if saved:
-            for t in saved:
-                if t is out:
-                    saved = ctx._without_history(out, i)
-        if array.dtype.kind == "f" and not (ctx._constant and any(out is c for c in ctx._constant)):
-            out._node, out._output, out._requires_grad = ctx, i, True
-    if saved:
-        ctx._versions = tuple(
-            [0 if t is None or t._version_counter is None else t._version_counter.writes for t in saved]
-        )
+        hang(ctx, out, i)
 
 
 # -- the walk ---------------------------------------------------------------------------------------------------------

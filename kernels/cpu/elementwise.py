@@ -105,9 +105,10 @@ def relu_grad_flat(workers, gy, y, out):
 def in_parallel(*arrays: Any) -> bool:
     """Whether the arrays are large, of one shape and floating dtype, and as a kernel takes them."""
     first = arrays[0]
+    if type(first) is not np.ndarray or first.size < PARALLEL:
+        return False
     return all(
         isinstance(a, np.ndarray)
-        and a.size >= PARALLEL
         and a.shape == first.shape
         and a.dtype == first.dtype
         and a.dtype in (np.float32, np.float64)

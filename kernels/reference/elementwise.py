@@ -10,24 +10,18 @@ from typing import Any
 
 import numpy as np
 
-from . import silent
+from . import silent_ufunc
 
 
 def _unary(name: str, formula: str, function: Callable[[Any], Any]) -> Callable[[Any], np.ndarray]:
-    @silent
-    def kernel(x: Any) -> np.ndarray:
-        return np.asarray(function(x))
-
+    kernel = silent_ufunc(function)
     kernel.__name__ = kernel.__qualname__ = name
     kernel.__doc__ = formula
     return kernel
 
 
 def _binary(name: str, formula: str, function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], np.ndarray]:
-    @silent
-    def kernel(a: Any, b: Any) -> np.ndarray:
-        return np.asarray(function(a, b))
-
+    kernel = silent_ufunc(function)
     kernel.__name__ = kernel.__qualname__ = name
     kernel.__doc__ = formula
     return kernel

@@ -14,10 +14,12 @@ from typing import Any
 import numpy as np
 
 from .. import _device, dtypes
+from .._device import CPU
 from .._tensor import Tensor, wrap
-from ..autograd import Function
+from ..autograd import Function, Node, hang, is_grad_enabled
 
 Number = int | float | bool
+new: Any = object.__new__
 
 
 # -- operands ---------------------------------------------------------------------------------------------------------
@@ -56,6 +58,9 @@ def common(name: str, x: Any, y: Any, floating: bool = False) -> tuple[Any, Any]
     """
     if isinstance(x, Tensor) and isinstance(y, Tensor):
         xa, ya = x.array, y.array
+        if xa.dtype is ya.dtype and xa.shape == ya.shape and x.device is y.device:
+            if not floating or xa.dtype.kind == "f":
+                return x, y
         if x.device is not y.device and x.device != y.device:
             raise RuntimeError(
                 f"{name}: the operands are on two devices, {x.device} and {y.device}; move one with .to(...)"
@@ -146,7 +151,20 @@ def unary(
             raise TypeError(f"{name}: expected a Tensor, got {type(input).__name__}")
         if floating and input.array.dtype.kind != "f":
             input = cast(input, dtypes.get_default_dtype())
-        return Op.apply(input)
+        place = input.device
+        y = new(Tensor)
+        y.array = getattr(place.kernels, name)(input.array)
+        if place is not CPU:
+            y.device = place
+        if (
+            input._requires_grad if input._base is None else input.requires_grad
+        ) and is_grad_enabled():  # what Function.apply does, without its detours
+            ctx = Node(Op)
+            ctx.edges = ((input._node or input, input._output),)
+            if needs:
+                ctx._saved = (input if needs == "x" else y,)
+            hang(ctx, y)
+        return y
 
     op.__name__ = op.__qualname__ = name
     op.__doc__ = f"{formula}, for each element; any shape." + (" Integers become floats." if floating else "")
@@ -216,30 +234,59 @@ def binary(
     class Op(Function):
         @staticmethod
         def forward(ctx: Any, x: Any, y: Any) -> Tensor:
-            if ctx.needs_input_grad:
-                wanted = (gx[0] if ctx.needs_input_grad[0] else "") + (gy[0] if ctx.needs_input_grad[1] else "")
-                kept = (x if "x" in wanted else None, y if "y" in wanted else None)
-                ctx.numbers = tuple(None if isinstance(v, Tensor) else v for v in kept)
-                ctx.save_for_backward(*[v if isinstance(v, Tensor) else None for v in kept])
-            place = x.device if isinstance(x, Tensor) else y.device
-            a = x.array if isinstance(x, Tensor) else x
-            b = y.array if isinstance(y, Tensor) else y
-            return wrap(getattr(place.kernels, name)(a, b), place)
+            for_x, for_y = ctx.edges
+            wanted = gx[0] if for_y is None else gy[0] if for_x is None else either
+            if wanted:  # tensors are saved, numbers kept
+                of_x, of_y = isinstance(x, Tensor), isinstance(y, Tensor)
+                ctx.numbers = None if of_x else x, None if of_y else y
+                ctx._saved = x if of_x and "x" in wanted else None, y if of_y and "y" in wanted else None
+            return run(x, y)
 
         @staticmethod
         def backward(ctx: Any, g: Tensor) -> Any:
-            x, y = (n if t is None else t for t, n in zip(ctx.saved_tensors, ctx.numbers, strict=True))
+            x = y = None
+            if ctx._saved != ():
+                x, y = (number if t is None else t for t, number in zip(ctx.saved_tensors, ctx.numbers, strict=True))
             kept = {"": (), "x": (x,), "y": (y,), "xy": (x, y)}
             return (
-                gx[1](g, *kept[gx[0]]) if ctx.needs_input_grad[0] else None,
-                gy[1](g, *kept[gy[0]]) if ctx.needs_input_grad[1] else None,
+                gx[1](g, *kept[gx[0]]) if ctx.edges[0] is not None else None,
+                gy[1](g, *kept[gy[0]]) if ctx.edges[1] is not None else None,
             )
 
     Op.__name__ = Op.__qualname__ = name.capitalize()
+    either = "".join(sorted({*gx[0], *gy[0]}))
+
+    def run(x: Any, y: Any) -> Tensor:
+        z = new(Tensor)
+        if isinstance(x, Tensor):
+            place = x.device
+            z.array = getattr(place.kernels, name)(x.array, y.array if isinstance(y, Tensor) else y)
+        else:
+            place = y.device
+            z.array = getattr(place.kernels, name)(x, y.array)
+        if place is not CPU:
+            z.device = place
+        return z
 
     def op(input: Any, other: Any) -> Tensor:
-        x, y = common(name, input, other, floating)
-        return Op.apply(x, y)
+        x: Any
+        y: Any
+        if type(other) is float and isinstance(input, Tensor) and input.array.dtype.kind == "f":
+            x, y = input, other
+        else:
+            x, y = common(name, input, other, floating)
+        for_x = for_y = False
+        if isinstance(x, Tensor):
+            for_x = x._requires_grad if x._base is None else x.requires_grad
+        if isinstance(y, Tensor):
+            for_y = y._requires_grad if y._base is None else y.requires_grad
+        if not ((for_x or for_y) and is_grad_enabled()):
+            return run(x, y)
+        ctx = Node(Op)  # what Function.apply does, without its detours
+        ctx.edges = ((x._node or x, x._output) if for_x else None, (y._node or y, y._output) if for_y else None)
+        z = Op.forward(ctx, x, y)
+        hang(ctx, z)
+        return z
 
     op.__name__ = op.__qualname__ = name
     op.__doc__ = f"{formula}, element by element; shapes broadcast and dtypes promote as in PyTorch."
@@ -264,7 +311,7 @@ def _share(g: Tensor, a: Any, b: Any) -> Tensor:
     return where(lt(a, b), 0.0, where(eq(a, b), g * 0.5, g))
 
 
-_add = binary("add", "input + other", ("", lambda g: g), ("", lambda g: g))
+plus = binary("add", "input + other", ("", lambda g: g), ("", lambda g: g))
 _sub = binary("sub", "input - other", ("", lambda g: g), ("", lambda g: -g))
 mul = binary("mul", "input * other", ("y", lambda g, y: g * y), ("x", lambda g, x: g * x))
 _div = binary(
@@ -287,7 +334,7 @@ minimum = binary(
 
 def add(input: Any, other: Any, *, alpha: Number = 1) -> Tensor:
     """input + alpha * other, element by element; shapes broadcast and dtypes promote as in PyTorch."""
-    return _add(input, other if alpha == 1 else other * alpha)
+    return plus(input, other if alpha == 1 else other * alpha)
 
 
 def sub(input: Any, other: Any, *, alpha: Number = 1) -> Tensor:
@@ -296,7 +343,11 @@ def sub(input: Any, other: Any, *, alpha: Number = 1) -> Tensor:
     Raises:
         RuntimeError: for two bool tensors, which have no difference.
     """
-    if all(isinstance(v, Tensor) and v.array.dtype.kind == "b" for v in (input, other)):
+    if (
+        isinstance(input, Tensor)
+        and isinstance(other, Tensor)
+        and input.array.dtype.kind == "b" == other.array.dtype.kind
+    ):
         raise RuntimeError("sub: bools have no difference; use input ^ other or logical_xor")
     return _sub(input, other if alpha == 1 else other * alpha)
 
