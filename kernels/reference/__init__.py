@@ -10,17 +10,16 @@ import numpy as np
 # Decorates a kernel that may divide by zero or overflow: inf and NaN are results here, not worth a warning.
 silent = np.errstate(all="ignore")
 
-try:  # what np.errstate does, at half its cost, which counts for tiny arrays
-    from numpy._core.umath import _extobj_contextvar, _make_extobj
-except ImportError:
-    _extobj_contextvar = None
+# What np.errstate sets, where this NumPy has it: at half the cost, which counts for tiny arrays.
+_umath: Any = getattr(np, "_core", None) and np._core.umath
+_errors: Any = getattr(_umath, "_extobj_contextvar", None)
 
 
 def silent_ufunc(function: Callable[..., Any]) -> Callable[..., np.ndarray]:
     """`function`, silent, and with an array as result even for 0-d arguments."""
-    if _extobj_contextvar is None:
+    if _errors is None:
         return silent(lambda *args: np.asarray(function(*args)))
-    silence, restore, ignore = _extobj_contextvar.set, _extobj_contextvar.reset, _make_extobj(all="ignore")
+    silence, restore, ignore = _errors.set, _errors.reset, _umath._make_extobj(all="ignore")
 
     def kernel(*args: Any) -> np.ndarray:
         token = silence(ignore)
