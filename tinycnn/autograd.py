@@ -48,6 +48,11 @@ _mode = _Mode()
 _birth = itertools.count()
 
 
+def next_birth() -> int:
+    """A number above those of all nodes recorded so far, and below those still to come."""
+    return next(_birth)
+
+
 def is_grad_enabled() -> bool:
     """Whether operations are being recorded, in this Python thread."""
     return _mode.recording
@@ -308,8 +313,11 @@ class Function:
     In PyTorch's newer manner, ``forward(*args)`` has no ctx, and ``setup_context(ctx, inputs, output)`` saves.
     """
 
+    ours = False  # one of the engine's own, whose gradients nobody else holds
+
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
+        cls.ours = cls.__module__.startswith("tinycnn.ops.")
         if "setup_context" in vars(cls):
             cls.forward = staticmethod(_joined(cls.forward, cls.setup_context))  # type: ignore[method-assign, attr-defined]
 
@@ -588,18 +596,33 @@ def _walk(
                     )
             if not retain_graph:
                 node.release()
-            ours = node.function.__module__.startswith("tinycnn.ops.")
             for i, edge in enumerate(node.edges):
                 result = results[i]
                 if edge is None or result is None:
                     continue
                 target, output = edge
-                meta = (
-                    target.outputs[output] if output >= 0 else (target.array.shape, target.array.dtype, target.device)
-                )
-                grad = _fit(node, i, result, meta)
+                if output >= 0:
+                    shape, kind, place = target.outputs[output]
+                else:
+                    shape, kind, place = target.array.shape, target.array.dtype, target.device
+                if (
+                    isinstance(result, Tensor)
+                    and result.array.shape == shape
+                    and result.array.dtype is kind
+                    and result.device is place
+                ):
+                    grad = result
+                else:
+                    grad = _fit(node, i, result, (shape, kind, place))
+                if output >= 0:
+                    slots = pending.get(target)
+                    if slots is None:
+                        slots = pending[target] = [None] * len(target.outputs)
+                    there = slots[output]
+                    slots[output] = grad if there is None else there + grad
+                    continue
                 # A leaf may keep the memory of a gradient that was made just now for it alone.
-                mine = output < 0 and ours and grad._version_counter is None and grad.array.base is None
+                mine = node.function.ours and grad._version_counter is None and grad.array.base is None
                 if mine and grad is result:
                     mine = not any(grad is o for o in (*grads, *saved, *results[:i], *results[i + 1 :]))
                 deliver(target, output, grad, mine)

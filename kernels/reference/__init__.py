@@ -11,7 +11,7 @@ import numpy as np
 silent = np.errstate(all="ignore")
 
 # What np.errstate sets, where this NumPy has it: at half the cost, which counts for tiny arrays.
-_umath: Any = getattr(np, "_core", None) and np._core.umath
+_umath: Any = getattr(getattr(np, "_core", None), "umath", None)
 _errors: Any = getattr(_umath, "_extobj_contextvar", None)
 
 

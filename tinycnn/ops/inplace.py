@@ -206,6 +206,11 @@ def copy_(input: Tensor, src: Tensor, non_blocking: bool = False) -> Tensor:
 
 def fill_(input: Tensor, value: Any) -> Tensor:
     """Write one number into every element."""
+    if type(value) in (int, float, bool) and not (is_grad_enabled() and input.requires_grad):
+        _check_memory("fill_", input)
+        input.array.fill(value)
+        input._bump()
+        return input
     source = operand(value, input)
     if source is not value:  # a Python number goes straight into this dtype, not through float32
         source = wrap(np.asarray(value).astype(input.array.dtype), input.device)

@@ -1,5 +1,5 @@
 """Helpers around the engine; `tinycnn.utils.data` feeds it."""
 
-from . import data
+from . import checkpoint, data
 
-__all__ = ["data"]
+__all__ = ["checkpoint", "data"]
