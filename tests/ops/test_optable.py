@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 import tinycnn
 from tinycnn.testing import gradcheck, gradgradcheck, strategies
+from tinycnn.testing.coverage import base_name, find
 from tinycnn.testing.optable import OPS
 
 NAMES = [op.name for op in OPS]
@@ -26,6 +27,11 @@ def draw_inputs(op, sample, seed, dtype=np.float64):
 
 def test_names_are_unique():
     assert len(set(NAMES)) == len(NAMES) > 60
+
+
+def test_names_are_those_of_functions():
+    for op in OPS:
+        assert callable(find(base_name(op))), op.name
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

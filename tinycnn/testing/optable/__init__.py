@@ -14,6 +14,15 @@ from .matmul import PRODUCTS
 from .reduce import REDUCTIONS
 from .shape import SHAPES
 
-OPS: tuple[Op, ...] = (*ELEMENTWISE, *REDUCTIONS, *SHAPES, *PRODUCTS, *LAYERS, *LOSSES)
+FAMILIES: dict[str, tuple[Op, ...]] = {
+    "elementwise": ELEMENTWISE,
+    "reductions": REDUCTIONS,
+    "shapes and indices": SHAPES,
+    "products": PRODUCTS,
+    "layers": LAYERS,
+    "losses": LOSSES,
+}
 
-__all__ = ["OPS", "Op"]
+OPS: tuple[Op, ...] = tuple(op for family in FAMILIES.values() for op in family)
+
+__all__ = ["FAMILIES", "OPS", "Op"]

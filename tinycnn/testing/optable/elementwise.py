@@ -31,7 +31,7 @@ ELEMENTWISE = (
     binary("minimum", t.minimum, np.minimum),
     Op("add: alpha", lambda x, y: t.add(x, y, alpha=3), lambda x, y: x + 3 * y, PAIRS),
     Op("pow: numbers", lambda x: x**3 + 2**x, lambda x: x**3 + 2**x, ONE),
-    Op("rsub: numbers on the left", lambda x: 1 - (2 / (3 + x)) * 4, lambda x: 1 - (2 / (3 + x)) * 4, ONE),
+    Op("Tensor.__rsub__: numbers on the left", lambda x: 1 - (2 / (3 + x)) * 4, lambda x: 1 - (2 / (3 + x)) * 4, ONE),
     Op(
         "clamp",
         lambda x: t.clamp(x, -1.05, 0.95),
