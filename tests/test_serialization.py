@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import os
@@ -190,7 +191,7 @@ def test_every_truncation_is_refused(tmp_path):
 def test_a_missing_file_and_a_wrong_argument(tmp_path):
     with pytest.raises(FileNotFoundError, match="nowhere"):
         tinycnn.load(tmp_path / "nowhere")
-    with pytest.raises(TypeError, match="expected the path of a file, got int"):
+    with pytest.raises(TypeError, match="expected the path of a file or an open binary file, got int"):
         tinycnn.load(3)
 
 
@@ -232,3 +233,88 @@ def test_a_link_stays_a_link_and_rights_are_the_usual_ones(tmp_path):
     assert (tmp_path / "link").is_symlink() and tinycnn.load(tmp_path / "real") == {"v": 1}
     (tmp_path / "plain").touch()
     assert (tmp_path / "real").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_views_share_their_memory_again(tmp_path):
+    base = tinycnn.arange(24.0).reshape(4, 6)
+    apart = tinycnn.arange(3.0)
+    tree = {"row": base[1], "columns": base[:, 2:4], "t": base.t(), "apart": apart, "twin": apart.detach()}
+    tinycnn.save(tree, tmp_path / "v")
+    loaded = tinycnn.load(tmp_path / "v")
+    for name, value in tree.items():
+        assert np.array_equal(loaded[name].numpy(), value.numpy()), name
+    loaded["t"].mul_(2)
+    assert np.array_equal(loaded["row"].numpy(), base[1].numpy() * 2)
+    assert np.array_equal(loaded["columns"].numpy(), base[:, 2:4].numpy() * 2)
+    assert loaded["columns"]._version == 1
+    loaded["apart"].zero_()
+    assert loaded["twin"].tolist() == [0, 0, 0] and loaded["twin"] is not loaded["apart"]
+
+
+def test_a_whole_tensor_keeps_its_name_and_shape_beside_its_views(tmp_path):
+    base = tinycnn.arange(6.0).reshape(2, 3)
+    tinycnn.save({"head": base[0], "w": base}, tmp_path / "v.safetensors")
+    arrays = safetensors.numpy.load_file(tmp_path / "v.safetensors")
+    assert set(arrays) == {"w"} and arrays["w"].shape == (2, 3)
+    loaded = tinycnn.load(tmp_path / "v.safetensors")
+    loaded["w"].fill_(7)
+    assert loaded["head"].tolist() == [7, 7, 7]
+
+
+def test_an_object_that_occurs_twice_is_one_object_again(tmp_path):
+    t = tinycnn.tensor([1.0])
+    tinycnn.save([t, t, t.detach()], tmp_path / "v")
+    first, second, twin = tinycnn.load(tmp_path / "v")
+    assert first is second and twin is not first
+
+
+def test_parameters_and_gradients_are_remembered(tmp_path):
+    saved = {"p": nn.Parameter(tinycnn.ones(2)), "frozen": nn.Parameter(tinycnn.ones(2), requires_grad=False)}
+    saved["leaf"] = tinycnn.ones(2).requires_grad_()
+    tinycnn.save(saved, tmp_path / "v")
+    loaded = tinycnn.load(tmp_path / "v")
+    for name, value in saved.items():
+        assert type(loaded[name]) is type(value) and loaded[name].requires_grad is value.requires_grad
+    layer = nn.Linear(2, 2, bias=False)
+    layer.weight = nn.Parameter(tinycnn.zeros(2, 2))
+    tied = nn.Sequential(layer, layer)
+    tinycnn.save(tied.state_dict(), tmp_path / "t")
+    assert list(tinycnn.load(tmp_path / "t")) == ["0.weight", "1.weight"]
+
+
+def test_other_plain_values(tmp_path):
+    tree = OrderedDict(
+        size=tinycnn.Size([2, 3]), kind=tinycnn.float16, place=tinycnn.device("cuda:1"), raw=b"\0\xff", n=np.float32(2)
+    )
+    tinycnn.save(tree, tmp_path / "v")
+    loaded = tinycnn.load(tmp_path / "v")
+    assert loaded == tree and type(loaded) is OrderedDict and type(loaded["size"]) is tinycnn.Size
+    circle = []
+    circle.append(circle)
+    with pytest.raises(ValueError, match=r"obj\['0'\] contains itself"):
+        tinycnn.save(circle, tmp_path / "v")
+
+
+def test_open_files(tmp_path):
+    buffer = io.BytesIO()
+    tinycnn.save({"a": tinycnn.arange(3)}, buffer)
+    buffer.seek(0)
+    assert tinycnn.load(buffer)["a"].tolist() == [0, 1, 2]
+    with open(tmp_path / "f", "wb") as file:
+        tinycnn.save([tinycnn.zeros(0, 3)], file)
+    with open(tmp_path / "f", "rb") as file:
+        assert tuple(tinycnn.load(file, "cpu", weights_only=True)[0].shape) == (0, 3)
+    with pytest.raises(TypeError, match="reading bytes"):
+        tinycnn.load(io.StringIO("text"))
+    with pytest.raises(ValueError, match="the open file: not a safetensors file"):
+        tinycnn.load(io.BytesIO(b"nothing"))
+
+
+@pytest.mark.parametrize(
+    "view", [{"offset": 3, "shape": [2], "strides": [1]}, {"offset": -1, "shape": [], "strides": []}]
+)
+def test_views_beyond_their_array_are_refused(view, tmp_path):
+    structure = json.dumps({"tensor": "w", **view})
+    path = write(tmp_path / "b", {"__metadata__": {"tinycnn.structure": structure}, **ENTRY}, b"12345678")
+    with pytest.raises(ValueError, match="structure is damaged"):
+        tinycnn.load(path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .._tensor import Tensor
+from ..serialization import register_parameter
 
 
 class Parameter(Tensor):
@@ -29,3 +30,6 @@ class Parameter(Tensor):
 
     def __repr__(self) -> str:  # type: ignore[override]
         return "Parameter containing:\n" + super().__repr__()
+
+
+register_parameter(Parameter)
