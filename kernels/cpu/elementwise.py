@@ -5,6 +5,7 @@ A parallel kernel takes 1-D arrays of one dtype; below PARALLEL elements NumPy i
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -13,14 +14,50 @@ from numba import prange
 from ..reference import elementwise as reference
 from ..reference.elementwise import (
     abs,
+    acos,
+    acosh,
+    asin,
+    asinh,
+    atan,
+    atan2,
+    atanh,
+    bitwise_and,
+    bitwise_left_shift,
+    bitwise_not,
+    bitwise_or,
+    bitwise_right_shift,
+    bitwise_xor,
+    ceil,
+    copysign,
     cos,
+    cosh,
     div,
     eq,
     exp,
+    exp2,
+    expm1,
+    floor,
+    floor_divide,
+    fmax,
+    fmin,
+    fmod,
     ge,
     gt,
+    hypot,
+    isfinite,
+    isinf,
+    isnan,
     le,
     log,
+    log1p,
+    log2,
+    log10,
+    logaddexp,
+    logaddexp2,
+    logical_and,
+    logical_not,
+    logical_or,
+    logical_xor,
     lt,
     maximum,
     minimum,
@@ -28,13 +65,20 @@ from ..reference.elementwise import (
     neg,
     pow,
     reciprocal,
+    remainder,
+    round,
+    rsqrt,
     sigmoid,
     sign,
+    signbit,
     sin,
+    sinh,
     sqrt,
     square,
     sub,
+    tan,
     tanh,
+    trunc,
     where,
 )
 from .jit import kernel
@@ -44,15 +88,53 @@ PARALLEL = 1 << 15
 
 __all__ = [
     "abs",
+    "acos",
+    "acosh",
     "add",
+    "asin",
+    "asinh",
+    "atan",
+    "atan2",
+    "atanh",
+    "bitwise_and",
+    "bitwise_left_shift",
+    "bitwise_not",
+    "bitwise_or",
+    "bitwise_right_shift",
+    "bitwise_xor",
+    "ceil",
+    "copysign",
     "cos",
+    "cosh",
     "div",
     "eq",
+    "erf",
+    "erfc",
     "exp",
+    "exp2",
+    "expm1",
+    "floor",
+    "floor_divide",
+    "fmax",
+    "fmin",
+    "fmod",
     "ge",
     "gt",
+    "hypot",
+    "isfinite",
+    "isinf",
+    "isnan",
     "le",
     "log",
+    "log10",
+    "log1p",
+    "log2",
+    "logaddexp",
+    "logaddexp2",
+    "logical_and",
+    "logical_not",
+    "logical_or",
+    "logical_xor",
     "lt",
     "maximum",
     "minimum",
@@ -63,13 +145,20 @@ __all__ = [
     "reciprocal",
     "relu",
     "relu_grad",
+    "remainder",
+    "round",
+    "rsqrt",
     "sigmoid",
     "sign",
+    "signbit",
     "sin",
+    "sinh",
     "sqrt",
     "square",
     "sub",
+    "tan",
     "tanh",
+    "trunc",
     "where",
 ]
 
@@ -86,6 +175,20 @@ def mul_flat(workers, a, b, out):
     """out = a * b"""
     for i in prange(a.size):
         out[i] = a[i] * b[i]
+
+
+@kernel(parallel=True)
+def erf_flat(workers, a, out):
+    """out = erf(a)"""
+    for i in prange(a.size):
+        out[i] = math.erf(a[i])
+
+
+@kernel(parallel=True)
+def erfc_flat(workers, a, out):
+    """out = erfc(a)"""
+    for i in prange(a.size):
+        out[i] = math.erfc(a[i])
 
 
 @kernel(parallel=True)
@@ -141,3 +244,21 @@ def relu(x: np.ndarray) -> np.ndarray:
 def relu_grad(gy: np.ndarray, y: np.ndarray) -> np.ndarray:
     """gy where y > 0, else 0"""
     return _run(relu_grad_flat, gy, y) if in_parallel(gy, y) else reference.relu_grad(gy, y)
+
+
+def _special(kernel: Any, x: np.ndarray) -> np.ndarray:
+    """A function that NumPy does not have, for any floating dtype and strides."""
+    wide = np.ascontiguousarray(x, np.float32 if x.dtype == np.float16 else x.dtype).reshape(-1)
+    out = np.empty_like(wide)
+    launch(kernel, wide, out, elements=16 * x.size)
+    return out.reshape(x.shape).astype(x.dtype, copy=False)
+
+
+def erf(x: np.ndarray) -> np.ndarray:
+    """2 / sqrt(pi) times the integral of e**(-t*t) from 0 to x"""
+    return _special(erf_flat, x)
+
+
+def erfc(x: np.ndarray) -> np.ndarray:
+    """1 - erf(x), without cancellation"""
+    return _special(erfc_flat, x)

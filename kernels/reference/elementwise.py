@@ -5,6 +5,7 @@ They compute in silence: 1/0 is inf and 0/0 is NaN, as everywhere in the field, 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -35,6 +36,26 @@ pow = _binary("pow", "a ** b", np.power)
 maximum = _binary("maximum", "The larger of a and b; NaN if one of them is", np.maximum)
 minimum = _binary("minimum", "The smaller of a and b; NaN if one of them is", np.minimum)
 
+fmax = _binary("fmax", "The larger of a and b; a number wins over NaN", np.fmax)
+fmin = _binary("fmin", "The smaller of a and b; a number wins over NaN", np.fmin)
+atan2 = _binary("atan2", "The angle of the point (b, a)", np.arctan2)
+hypot = _binary("hypot", "sqrt(a*a + b*b)", np.hypot)
+copysign = _binary("copysign", "|a| with the sign of b", np.copysign)
+floor_divide = _binary("floor_divide", "floor(a / b)", np.floor_divide)
+remainder = _binary("remainder", "a - b * floor(a / b): the sign of b", np.remainder)
+fmod = _binary("fmod", "a - b * trunc(a / b): the sign of a", np.fmod)
+logaddexp = _binary("logaddexp", "ln(e**a + e**b)", np.logaddexp)
+logaddexp2 = _binary("logaddexp2", "log2(2**a + 2**b)", np.logaddexp2)
+
+logical_and = _binary("logical_and", "Neither is 0", np.logical_and)
+logical_or = _binary("logical_or", "One is not 0", np.logical_or)
+logical_xor = _binary("logical_xor", "Exactly one is not 0", np.logical_xor)
+bitwise_and = _binary("bitwise_and", "a & b", np.bitwise_and)
+bitwise_or = _binary("bitwise_or", "a | b", np.bitwise_or)
+bitwise_xor = _binary("bitwise_xor", "a ^ b", np.bitwise_xor)
+bitwise_left_shift = _binary("bitwise_left_shift", "a << b", np.left_shift)
+bitwise_right_shift = _binary("bitwise_right_shift", "a >> b", np.right_shift)
+
 eq = _binary("eq", "a == b, as bools", np.equal)
 ne = _binary("ne", "a != b, as bools", np.not_equal)
 lt = _binary("lt", "a < b, as bools", np.less)
@@ -53,6 +74,40 @@ sqrt = _unary("sqrt", "The square root of x", np.sqrt)
 sin = _unary("sin", "sin x, in radians", np.sin)
 cos = _unary("cos", "cos x, in radians", np.cos)
 tanh = _unary("tanh", "The hyperbolic tangent of x", np.tanh)
+rsqrt = _unary("rsqrt", "1 / sqrt(x)", lambda x: 1 / np.sqrt(x))
+exp2 = _unary("exp2", "2 ** x", np.exp2)
+expm1 = _unary("expm1", "e ** x - 1", np.expm1)
+log2 = _unary("log2", "The logarithm to base 2", np.log2)
+log10 = _unary("log10", "The logarithm to base 10", np.log10)
+log1p = _unary("log1p", "ln(1 + x)", np.log1p)
+tan = _unary("tan", "tan x, in radians", np.tan)
+asin = _unary("asin", "The angle in [-pi/2, pi/2] whose sine is x", np.arcsin)
+acos = _unary("acos", "The angle in [0, pi] whose cosine is x", np.arccos)
+atan = _unary("atan", "The angle in (-pi/2, pi/2) whose tangent is x", np.arctan)
+sinh = _unary("sinh", "The hyperbolic sine of x", np.sinh)
+cosh = _unary("cosh", "The hyperbolic cosine of x", np.cosh)
+asinh = _unary("asinh", "The inverse of sinh", np.arcsinh)
+acosh = _unary("acosh", "The inverse of cosh", np.arccosh)
+atanh = _unary("atanh", "The inverse of tanh", np.arctanh)
+floor = _unary("floor", "The largest whole number not above x", np.floor)
+ceil = _unary("ceil", "The smallest whole number not below x", np.ceil)
+trunc = _unary("trunc", "x without what follows the point", np.trunc)
+round = _unary("round", "The nearest whole number; halves go to the even one", np.rint)
+isnan = _unary("isnan", "Whether x is NaN", np.isnan)
+isinf = _unary("isinf", "Whether x is infinite", np.isinf)
+isfinite = _unary("isfinite", "Whether x is a number and not infinite", np.isfinite)
+signbit = _unary("signbit", "Whether the sign bit is set, also of -0.0", np.signbit)
+logical_not = _unary("logical_not", "Whether x is 0", np.logical_not)
+bitwise_not = _unary("bitwise_not", "~x", np.bitwise_not)
+
+
+def _each(function: Callable[[float], float]) -> Callable[[Any], Any]:
+    every = np.vectorize(function, otypes=[np.float64])
+    return lambda x: every(x).astype(x.dtype)
+
+
+erf = _unary("erf", "2 / sqrt(pi) times the integral of e**(-t*t) from 0 to x", _each(math.erf))
+erfc = _unary("erfc", "1 - erf(x), without cancellation", _each(math.erfc))
 sigmoid = _unary("sigmoid", "1 / (1 + e ** -x)", lambda x: 1 / (1 + np.exp(-x)))
 relu = _unary("relu", "max(x, 0); NaN stays NaN", lambda x: np.maximum(x, 0))
 

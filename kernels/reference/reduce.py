@@ -13,7 +13,8 @@ Axes = tuple[int, ...]
 def sum(x: np.ndarray, axes: Axes, keepdims: bool) -> np.ndarray:
     """The sum; floating-point numbers are added up in float64 and rounded once."""
     wide = np.float64 if x.dtype.kind == "f" else None
-    return np.asarray(np.sum(x, axis=axes, keepdims=keepdims, dtype=wide)).astype(x.dtype, copy=False)
+    total = np.add.reduce(x, axis=axes, keepdims=keepdims, dtype=wide)
+    return np.asarray(total, x.dtype)
 
 
 @silent
