@@ -17,6 +17,33 @@ from .autograd import (
     no_grad,
     set_grad_enabled,
 )
+from .composed.math import (
+    addcdiv,
+    addcmul,
+    allclose,
+    clamp,
+    clamp_max,
+    clamp_min,
+    deg2rad,
+    equal,
+    float_power,
+    frac,
+    heaviside,
+    isclose,
+    isneginf,
+    isposinf,
+    isreal,
+    lerp,
+    logit,
+    masked_fill,
+    nan_to_num,
+    positive,
+    rad2deg,
+    round,
+    sgn,
+    sinc,
+    xlogy,
+)
 from .dtypes import (
     bool_ as bool,
 )
@@ -59,17 +86,54 @@ from .ops.create import (
 )
 from .ops.elementwise import (
     abs,
+    acos,
+    acosh,
     add,
-    clamp,
+    asin,
+    asinh,
+    atan,
+    atan2,
+    atanh,
+    bitwise_and,
+    bitwise_left_shift,
+    bitwise_not,
+    bitwise_or,
+    bitwise_right_shift,
+    bitwise_xor,
+    ceil,
     clone,
+    copysign,
     cos,
+    cosh,
     div,
     eq,
+    erf,
+    erfc,
     exp,
+    exp2,
+    expm1,
+    floor,
+    floor_divide,
+    fmax,
+    fmin,
+    fmod,
     ge,
     gt,
+    hypot,
+    isfinite,
+    isinf,
+    isnan,
     le,
     log,
+    log1p,
+    log2,
+    log10,
+    logaddexp,
+    logaddexp2,
+    logical_and,
+    logical_not,
+    logical_or,
+    logical_xor,
     lt,
     maximum,
     minimum,
@@ -79,13 +143,20 @@ from .ops.elementwise import (
     pow,
     reciprocal,
     relu,
+    remainder,
+    rsqrt,
+    rsub,
     sigmoid,
     sign,
+    signbit,
     sin,
+    sinh,
     sqrt,
     square,
     sub,
+    tan,
     tanh,
+    trunc,
     where,
 )
 from .ops.loss import log_softmax, softmax
@@ -112,6 +183,11 @@ from .ops.shape import (
 )
 from .random import Generator, get_rng_state, initial_seed, manual_seed, seed, set_rng_state
 from .serialization import load, save
+
+absolute, negative, multiply, subtract, divide, true_divide, fix = abs, neg, mul, sub, div, div, trunc
+arccos, arccosh, arcsin, arcsinh = acos, acosh, asin, asinh
+arctan, arctan2, arctanh, clip = atan, atan2, atanh, clamp
+greater, greater_equal, less, less_equal, not_equal = gt, ge, lt, le, ne
 
 float = float32
 double = float64

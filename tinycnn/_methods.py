@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from . import autograd, dtypes
 from ._tensor import Tensor
+from .composed import math
 from .ops import create, elementwise, inplace, loss, matmul, reduce, shape
+from .ops.inplace import twin
 
 
 def _to_dtype(dtype: dtypes.dtype | None) -> Any:
@@ -21,43 +23,126 @@ def _to_dtype(dtype: dtypes.dtype | None) -> Any:
 class TensorMethods:
     """What can be done with a Tensor."""
 
-    # arithmetic
-    add, sub = elementwise.add, elementwise.sub
+    # elementwise
+    abs = elementwise.abs
+    acos = elementwise.acos
+    acosh = elementwise.acosh
+    asin = elementwise.asin
+    asinh = elementwise.asinh
+    atan = elementwise.atan
+    atanh = elementwise.atanh
+    ceil = elementwise.ceil
+    cos = elementwise.cos
+    cosh = elementwise.cosh
+    erf = elementwise.erf
+    erfc = elementwise.erfc
+    exp = elementwise.exp
+    exp2 = elementwise.exp2
+    expm1 = elementwise.expm1
+    floor = elementwise.floor
+    log = elementwise.log
+    log10 = elementwise.log10
+    log1p = elementwise.log1p
+    log2 = elementwise.log2
+    neg = elementwise.neg
+    reciprocal = elementwise.reciprocal
+    relu = elementwise.relu
+    rsqrt = elementwise.rsqrt
+    sigmoid = elementwise.sigmoid
+    sign = elementwise.sign
+    sin = elementwise.sin
+    sinh = elementwise.sinh
+    sqrt = elementwise.sqrt
+    square = elementwise.square
+    tan = elementwise.tan
+    tanh = elementwise.tanh
+    trunc = elementwise.trunc
+    atan2 = elementwise.atan2
+    bitwise_and = elementwise.bitwise_and
+    bitwise_left_shift = elementwise.bitwise_left_shift
+    bitwise_not = elementwise.bitwise_not
+    bitwise_or = elementwise.bitwise_or
+    bitwise_right_shift = elementwise.bitwise_right_shift
+    bitwise_xor = elementwise.bitwise_xor
+    copysign = elementwise.copysign
+    fmax = elementwise.fmax
+    fmin = elementwise.fmin
+    hypot = elementwise.hypot
+    logaddexp = elementwise.logaddexp
+    logaddexp2 = elementwise.logaddexp2
+    logical_and = elementwise.logical_and
+    logical_not = elementwise.logical_not
+    logical_or = elementwise.logical_or
+    logical_xor = elementwise.logical_xor
+    maximum = elementwise.maximum
+    minimum = elementwise.minimum
+    remainder = elementwise.remainder
+    fmod = elementwise.fmod
+    floor_divide = elementwise.floor_divide
+    pow = elementwise.pow
+    sub = elementwise.sub
+    mul = elementwise.mul
+    add = elementwise.add
+    div = elementwise.div
+    eq = elementwise.eq
+    ne = elementwise.ne
+    lt = elementwise.lt
+    le = elementwise.le
+    gt = elementwise.gt
+    ge = elementwise.ge
+    isnan = elementwise.isnan
+    isinf = elementwise.isinf
+    isfinite = elementwise.isfinite
+    signbit = elementwise.signbit
+    addcdiv = math.addcdiv
+    addcmul = math.addcmul
+    allclose = math.allclose
+    clamp = math.clamp
+    clamp_max = math.clamp_max
+    clamp_min = math.clamp_min
+    deg2rad = math.deg2rad
+    equal = math.equal
+    float_power = math.float_power
+    frac = math.frac
+    heaviside = math.heaviside
+    isclose = math.isclose
+    isneginf = math.isneginf
+    isposinf = math.isposinf
+    isreal = math.isreal
+    lerp = math.lerp
+    logit = math.logit
+    masked_fill = math.masked_fill
+    nan_to_num = math.nan_to_num
+    positive = math.positive
+    rad2deg = math.rad2deg
+    round = math.round
+    sgn = math.sgn
+    sinc = math.sinc
+    xlogy = math.xlogy
+    absolute, negative, multiply, subtract, divide, true_divide, fix = abs, neg, mul, sub, div, div, trunc
+    arccos, arccosh, arcsin, arcsinh, arctan, arctan2, arctanh = acos, acosh, asin, asinh, atan, atan2, atanh
+    greater, greater_equal, less, less_equal, not_equal, clip = gt, ge, lt, le, ne, clamp
     __add__ = __radd__ = elementwise.plus
-    __sub__ = elementwise.sub
-    mul = multiply = __mul__ = __rmul__ = elementwise.mul
-    div = divide = true_divide = __truediv__ = elementwise.div
-    pow = __pow__ = elementwise.pow
-    __rsub__, __rtruediv__, __rpow__ = elementwise.rsub, elementwise.rdiv, elementwise.rpow
-    neg = negative = __neg__ = elementwise.neg
-    abs = absolute = __abs__ = elementwise.abs
-    sign, square, exp, log, sqrt = (
-        elementwise.sign,
-        elementwise.square,
-        elementwise.exp,
-        elementwise.log,
-        elementwise.sqrt,
-    )
-    reciprocal, sin, cos, tanh, sigmoid, relu = (
-        elementwise.reciprocal,
-        elementwise.sin,
-        elementwise.cos,
-        elementwise.tanh,
-        elementwise.sigmoid,
-        elementwise.relu,
-    )
-    maximum, minimum, clamp, clip = elementwise.maximum, elementwise.minimum, elementwise.clamp, elementwise.clamp
+    __sub__, __rsub__, __mul__, __rmul__ = sub, elementwise.rsub, mul, mul
+    __truediv__, __rtruediv__, __pow__, __rpow__ = elementwise.div, elementwise.rdiv, pow, elementwise.rpow
+    __floordiv__, __mod__, __neg__, __pos__, __abs__ = floor_divide, remainder, neg, math.positive, abs
+    __and__ = __rand__ = bitwise_and
+    __or__ = __ror__ = bitwise_or
+    __xor__ = __rxor__ = bitwise_xor
+    __lshift__, __rshift__, __invert__ = bitwise_left_shift, bitwise_right_shift, bitwise_not
+    __lt__, __le__, __gt__, __ge__ = lt, le, gt, ge
 
-    # comparison
-    eq, ne, lt, le, gt, ge = (
-        elementwise.eq,
-        elementwise.ne,
-        elementwise.lt,
-        elementwise.le,
-        elementwise.gt,
-        elementwise.ge,
-    )
-    __lt__, __le__, __gt__, __ge__ = elementwise.lt, elementwise.le, elementwise.gt, elementwise.ge
+    def __rfloordiv__(self: Any, other: Any) -> Tensor:
+        return elementwise.floor_divide(other, self)
+
+    def __rmod__(self: Any, other: Any) -> Tensor:
+        return elementwise.remainder(other, self)
+
+    def __rlshift__(self: Any, other: Any) -> Tensor:
+        return elementwise.bitwise_left_shift(other, self)
+
+    def __rrshift__(self: Any, other: Any) -> Tensor:
+        return elementwise.bitwise_right_shift(other, self)
 
     def __eq__(self, other: Any) -> Any:
         return elementwise.eq(self, other)
@@ -130,18 +215,86 @@ class TensorMethods:
         return elementwise.to(self, "cuda" if device is None else device)
 
     # in place
-    add_, sub_, mul_, div_, pow_ = inplace.add_, inplace.sub_, inplace.mul_, inplace.div_, inplace.pow_
-    __iadd__, __isub__, __imul__, __itruediv__ = inplace.add_, inplace.sub_, inplace.mul_, inplace.div_
-    __ipow__ = inplace.pow_
-    neg_, exp_, sqrt_, relu_, tanh_, sigmoid_ = (
-        inplace.neg_,
-        inplace.exp_,
-        inplace.sqrt_,
-        inplace.relu_,
-        inplace.tanh_,
-        inplace.sigmoid_,
-    )
-    copy_, fill_, zero_, clamp_ = inplace.copy_, inplace.fill_, inplace.zero_, inplace.clamp_
+    add_ = __iadd__ = inplace.add_
+    sub_ = __isub__ = inplace.sub_
+    mul_ = __imul__ = inplace.mul_
+    div_ = __itruediv__ = inplace.div_
+    pow_ = __ipow__ = inplace.pow_
+    neg_, exp_, sqrt_, relu_ = inplace.neg_, inplace.exp_, inplace.sqrt_, inplace.relu_
+    tanh_, sigmoid_ = inplace.tanh_, inplace.sigmoid_
+    copy_, fill_, zero_ = inplace.copy_, inplace.fill_, inplace.zero_
+    abs_ = twin(elementwise.abs)
+    acos_ = twin(elementwise.acos)
+    acosh_ = twin(elementwise.acosh)
+    asin_ = twin(elementwise.asin)
+    asinh_ = twin(elementwise.asinh)
+    atan_ = twin(elementwise.atan)
+    atanh_ = twin(elementwise.atanh)
+    ceil_ = twin(elementwise.ceil)
+    cos_ = twin(elementwise.cos)
+    cosh_ = twin(elementwise.cosh)
+    erf_ = twin(elementwise.erf)
+    erfc_ = twin(elementwise.erfc)
+    exp2_ = twin(elementwise.exp2)
+    expm1_ = twin(elementwise.expm1)
+    floor_ = twin(elementwise.floor)
+    log_ = twin(elementwise.log)
+    log10_ = twin(elementwise.log10)
+    log1p_ = twin(elementwise.log1p)
+    log2_ = twin(elementwise.log2)
+    reciprocal_ = twin(elementwise.reciprocal)
+    rsqrt_ = twin(elementwise.rsqrt)
+    sign_ = twin(elementwise.sign)
+    sin_ = twin(elementwise.sin)
+    sinh_ = twin(elementwise.sinh)
+    square_ = twin(elementwise.square)
+    tan_ = twin(elementwise.tan)
+    trunc_ = twin(elementwise.trunc)
+    atan2_ = twin(elementwise.atan2)
+    bitwise_and_ = twin(elementwise.bitwise_and)
+    bitwise_or_ = twin(elementwise.bitwise_or)
+    bitwise_xor_ = twin(elementwise.bitwise_xor)
+    bitwise_not_ = twin(elementwise.bitwise_not)
+    bitwise_left_shift_ = twin(elementwise.bitwise_left_shift)
+    bitwise_right_shift_ = twin(elementwise.bitwise_right_shift)
+    copysign_ = twin(elementwise.copysign)
+    hypot_ = twin(elementwise.hypot)
+    logical_and_ = twin(elementwise.logical_and)
+    logical_or_ = twin(elementwise.logical_or)
+    logical_xor_ = twin(elementwise.logical_xor)
+    logical_not_ = twin(elementwise.logical_not)
+    remainder_ = twin(elementwise.remainder)
+    fmod_ = twin(elementwise.fmod)
+    floor_divide_ = twin(elementwise.floor_divide)
+    eq_ = twin(elementwise.eq)
+    ne_ = twin(elementwise.ne)
+    lt_ = twin(elementwise.lt)
+    le_ = twin(elementwise.le)
+    gt_ = twin(elementwise.gt)
+    ge_ = twin(elementwise.ge)
+    addcdiv_ = twin(math.addcdiv)
+    addcmul_ = twin(math.addcmul)
+    clamp_ = twin(math.clamp)
+    clamp_max_ = twin(math.clamp_max)
+    clamp_min_ = twin(math.clamp_min)
+    deg2rad_ = twin(math.deg2rad)
+    float_power_ = twin(math.float_power)
+    frac_ = twin(math.frac)
+    heaviside_ = twin(math.heaviside)
+    lerp_ = twin(math.lerp)
+    logit_ = twin(math.logit)
+    masked_fill_ = twin(math.masked_fill)
+    nan_to_num_ = twin(math.nan_to_num)
+    rad2deg_ = twin(math.rad2deg)
+    round_ = twin(math.round)
+    sgn_ = twin(math.sgn)
+    sinc_ = twin(math.sinc)
+    xlogy_ = twin(math.xlogy)
+    multiply_, subtract_, divide_, true_divide_, negative_, absolute_ = mul_, sub_, div_, div_, neg_, abs_
+    clip_, fix_ = clamp_, trunc_
+    __ifloordiv__, __imod__ = floor_divide_, remainder_
+    __iand__, __ior__, __ixor__ = bitwise_and_, bitwise_or_, bitwise_xor_
+    __ilshift__, __irshift__ = bitwise_left_shift_, bitwise_right_shift_
 
     # gradients
     backward, register_hook, retain_grad = autograd.backward, autograd.register_hook, autograd.retain_grad

@@ -65,7 +65,11 @@ ge = _binary("ge", "a >= b, as bools", np.greater_equal)
 
 neg = _unary("neg", "-x", np.negative)
 abs = _unary("abs", "|x|", np.abs)
-sign = _unary("sign", "-1, 0 or 1; 0 for NaN, as in PyTorch", lambda x: np.where(np.isnan(x), 0, np.sign(x)))
+sign = _unary(
+    "sign",
+    "-1, 0 or 1; 0 for NaN, as in PyTorch",
+    lambda x: x.copy() if x.dtype.kind == "b" else np.where(np.isnan(x), x.dtype.type(0), np.sign(x)),
+)
 square = _unary("square", "x * x", np.square)
 reciprocal = _unary("reciprocal", "1 / x", lambda x: 1 / x)
 exp = _unary("exp", "e ** x", np.exp)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from . import silent
@@ -12,8 +14,9 @@ Axes = tuple[int, ...]
 @silent
 def sum(x: np.ndarray, axes: Axes, keepdims: bool) -> np.ndarray:
     """The sum; floating-point numbers are added up in float64 and rounded once."""
-    wide = np.float64 if x.dtype.kind == "f" else None
-    total = np.add.reduce(x, axis=axes, keepdims=keepdims, dtype=wide)
+    wide: Any = np.float64 if x.dtype.kind == "f" else None
+    add: Any = np.add
+    total = add.reduce(x, axis=axes, keepdims=keepdims, dtype=wide)
     return np.asarray(total, x.dtype)
 
 

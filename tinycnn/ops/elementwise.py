@@ -15,7 +15,7 @@ import numpy as np
 
 from .. import _device, dtypes
 from .._device import CPU
-from .._tensor import Tensor, wrap
+from .._tensor import Tensor, filled, wrap
 from ..autograd import Function, Node, hang, is_grad_enabled
 
 Number = int | float | bool
@@ -116,11 +116,116 @@ def cast(input: Tensor, dtype: dtypes.dtype) -> Tensor:
     return input if input.array.dtype == dtype.numpy else Cast.apply(input, dtype)
 
 
+# -- comparison, truth, bits ------------------------------------------------------------------------------------------
+
+
+def comparison(name: str, symbol: str) -> Callable[[Any, Any], Tensor]:
+    """Make a comparison: bools, without a gradient."""
+
+    def op(input: Any, other: Any) -> Tensor:
+        if not isinstance(input, Tensor):
+            raise TypeError(f"{name}: expected a Tensor, got {type(input).__name__}")
+        x, y = common(name, input, other)
+        place = x.device if isinstance(x, Tensor) else y.device
+        a = x.array if isinstance(x, Tensor) else x
+        b = y.array if isinstance(y, Tensor) else y
+        return wrap(getattr(place.kernels, name)(a, b), place)
+
+    op.__name__ = op.__qualname__ = name
+    op.__doc__ = f"input {symbol} other, element by element, as a bool tensor; shapes broadcast."
+    return op
+
+
+eq, ne = comparison("eq", "=="), comparison("ne", "!=")
+lt, le = comparison("lt", "<"), comparison("le", "<=")
+gt, ge = comparison("gt", ">"), comparison("ge", ">=")
+
+
+def predicate(name: str, formula: str) -> Callable[[Tensor], Tensor]:
+    """Make a question about each element: bools, without a gradient."""
+
+    def op(input: Tensor) -> Tensor:
+        if not isinstance(input, Tensor):
+            raise TypeError(f"{name}: expected a Tensor, got {type(input).__name__}")
+        return wrap(getattr(input.device.kernels, name)(input.array), input.device)
+
+    op.__name__ = op.__qualname__ = name
+    op.__doc__ = f"{formula}, for each element, as a bool tensor."
+    return op
+
+
+isnan, isinf = predicate("isnan", "Whether x is NaN"), predicate("isinf", "Whether x is infinite")
+isfinite = predicate("isfinite", "Whether x is neither infinite nor NaN")
+signbit = predicate("signbit", "Whether x is negative, or -0.0")
+logical_not = predicate("logical_not", "Whether x is 0")
+
+
+def logical(name: str, formula: str) -> Callable[[Tensor, Tensor], Tensor]:
+    """Make a combination of truths (a number is true if it is not 0)."""
+
+    def op(input: Tensor, other: Tensor) -> Tensor:
+        for t in (input, other):
+            if not isinstance(t, Tensor):
+                raise TypeError(f"{name}: expected a Tensor, got {type(t).__name__}")
+        check_broadcast(name, input, other)
+        return wrap(getattr(input.device.kernels, name)(input.array, other.array), input.device)
+
+    op.__name__ = op.__qualname__ = name
+    op.__doc__ = f"{formula}, element by element, as a bool tensor; shapes broadcast."
+    return op
+
+
+logical_and = logical("logical_and", "Whether both are not 0")
+logical_or = logical("logical_or", "Whether one is not 0")
+logical_xor = logical("logical_xor", "Whether exactly one is not 0")
+
+
+def bitwise(name: str, symbol: str, bools: bool = True) -> Callable[[Any, Any], Tensor]:
+    """Make an operation on the bits of integers, or on bools."""
+
+    def op(input: Any, other: Any) -> Tensor:
+        x, y = common(name, input, other)
+        like = x if isinstance(x, Tensor) else y
+        if like.array.dtype.kind == "f" or (like.array.dtype.kind == "b" and not bools):
+            raise RuntimeError(f"{name}: expected integers{' or bools' if bools else ''}, got {like.dtype}")
+        a = x.array if isinstance(x, Tensor) else like.array.dtype.type(x)
+        b = y.array if isinstance(y, Tensor) else like.array.dtype.type(y)
+        return wrap(getattr(like.device.kernels, name)(a, b), like.device)
+
+    op.__name__ = op.__qualname__ = name
+    op.__doc__ = f"input {symbol} other, bit by bit; shapes broadcast. For integers{' and bools' if bools else ''}."
+    return op
+
+
+bitwise_and, bitwise_or = bitwise("bitwise_and", "&"), bitwise("bitwise_or", "|")
+bitwise_xor = bitwise("bitwise_xor", "^")
+bitwise_left_shift = bitwise("bitwise_left_shift", "<<", bools=False)
+bitwise_right_shift = bitwise("bitwise_right_shift", ">>", bools=False)
+
+
+def bitwise_not(input: Tensor) -> Tensor:
+    """~x, bit by bit; for bools the opposite.
+
+    Raises:
+        RuntimeError: for floats.
+    """
+    if not isinstance(input, Tensor):
+        raise TypeError(f"bitwise_not: expected a Tensor, got {type(input).__name__}")
+    if input.array.dtype.kind == "f":
+        raise RuntimeError(f"bitwise_not: expected integers or bools, got {input.dtype}")
+    return wrap(input.device.kernels.bitwise_not(input.array), input.device)
+
+
+def nothing(g: Tensor) -> Tensor:
+    """The gradient of what does not change with its input: zeros, also where `g` is infinite."""
+    return filled(g.array.shape, g.array.dtype, g.device)
+
+
 # -- one operand ------------------------------------------------------------------------------------------------------
 
 
 def unary(
-    name: str, needs: str, derivative: Callable[..., Any], formula: str, floating: bool = True
+    name: str, needs: str, derivative: Callable[..., Any], formula: str, floating: bool = True, bools: bool = False
 ) -> Callable[[Tensor], Tensor]:
     """Make an operation of one tensor from a kernel and its derivative.
 
@@ -130,6 +235,7 @@ def unary(
         derivative: ``(g, kept) -> gradient``, in differentiable operations.
         formula: for the docstring.
         floating: integers become floats first.
+        bools: without `floating`, whether bools are taken.
     """
 
     class Op(Function):
@@ -149,8 +255,11 @@ def unary(
     def op(input: Tensor) -> Tensor:
         if not isinstance(input, Tensor):
             raise TypeError(f"{name}: expected a Tensor, got {type(input).__name__}")
-        if floating and input.array.dtype.kind != "f":
-            input = cast(input, dtypes.get_default_dtype())
+        if input.array.dtype.kind != "f":
+            if floating:
+                input = cast(input, dtypes.get_default_dtype())
+            elif input.array.dtype.kind == "b" and not bools:
+                raise RuntimeError(f"{name}: not for bool tensors; convert with .float() or .long()")
         place = input.device
         y = new(Tensor)
         y.array = getattr(place.kernels, name)(input.array)
@@ -172,9 +281,9 @@ def unary(
 
 
 neg: Callable[[Tensor], Tensor] = unary("neg", "", lambda g: -g, "-x", floating=False)
-sign = unary("sign", "", lambda g: g * 0, "-1, 0 or 1, the sign of x", floating=False)
+sign = unary("sign", "", lambda g: nothing(g), "-1, 0 or 1, the sign of x", floating=False, bools=True)
 abs = unary("abs", "x", lambda g, x: g * sign(x), "|x|; the gradient at 0 is 0", floating=False)
-square = unary("square", "x", lambda g, x: g * (2 * x), "x**2", floating=False)
+_square = unary("square", "x", lambda g, x: g * (2 * x), "x**2", floating=False)
 exp = unary("exp", "y", lambda g, y: g * y, "e**x")
 log = unary("log", "x", lambda g, x: g / x, "ln x")
 sqrt = unary("sqrt", "y", lambda g, y: g / (2 * y), "The square root of x")
@@ -183,7 +292,30 @@ sin: Callable[[Tensor], Tensor] = unary("sin", "x", lambda g, x: g * cos(x), "si
 cos: Callable[[Tensor], Tensor] = unary("cos", "x", lambda g, x: neg(g * sin(x)), "cos x, in radians")
 tanh = unary("tanh", "y", lambda g, y: g * (1 - y * y), "The hyperbolic tangent of x")
 sigmoid = unary("sigmoid", "y", lambda g, y: g * (y * (1 - y)), "1 / (1 + e**-x)")
-_relu = unary("relu", "y", lambda g, y: ReluGrad.apply(g, y), "max(x, 0)", floating=False)
+rsqrt = unary("rsqrt", "y", lambda g, y: g * (-0.5 * y * y * y), "1 / sqrt(x)")
+exp2 = unary("exp2", "y", lambda g, y: g * (y * math.log(2)), "2**x")
+expm1 = unary("expm1", "y", lambda g, y: g * (y + 1), "e**x - 1, exact for small x")
+log2 = unary("log2", "x", lambda g, x: g / (x * math.log(2)), "The logarithm of x to base 2")
+log10 = unary("log10", "x", lambda g, x: g / (x * math.log(10)), "The logarithm of x to base 10")
+log1p = unary("log1p", "x", lambda g, x: g / (x + 1), "ln(1 + x), exact for small x")
+tan = unary("tan", "y", lambda g, y: g * (1 + y * y), "tan x, in radians")
+asin = unary("asin", "x", lambda g, x: g * rsqrt(1 - x * x), "The angle in [-pi/2, pi/2] whose sine is x")
+acos = unary("acos", "x", lambda g, x: -g * rsqrt(1 - x * x), "The angle in [0, pi] whose cosine is x")
+atan = unary("atan", "x", lambda g, x: g / (1 + x * x), "The angle in (-pi/2, pi/2) whose tangent is x")
+sinh: Callable[[Tensor], Tensor] = unary("sinh", "x", lambda g, x: g * cosh(x), "The hyperbolic sine of x")
+cosh: Callable[[Tensor], Tensor] = unary("cosh", "x", lambda g, x: g * sinh(x), "The hyperbolic cosine of x")
+asinh = unary("asinh", "x", lambda g, x: g * rsqrt(x * x + 1), "The inverse of sinh")
+acosh = unary("acosh", "x", lambda g, x: g * rsqrt(x * x - 1), "The inverse of cosh")
+atanh = unary("atanh", "x", lambda g, x: g / (1 - x * x), "The inverse of tanh")
+erf = unary("erf", "x", lambda g, x: g * exp(-x * x) * (2 / math.sqrt(math.pi)), "2/sqrt(pi) int_0^x e**(-t*t) dt")
+erfc = unary("erfc", "x", lambda g, x: g * exp(-x * x) * (-2 / math.sqrt(math.pi)), "1 - erf(x)")
+floor = unary("floor", "", lambda g: nothing(g), "The largest whole number not above x", floating=False)
+ceil = unary("ceil", "", lambda g: nothing(g), "The smallest whole number not below x", floating=False)
+trunc = unary("trunc", "", lambda g: nothing(g), "x without what follows the point", floating=False)
+rint = unary("round", "", lambda g: nothing(g), "The nearest whole number, halves to even", floating=False)
+relu = unary(
+    "relu", "y", lambda g, y: ReluGrad.apply(g, y), "max(x, 0); the gradient at 0 is 0, NaN stays NaN", floating=False
+)
 
 
 class ReluGrad(Function):
@@ -200,16 +332,11 @@ class ReluGrad(Function):
         return ReluGrad.apply(gg, y), None
 
 
-def relu(input: Tensor) -> Tensor:
-    """max(x, 0), for each element; the gradient at 0 is 0, and NaN stays NaN.
-
-    Raises:
-        TypeError: if `input` is not a Tensor.
-        RuntimeError: for bools.
-    """
+def square(input: Tensor) -> Tensor:
+    """x**2, for each element; bools become integers."""
     if isinstance(input, Tensor) and input.array.dtype.kind == "b":
-        raise RuntimeError("relu: bool tensors have no sign; convert with .float() or .long()")
-    return _relu(input)
+        input = cast(input, dtypes.int64)
+    return _square(input)
 
 
 # -- two operands -----------------------------------------------------------------------------------------------------
@@ -221,7 +348,9 @@ def binary(
     gx: tuple[str, Callable[..., Any]],
     gy: tuple[str, Callable[..., Any]],
     floating: bool = False,
-) -> Callable[[Any, Any], Tensor]:
+    numbers: bool = True,
+    kinds: str = "fiub",
+) -> Callable[..., Tensor]:
     """Make an operation of two operands, of which one may be a Python number.
 
     Args:
@@ -229,6 +358,8 @@ def binary(
         formula: for the docstring.
         gx, gy: what each gradient needs (``"x"``, ``"y"``, ``"xy"``) and ``(g, what it needs) -> gradient``.
         floating: integers become floats first.
+        numbers: whether the second operand may be a number.
+        kinds: NumPy's letters for the dtypes that are taken.
     """
 
     class Op(Function):
@@ -268,13 +399,19 @@ def binary(
             z.device = place
         return z
 
-    def op(input: Any, other: Any) -> Tensor:
+    def op(input: Any, other: Any, _reflected: bool = False) -> Tensor:
         x: Any
         y: Any
-        if type(other) is float and isinstance(input, Tensor) and input.array.dtype.kind == "f":
+        if not isinstance(input, Tensor) or not (numbers or isinstance(other, Tensor)):
+            raise TypeError(f"{name}: expected a Tensor, got {type(input).__name__} and {type(other).__name__}")
+        if type(other) is float and input.array.dtype.kind == "f":
             x, y = input, other
         else:
             x, y = common(name, input, other, floating)
+            if x.array.dtype.kind not in kinds:
+                raise RuntimeError(f"{name}: not for {x.dtype} tensors; convert with .float()")
+        if _reflected:
+            x, y = y, x
         for_x = for_y = False
         if isinstance(x, Tensor):
             for_x = x._requires_grad if x._base is None else x.requires_grad
@@ -311,25 +448,143 @@ def _share(g: Tensor, a: Any, b: Any) -> Tensor:
     return where(lt(a, b), 0.0, where(eq(a, b), g * 0.5, g))
 
 
-plus = binary("add", "input + other", ("", lambda g: g), ("", lambda g: g))
-_sub = binary("sub", "input - other", ("", lambda g: g), ("", lambda g: -g))
-mul = binary("mul", "input * other", ("y", lambda g, y: g * y), ("x", lambda g, x: g * x))
-_div = binary(
+plus: Callable[..., Tensor] = binary("add", "input + other", ("", lambda g: g), ("", lambda g: g))
+_sub: Callable[..., Tensor] = binary("sub", "input - other", ("", lambda g: g), ("", lambda g: -g))
+mul: Callable[..., Tensor] = binary("mul", "input * other", ("y", lambda g, y: g * y), ("x", lambda g, x: g * x))
+_div: Callable[..., Tensor] = binary(
     "div", "input / other", ("y", lambda g, y: g / y), ("xy", lambda g, x, y: -g * (x / y) / y), floating=True
 )
-_pow = binary("pow", "input ** other", ("xy", _pow_gx), ("xy", _pow_gy))
-maximum = binary(
+_pow: Callable[..., Tensor] = binary("pow", "input ** other", ("xy", _pow_gx), ("xy", _pow_gy))
+maximum: Callable[..., Tensor] = binary(
     "maximum",
     "The larger one (equal ones share the gradient, NaN wins)",
     ("xy", lambda g, x, y: _share(g, x, y)),
     ("xy", lambda g, x, y: _share(g, y, x)),
+    numbers=False,
 )
-minimum = binary(
+minimum: Callable[..., Tensor] = binary(
     "minimum",
     "The smaller one (equal ones share the gradient, NaN wins)",
     ("xy", lambda g, x, y: _share(g, y, x)),
     ("xy", lambda g, x, y: _share(g, x, y)),
+    numbers=False,
 )
+
+
+fmax: Callable[..., Tensor] = binary(
+    "fmax",
+    "The larger one, a number rather than NaN (the gradient at equal ones goes to input)",
+    ("xy", lambda g, x, y: where(logical_or(ge(x, y), isnan(y)), g, 0.0)),
+    ("xy", lambda g, x, y: where(logical_or(ge(x, y), isnan(y)), 0.0, g)),
+    numbers=False,
+)
+fmin: Callable[..., Tensor] = binary(
+    "fmin",
+    "The smaller one, a number rather than NaN (the gradient at equal ones goes to input)",
+    ("xy", lambda g, x, y: where(logical_or(le(x, y), isnan(y)), g, 0.0)),
+    ("xy", lambda g, x, y: where(logical_or(le(x, y), isnan(y)), 0.0, g)),
+    numbers=False,
+)
+atan2: Callable[..., Tensor] = binary(
+    "atan2",
+    "The angle of the point (other, input)",
+    ("xy", lambda g, x, y: g * (y / (x * x + y * y))),
+    ("xy", lambda g, x, y: g * (-x / (x * x + y * y))),
+    floating=True,
+    numbers=False,
+)
+hypot: Callable[..., Tensor] = binary(
+    "hypot",
+    "sqrt(input**2 + other**2)",
+    ("xy", lambda g, x, y: g * (x / hypot(x, y))),
+    ("xy", lambda g, x, y: g * (y / hypot(x, y))),
+    numbers=False,
+    kinds="f",
+)
+logaddexp: Callable[..., Tensor] = binary(
+    "logaddexp",
+    "ln(e**input + e**other)",
+    ("xy", lambda g, x, y: g / plus(exp(y - x), 1)),
+    ("xy", lambda g, x, y: g / plus(exp(x - y), 1)),
+    numbers=False,
+    kinds="f",
+)
+logaddexp2: Callable[..., Tensor] = binary(
+    "logaddexp2",
+    "log2(2**input + 2**other)",
+    ("xy", lambda g, x, y: g / plus(exp2(y - x), 1)),
+    ("xy", lambda g, x, y: g / plus(exp2(x - y), 1)),
+    numbers=False,
+    kinds="f",
+)
+
+
+def _flips(x: Tensor, y: Any) -> Tensor:
+    """1 where x and y have one sign, -1 where they differ."""
+    return sign(x) * copysign(sign(x) * sign(x), y)
+
+
+copysign: Callable[..., Tensor] = binary(
+    "copysign",
+    "|input| with the sign of other",
+    ("xy", lambda g, x, y: g * where(eq(x, 0), 0.0, _flips(x, y))),
+    ("", lambda g: nothing(g)),
+    floating=True,
+)
+_floor_divide = binary("floor_divide", "floor(input / other)", ("", lambda g: nothing(g)), ("", lambda g: nothing(g)))
+_remainder = binary(
+    "remainder",
+    "input - other * floor(input / other)",
+    ("", lambda g: g),
+    ("xy", lambda g, x, y: -g * floor(x / y)),
+)
+_fmod = binary(
+    "fmod",
+    "input - other * trunc(input / other)",
+    ("", lambda g: g),
+    ("xy", lambda g, x, y: -g * trunc(x / y)),
+)
+
+
+def _whole_division(name: str, function: Callable[..., Tensor], input: Any, other: Any) -> Tensor:
+    reflected = not isinstance(input, Tensor)
+    x, y = common(name, *((other, input) if reflected else (input, other)))
+    if x.array.dtype.kind != "f":
+        divisor = x if reflected else y
+        if x.array.dtype.kind == "b":
+            raise RuntimeError(f"{name}: bools cannot be divided; convert with .long()")
+        if not (divisor.array.all() if isinstance(divisor, Tensor) else divisor):
+            raise RuntimeError(f"{name}: division of integers by 0")
+    return function(x, y, reflected)
+
+
+def floor_divide(input: Any, other: Any) -> Tensor:
+    """floor(input / other), element by element; no gradient.
+
+    Raises:
+        RuntimeError: for integers, if `other` has a 0.
+    """
+    return _whole_division("floor_divide", _floor_divide, input, other)
+
+
+def remainder(input: Any, other: Any) -> Tensor:
+    """input - other * floor(input / other): what Python's % gives, with the sign of `other`.
+
+    Raises:
+        RuntimeError: for integers, if `other` has a 0; for bools.
+    """
+    return _whole_division("remainder", _remainder, input, other)
+
+
+def fmod(input: Any, other: Any) -> Tensor:
+    """input - other * trunc(input / other): with the sign of `input`.
+
+    Raises:
+        RuntimeError: for integers, if `other` has a 0; for bools.
+    """
+    if not isinstance(input, Tensor):
+        raise TypeError(f"fmod: expected a Tensor, got {type(input).__name__}")
+    return _whole_division("fmod", _fmod, input, other)
 
 
 def add(input: Any, other: Any, *, alpha: Number = 1) -> Tensor:
@@ -352,60 +607,71 @@ def sub(input: Any, other: Any, *, alpha: Number = 1) -> Tensor:
     return _sub(input, other if alpha == 1 else other * alpha)
 
 
-def div(input: Any, other: Any) -> Tensor:
-    """input / other, element by element; shapes broadcast, integers become floats."""
-    return _div(input, other)
+def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Tensor:
+    """input / other, element by element; shapes broadcast, integers become floats.
+
+    Args:
+        rounding_mode: ``"floor"`` or ``"trunc"`` rounds the quotient and keeps integers.
+
+    Raises:
+        RuntimeError: for another rounding_mode; when rounding, if integers are divided by 0.
+    """
+    if rounding_mode is None:
+        return _div(input, other)
+    if rounding_mode == "floor":
+        return _whole_division("floor_divide", _floor_divide, input, other)
+    if rounding_mode != "trunc":
+        raise RuntimeError(f"div: rounding_mode must be None, 'trunc' or 'floor', got {rounding_mode!r}")
+    x, y = common("div", input, other)
+    if (x if isinstance(x, Tensor) else y).array.dtype.kind == "f":
+        return trunc(_div(x, y))
+    quotient = _whole_division("floor_divide", _floor_divide, x, y)  # floor, one too low where signs differ
+    exact = eq(quotient * y, x)
+    return quotient + cast(logical_not(logical_or(exact, ge(quotient, 0))), quotient.dtype)
 
 
 def pow(input: Any, exponent: Any) -> Tensor:
     """input ** exponent, element by element; shapes broadcast and dtypes promote as in PyTorch.
 
     Raises:
-        RuntimeError: for integers to a negative whole power.
+        RuntimeError: for integers to a negative whole power; for bools.
     """
-    x, y = common("pow", input, exponent)
-    kind = x.array.dtype.kind if isinstance(x, Tensor) else y.array.dtype.kind
-    if kind in "iu" and ((y.array < 0).any() if isinstance(y, Tensor) else y < 0):
-        raise RuntimeError("pow: integers to a negative power are not integers; convert the base with .float()")
-    return _pow(x, y)
+    return _power(input, exponent) if isinstance(input, Tensor) else _power(exponent, input, True)
 
 
-def rsub(input: Tensor, other: Any) -> Tensor:
-    """other - input."""
-    return sub(other, input)
+def _power(input: Tensor, other: Any, reflected: bool = False) -> Tensor:
+    x, y = common("pow", input, other)
+    if x.array.dtype.kind != "f":
+        exponent = x if reflected else y
+        if x.array.dtype.kind == "b":
+            raise RuntimeError("pow: bools have no powers; convert with .long()")
+        if (exponent.array < 0).any() if isinstance(exponent, Tensor) else exponent < 0:
+            raise RuntimeError("pow: integers to a negative power are not integers; convert the base with .float()")
+    return _pow(x, y, reflected)
+
+
+def rsub(input: Tensor, other: Any, *, alpha: Number = 1) -> Tensor:
+    """other - alpha * input."""
+    if not isinstance(input, Tensor):
+        raise TypeError(f"rsub: expected a Tensor, got {type(input).__name__}")
+    if isinstance(other, Tensor):
+        return sub(other, input, alpha=alpha)
+    if input.array.dtype.kind == "b":
+        raise RuntimeError("rsub: bools have no difference; convert with .long()")
+    return _sub(input if alpha == 1 else input * alpha, other, True)
 
 
 def rdiv(input: Tensor, other: Any) -> Tensor:
     """other / input."""
-    return div(other, input)
+    return _div(other, input) if isinstance(other, Tensor) else _div(input, other, True)
 
 
 def rpow(input: Tensor, other: Any) -> Tensor:
     """other ** input."""
-    return pow(other, input)
+    return _power(other, input) if isinstance(other, Tensor) else _power(input, other, True)
 
 
-# -- comparison and choice --------------------------------------------------------------------------------------------
-
-
-def comparison(name: str, symbol: str) -> Callable[[Any, Any], Tensor]:
-    """Make a comparison: bools, without a gradient."""
-
-    def op(input: Any, other: Any) -> Tensor:
-        x, y = common(name, input, other)
-        place = x.device if isinstance(x, Tensor) else y.device
-        a = x.array if isinstance(x, Tensor) else x
-        b = y.array if isinstance(y, Tensor) else y
-        return wrap(getattr(place.kernels, name)(a, b), place)
-
-    op.__name__ = op.__qualname__ = name
-    op.__doc__ = f"input {symbol} other, element by element, as a bool tensor; shapes broadcast."
-    return op
-
-
-eq, ne = comparison("eq", "=="), comparison("ne", "!=")
-lt, le = comparison("lt", "<"), comparison("le", "<=")
-gt, ge = comparison("gt", ">"), comparison("ge", ">=")
+# -- choice, limits, copies -------------------------------------------------------------------------------------------
 
 
 class Where(Function):

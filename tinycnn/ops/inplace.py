@@ -144,33 +144,21 @@ def _check_writable(name: str, target: Tensor) -> None:
         )
 
 
-def _twin(operation: Callable[..., Tensor], name: str) -> Callable[..., Tensor]:
-    def method(input: Tensor, other: Any) -> Tensor:
-        return write(name, input, operation, other)
+def twin(operation: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """The operation that writes what `operation` returns into its first argument."""
+    name = operation.__name__ + "_"
+
+    def method(input: Tensor, *args: Any, **options: Any) -> Tensor:
+        return write(name, input, lambda x, *operands: operation(x, *operands, **options), *args)
 
     method.__name__ = method.__qualname__ = name
     method.__doc__ = f"`{operation.__name__}`, written into this tensor."
     return method
 
 
-def _twin_of_one(operation: Callable[[Tensor], Tensor], name: str) -> Callable[[Tensor], Tensor]:
-    def method(input: Tensor) -> Tensor:
-        return write(name, input, operation)
-
-    method.__name__ = method.__qualname__ = name
-    method.__doc__ = f"`{operation.__name__}`, written into this tensor."
-    return method
-
-
-mul_ = _twin(elementwise.mul, "mul_")
-div_ = _twin(elementwise.div, "div_")
-pow_ = _twin(elementwise.pow, "pow_")
-neg_ = _twin_of_one(elementwise.neg, "neg_")
-exp_ = _twin_of_one(elementwise.exp, "exp_")
-sqrt_ = _twin_of_one(elementwise.sqrt, "sqrt_")
-relu_ = _twin_of_one(elementwise.relu, "relu_")
-tanh_ = _twin_of_one(elementwise.tanh, "tanh_")
-sigmoid_ = _twin_of_one(elementwise.sigmoid, "sigmoid_")
+mul_, div_, pow_ = twin(elementwise.mul), twin(elementwise.div), twin(elementwise.pow)
+neg_, exp_, sqrt_ = twin(elementwise.neg), twin(elementwise.exp), twin(elementwise.sqrt)
+relu_, tanh_, sigmoid_ = twin(elementwise.relu), twin(elementwise.tanh), twin(elementwise.sigmoid)
 
 
 def add_(input: Tensor, other: Any, *, alpha: Any = 1) -> Tensor:
@@ -181,11 +169,6 @@ def add_(input: Tensor, other: Any, *, alpha: Any = 1) -> Tensor:
 def sub_(input: Tensor, other: Any, *, alpha: Any = 1) -> Tensor:
     """`sub`, written into this tensor."""
     return write("sub_", input, lambda x, y: elementwise.sub(x, y, alpha=alpha), other)
-
-
-def clamp_(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
-    """`clamp`, written into this tensor."""
-    return write("clamp_", input, lambda x: elementwise.clamp(x, min, max))
 
 
 def _stretched(source: Tensor, shape: tuple[int, ...], dtype: dtypes.dtype) -> Tensor:

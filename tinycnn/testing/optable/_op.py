@@ -59,9 +59,12 @@ def unary(name: str, function: Callable[..., Any], formula: Callable[..., Any], 
     return Op(name, function, formula, ONE, refuses=refuses, **options)
 
 
-def binary(name: str, function: Callable[..., Any], formula: Callable[..., Any], **options: Any) -> Op:
+def binary(
+    name: str, function: Callable[..., Any], formula: Callable[..., Any], numbers: bool = True, **options: Any
+) -> Op:
+    """An operation of two tensors that broadcast; the second may be a number unless `numbers` is False."""
     refuses = (
-        (lambda: function(t.ones(2), "x"), TypeError, "Tensor or a number"),
+        (lambda: function(t.ones(2), "x"), TypeError, "Tensor or a number" if numbers else NOT_A_TENSOR),
         (lambda: function(t.ones(2), t.ones(3)), RuntimeError, "do not broadcast"),
         (lambda: function(1.0, 2.0), TypeError, NOT_A_TENSOR),
     )
