@@ -17,32 +17,67 @@ from ...ops.matmul import matmul
 from ...ops.shape import flip
 from ...ops.shape import pad as pad_tensor
 from .._pillow import is_image, require
+from ._color import (
+    adjust_brightness,
+    adjust_contrast,
+    adjust_gamma,
+    adjust_hue,
+    adjust_saturation,
+    adjust_sharpness,
+    autocontrast,
+    equalize,
+    invert,
+    posterize,
+    rgb_to_grayscale,
+    solarize,
+    to_grayscale,
+)
+from ._convert import convert_image_dtype, pil_to_tensor, to_pil_image
+from ._image import check_image, get_dimensions, get_image_num_channels, get_image_size
 from ._resample import PILLOW_NUMBER, InterpolationMode, as_mode, is_positive_int, shorter_edge_size, weights
+from ._warp import affine, gaussian_blur, perspective, rotate
+
+__all__ = [
+    "InterpolationMode",
+    "adjust_brightness",
+    "adjust_contrast",
+    "adjust_gamma",
+    "adjust_hue",
+    "adjust_saturation",
+    "adjust_sharpness",
+    "affine",
+    "autocontrast",
+    "center_crop",
+    "convert_image_dtype",
+    "crop",
+    "equalize",
+    "erase",
+    "five_crop",
+    "gaussian_blur",
+    "get_dimensions",
+    "get_image_num_channels",
+    "get_image_size",
+    "hflip",
+    "invert",
+    "normalize",
+    "pad",
+    "perspective",
+    "pil_to_tensor",
+    "posterize",
+    "resize",
+    "resized_crop",
+    "rgb_to_grayscale",
+    "rotate",
+    "solarize",
+    "ten_crop",
+    "to_grayscale",
+    "to_pil_image",
+    "to_tensor",
+    "vflip",
+]
 
 PADDING_MODES = ("constant", "edge", "reflect", "symmetric")
-_FLIP_LEFT_RIGHT = 0  # PIL.Image.Transpose.FLIP_LEFT_RIGHT
-
-
-def _check(img: Any, name: str) -> None:
-    if is_image(img):
-        return
-    if not isinstance(img, (Tensor, np.ndarray)):
-        raise TypeError(f"{name}: expected a PIL image, a NumPy array or a Tensor, got {type(img).__name__}")
-    if isinstance(img, Tensor):
-        if img.ndim < 2:
-            raise ValueError(f"{name}: a tensor image is (..., H, W), got shape {tuple(img.shape)}")
-    elif img.ndim not in (2, 3):
-        raise ValueError(f"{name}: an array image is (H, W) or (H, W, C), got shape {img.shape}")
-
-
-def get_dimensions(img: Any) -> list[int]:
-    """[channels, height, width] of an image."""
-    _check(img, "get_dimensions")
-    if is_image(img):
-        return [len(img.getbands()), img.height, img.width]
-    if isinstance(img, Tensor):
-        return [img.shape[-3] if img.ndim > 2 else 1, img.shape[-2], img.shape[-1]]
-    return [img.shape[2] if img.ndim == 3 else 1, img.shape[0], img.shape[1]]
+_FLIP_LEFT_RIGHT, _FLIP_TOP_BOTTOM = 0, 1  # PIL.Image.Transpose
 
 
 def to_tensor(pic: Any) -> Tensor:
@@ -133,7 +168,7 @@ def resize(
     Raises:
         ValueError: for sizes below 1 or a mode that tensors do not have.
     """
-    _check(img, "resize")
+    check_image(img, "resize")
     mode = as_mode(interpolation)
     sizes = list(size) if isinstance(size, Sequence) else [size]
     if len(sizes) not in (1, 2) or not all(is_positive_int(n) for n in sizes):
@@ -213,7 +248,7 @@ def pad(img: Any, padding: int | Sequence[int], fill: Any = 0, padding_mode: str
     Raises:
         ValueError: for another mode, for more reflection than the image has pixels, or for cutting everything off.
     """
-    _check(img, "pad")
+    check_image(img, "pad")
     if padding_mode not in PADDING_MODES:
         raise ValueError(f"pad: padding_mode must be one of {', '.join(PADDING_MODES)}, got {padding_mode!r}")
     left, top, right, bottom = sides(padding)
@@ -276,7 +311,7 @@ def crop(img: Any, top: int, left: int, height: int, width: int) -> Any:
 
     Of a tensor that lies inside it is a view.
     """
-    _check(img, "crop")
+    check_image(img, "crop")
     _, h, w = get_dimensions(img)
     if is_image(img):
         return img.crop((left, top, left + width, top + height))
@@ -302,10 +337,74 @@ def center_crop(img: Any, output_size: int | Sequence[int]) -> Any:
 
 def hflip(img: Any) -> Any:
     """The image mirrored left to right."""
-    _check(img, "hflip")
+    check_image(img, "hflip")
     if is_image(img):
         return img.transpose(_FLIP_LEFT_RIGHT)
     return flip(img, -1) if isinstance(img, Tensor) else img[:, ::-1].copy()
+
+
+def vflip(img: Any) -> Any:
+    """The image mirrored top to bottom."""
+    check_image(img, "vflip")
+    if is_image(img):
+        return img.transpose(_FLIP_TOP_BOTTOM)
+    return flip(img, -2) if isinstance(img, Tensor) else img[::-1].copy()
+
+
+def resized_crop(
+    img: Any,
+    top: int,
+    left: int,
+    height: int,
+    width: int,
+    size: int | Sequence[int],
+    interpolation: InterpolationMode | str | int = InterpolationMode.BILINEAR,
+    antialias: bool | None = True,
+) -> Any:
+    """`crop`, then `resize`."""
+    return resize(crop(img, top, left, height, width), size, interpolation, antialias=antialias)
+
+
+def five_crop(img: Any, size: int | Sequence[int]) -> tuple[Any, Any, Any, Any, Any]:
+    """The four corners and the middle: top left, top right, bottom left, bottom right, centre.
+
+    Raises:
+        ValueError: if `size` is larger than the image.
+    """
+    rows, columns = pair(size, "five_crop: size")
+    _, height, width = get_dimensions(img)
+    if columns > width or rows > height:
+        raise ValueError(f"five_crop: size {(rows, columns)} is larger than the image {(height, width)}")
+    corners = [crop(img, top, left, rows, columns) for top in (0, height - rows) for left in (0, width - columns)]
+    return corners[0], corners[1], corners[2], corners[3], center_crop(img, [rows, columns])
+
+
+def ten_crop(img: Any, size: int | Sequence[int], vertical_flip: bool = False) -> tuple[Any, ...]:
+    """`five_crop` of the image and of its mirror image (left to right, or top to bottom)."""
+    return five_crop(img, size) + five_crop(vflip(img) if vertical_flip else hflip(img), size)
+
+
+def erase(img: Any, i: int, j: int, h: int, w: int, v: Any, inplace: bool = False) -> Any:
+    """The tensor or array image with the `h` x `w` pixels from row `i` and column `j` on set to `v`.
+
+    Args:
+        v: a number, or a tensor that fits (C, h, w) by broadcasting.
+        inplace: write into `img`.
+
+    Raises:
+        TypeError: for a PIL image.
+    """
+    check_image(img, "erase")
+    if is_image(img):
+        raise TypeError("erase: expected a Tensor or an array, got a PIL image; ToTensor makes a Tensor of it")
+    if isinstance(img, Tensor):
+        img = img if inplace else img.clone()
+        img[..., i : i + h, j : j + w] = v
+        return img
+    img = img if inplace else img.copy()
+    value = v.detach().cpu().array if isinstance(v, Tensor) else np.asarray(v)
+    img[i : i + h, j : j + w] = value.transpose(1, 2, 0) if value.ndim == 3 and img.ndim == 3 else value
+    return img
 
 
 def pair(size: int | Sequence[int], name: str) -> tuple[int, int]:

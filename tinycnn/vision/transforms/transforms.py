@@ -10,11 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from ..._tensor import Tensor
+from ...dtypes import as_dtype
 from ...nn import Module
 from ...utils.data._worker import current_generator
 from . import functional as F
 from ._resample import InterpolationMode, as_mode, is_positive_int
+from .geometry import happens, probability
 
 
 class Compose:
@@ -37,6 +41,43 @@ class ToTensor:
 
     def __call__(self, pic: Any) -> Tensor:
         return F.to_tensor(pic)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
+
+
+class PILToTensor:
+    """A PIL image as a Tensor (C, H, W) of its own dtype, its values unchanged."""
+
+    def __call__(self, pic: Any) -> Tensor:
+        return F.pil_to_tensor(pic)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
+
+
+class ToPILImage:
+    """A tensor (C, H, W) or an array (H, W, C) as a PIL image, see `functional.to_pil_image`."""
+
+    def __init__(self, mode: str | None = None) -> None:
+        self.mode = mode
+
+    def __call__(self, pic: Any) -> Any:
+        return F.to_pil_image(pic, self.mode)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({f'mode={self.mode}' if self.mode is not None else ''})"
+
+
+class ConvertImageDtype(Module):
+    """A tensor in another dtype, its values scaled: floats span [0, 1], integers 0 to their largest number."""
+
+    def __init__(self, dtype: Any) -> None:
+        super().__init__()
+        self.dtype = as_dtype(dtype)
+
+    def forward(self, image: Tensor) -> Tensor:
+        return F.convert_image_dtype(image, self.dtype)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"
@@ -207,12 +248,10 @@ class RandomHorizontalFlip(Module):
 
     def __init__(self, p: float = 0.5) -> None:
         super().__init__()
-        if isinstance(p, bool) or not isinstance(p, (int, float)) or not 0 <= p <= 1:
-            raise ValueError(f"RandomHorizontalFlip: p must be a probability in [0, 1], got {p!r}")
-        self.p = p
+        self.p = probability("RandomHorizontalFlip", p)
 
     def forward(self, img: Any) -> Any:
-        return F.hflip(img) if current_generator().numpy.random() < self.p else img
+        return F.hflip(img) if happens(self.p) else img
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(p={self.p})"
@@ -235,3 +274,96 @@ class Lambda:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"
+
+
+class _Several:
+    """What the transforms that hold transforms share."""
+
+    def __init__(self, transforms: Sequence[Callable[..., Any]]) -> None:
+        if not isinstance(transforms, Sequence):
+            raise TypeError(
+                f"{type(self).__name__}: expected a sequence of transforms, got {type(transforms).__name__}"
+            )
+        self.transforms = transforms
+
+    def __repr__(self) -> str:
+        return "\n".join([f"{type(self).__name__}(", *(f"    {transform}" for transform in self.transforms), ")"])
+
+
+class RandomApply(Module):
+    """All of the transforms, or with probability 1 - p none of them."""
+
+    def __init__(self, transforms: Sequence[Callable[[Any], Any]], p: float = 0.5) -> None:
+        super().__init__()
+        self.transforms, self.p = transforms, probability("RandomApply", p)
+
+    def forward(self, img: Any) -> Any:
+        if happens(self.p):
+            for transform in self.transforms:
+                img = transform(img)
+        return img
+
+    def __repr__(self) -> str:
+        return "\n".join([f"{type(self).__name__}(", f"    p={self.p}", *(f"    {t}" for t in self.transforms), ")"])
+
+
+class RandomOrder(_Several):
+    """All of the transforms, in a random order."""
+
+    def __call__(self, img: Any) -> Any:
+        for number in current_generator().numpy.permutation(len(self.transforms)).tolist():
+            img = self.transforms[number](img)
+        return img
+
+
+class RandomChoice(_Several):
+    """One of the transforms, drawn evenly or with the chances `p` (which need not sum to 1)."""
+
+    def __init__(self, transforms: Sequence[Callable[..., Any]], p: Sequence[float] | None = None) -> None:
+        super().__init__(transforms)
+        if p is not None and (not isinstance(p, Sequence) or len(p) != len(transforms)):
+            raise ValueError(
+                f"RandomChoice: p must have one chance for each of {len(transforms)} transforms, got {p!r}"
+            )
+        self.p = p
+
+    def __call__(self, *args: Any) -> Any:
+        chances = None if self.p is None else np.asarray(self.p, np.float64) / sum(self.p)
+        return self.transforms[int(current_generator().numpy.choice(len(self.transforms), p=chances))](*args)
+
+    def __repr__(self) -> str:
+        return f"{super().__repr__()}(p={self.p})"
+
+
+class LinearTransformation(Module):
+    """(x - mean) @ matrix of the flattened image, for example for whitening.
+
+    Args:
+        transformation_matrix: (D, D), D = C * H * W.
+        mean_vector: (D,).
+    """
+
+    def __init__(self, transformation_matrix: Tensor, mean_vector: Tensor) -> None:
+        super().__init__()
+        size = transformation_matrix.shape
+        if len(size) != 2 or size[0] != size[1] or tuple(mean_vector.shape) != (size[0],):
+            raise ValueError(
+                f"LinearTransformation: a square matrix (D, D) and a vector (D,), got {tuple(size)} and "
+                f"{tuple(mean_vector.shape)}"
+            )
+        self.transformation_matrix, self.mean_vector = transformation_matrix, mean_vector
+
+    def forward(self, tensor: Tensor) -> Tensor:
+        shape = tuple(tensor.shape)
+        size = shape[-3] * shape[-2] * shape[-1]
+        if size != self.transformation_matrix.shape[0]:
+            raise ValueError(
+                f"LinearTransformation: an image {shape[-3:]} has {size} values, the matrix has "
+                f"{self.transformation_matrix.shape[0]} rows"
+            )
+        flat = tensor.reshape(-1, size) - self.mean_vector
+        return (flat @ self.transformation_matrix).reshape(shape)
+
+    def __repr__(self) -> str:
+        matrix, mean = self.transformation_matrix.tolist(), self.mean_vector.tolist()
+        return f"{type(self).__name__}(transformation_matrix={matrix}, mean_vector={mean})"
