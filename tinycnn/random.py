@@ -95,25 +95,28 @@ def generator_or_default(generator: Generator | None = None) -> Generator:
 
 
 def manual_seed(seed: int) -> Generator:
-    """Seed the default generator: initial weights, dropout and shuffling repeat from here."""
-    return default_generator.manual_seed(seed)
+    """Seed the default generator: initial weights, dropout and shuffling repeat from here.
+
+    While a `DataLoader` loads a batch, the batch's own generator stands in for it, here and in the functions below.
+    """
+    return generator_or_default().manual_seed(seed)
 
 
 def seed() -> int:
     """Seed the default generator from the operating system; returns the seed."""
-    return default_generator.seed()
+    return generator_or_default().seed()
 
 
 def initial_seed() -> int:
     """The seed that the default generator started from."""
-    return default_generator.initial_seed()
+    return generator_or_default().initial_seed()
 
 
 def get_rng_state() -> Tensor:
     """The default generator's state."""
-    return default_generator.get_state()
+    return generator_or_default().get_state()
 
 
 def set_rng_state(new_state: Tensor) -> None:
     """Put the default generator into `new_state`."""
-    default_generator.set_state(new_state)
+    generator_or_default().set_state(new_state)

@@ -438,3 +438,22 @@ def test_arguments_of_pytorch_scripts_are_accepted():
     positional = (2, True, None, None, 1, None, True, False, 0, None, "spawn")
     loader = DataLoader(Numbers(4), *positional, pin_memory_device="", in_order=True)
     assert sorted(flat(loader)) == [0, 1, 2, 3] and loader.prefetch_factor == 2
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_seeding_while_loading_concerns_the_batch_alone(workers):
+    class Seeds(Dataset):
+        def __getitem__(self, index):
+            tinycnn.manual_seed(index)
+            assert tinycnn.initial_seed() == index
+            return tinycnn.rand(1)
+
+        def __len__(self):
+            return 3
+
+    tinycnn.manual_seed(77)
+    state = tinycnn.random.default_generator.numpy.bit_generator.state
+    loader = DataLoader(Seeds(), num_workers=workers, generator=tinycnn.Generator())
+    values = [batch.item() for batch in loader]
+    assert values == [tinycnn.rand(1, generator=tinycnn.Generator().manual_seed(i)).item() for i in range(3)]
+    assert tinycnn.initial_seed() == 77 and tinycnn.random.default_generator.numpy.bit_generator.state == state

@@ -11,6 +11,7 @@ from tinycnn.utils.data import (
     ConcatDataset,
     Dataset,
     IterableDataset,
+    StackDataset,
     Subset,
     TensorDataset,
     random_split,
@@ -67,8 +68,8 @@ def test_subset_and_concat():
     assert isinstance(joined, ConcatDataset) and len(joined) == 5
     assert [joined[i] for i in range(5)] == [0, 1, 4, 49, 4]
     assert joined[-1] == 4 and joined[-5] == 0
-    for outside in (5, -6):
-        with pytest.raises(IndexError, match=f"index {outside} is out of range for 5"):
+    for outside, error in ((5, IndexError), (-6, ValueError)):
+        with pytest.raises(error, match=f"index {outside} is out of range for 5"):
             joined[outside]
     with pytest.raises(ValueError, match="at least one"):
         ConcatDataset([])
@@ -125,3 +126,44 @@ def test_random_split_refuses():
         random_split(Squares(10), [0.5, 0.25])
     with pytest.raises(ValueError, match="sizes from 0 on"):
         random_split(Squares(10), [11, -1])
+
+
+def test_stack_dataset():
+    numbers = TensorDataset(tinycnn.arange(4))
+    pairs = StackDataset(numbers, list("abcd"))
+    assert pairs[2][1] == "c" and pairs[2][0][0].item() == 2 and len(pairs) == 4
+    named = StackDataset(number=range(4), letter=list("abcd"))
+    assert named[1] == {"number": 1, "letter": "b"} and named.__getitems__([0, 3])[1] == {"number": 3, "letter": "d"}
+    assert pairs.__getitems__([1])[0][1] == "b"
+    for make, message in [
+        (lambda: StackDataset(), "not both"),
+        (lambda: StackDataset(range(2), a=range(2)), "not both"),
+        (lambda: StackDataset(range(2), range(3)), r"one length, got \[2, 3\]"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            make()
+
+    class Short(list):
+        def __getitems__(self, indices):
+            return [0]
+
+    with pytest.raises(ValueError, match="gave 1 samples for 2 indices"):
+        StackDataset(Short([1, 2])).__getitems__([0, 1])
+
+
+def test_a_subset_asks_its_dataset_once_for_many():
+    asked = []
+
+    class Many(list):
+        def __getitems__(self, indices):
+            asked.append(indices)
+            return [self[i] * 10 for i in indices]
+
+    subset = Subset(Many(range(9)), [8, 6, 4])
+    assert subset.__getitems__([0, 2]) == [80, 40] and asked == [[8, 4]]
+
+    class Mine(Subset):
+        def __getitem__(self, index):
+            return -super().__getitem__(index)
+
+    assert Mine(Many(range(9)), [8, 6, 4]).__getitems__([0, 2]) == [-8, -4]

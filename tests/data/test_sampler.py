@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 import tinycnn
 from tinycnn.utils.data import (
     BatchSampler,
+    DistributedSampler,
     RandomSampler,
     Sampler,
     SequentialSampler,
@@ -108,3 +109,27 @@ def test_batches_refuse(batch_size, drop_last):
 def test_abstract_sampler_says_what_is_missing():
     with pytest.raises(TypeError, match="must define __iter__"):
         iter(Sampler())
+
+
+@pytest.mark.parametrize("size", [1, 5, 10])
+@pytest.mark.parametrize("drop_last", [False, True])
+def test_distributed_samplers_share_the_indices(size, drop_last):
+    parts = [DistributedSampler(range(size), 3, rank, drop_last=drop_last, seed=4) for rank in range(3)]
+    taken = [list(part) for part in parts]
+    assert all(len(indices) == len(part) for indices, part in zip(taken, parts, strict=True))
+    together = [i for indices in taken for i in indices]
+    if drop_last:
+        assert len(set(together)) == len(together) == size // 3 * 3
+    else:
+        assert set(together) == set(range(size)) and len(together) == -(-size // 3) * 3
+
+
+def test_distributed_sampler_on_one_process():
+    sampler = DistributedSampler(range(20))
+    first = list(sampler)
+    assert sorted(first) == list(range(20)) and first == list(sampler)
+    sampler.set_epoch(1)
+    assert list(sampler) != first
+    assert list(DistributedSampler(range(5), 2, 1, shuffle=False)) == [1, 3, 0]
+    with pytest.raises(ValueError, match=r"0\.\.1, got 2"):
+        DistributedSampler(range(5), 2, 2)

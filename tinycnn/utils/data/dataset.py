@@ -92,6 +92,13 @@ class Subset(Dataset[T_co]):
             return self.dataset[[self.indices[i] for i in index]]
         return self.dataset[self.indices[index]]
 
+    def __getitems__(self, indices: list[int]) -> list[Any]:
+        """Many samples at once, if the dataset itself can give them so."""
+        many = getattr(self.dataset, "__getitems__", None)
+        if callable(many) and type(self).__getitem__ is Subset.__getitem__:
+            return many([self.indices[i] for i in indices])
+        return [self[i] for i in indices]
+
     def __len__(self) -> int:
         return len(self.indices)
 
@@ -121,7 +128,9 @@ class ConcatDataset(Dataset[T_co]):
 
     def __getitem__(self, index: int) -> T_co:
         size = len(self)
-        if not -size <= index < size:
+        if index < -size:
+            raise ValueError(f"ConcatDataset: index {index} is out of range for {size} samples")
+        if index >= size:
             raise IndexError(f"ConcatDataset: index {index} is out of range for {size} samples")
         index %= size
         which = bisect.bisect_right(self.cumulative_sizes, index)
@@ -143,6 +152,51 @@ class ChainDataset(IterableDataset[T_co]):
 
     def __len__(self) -> int:
         return sum(len(dataset) for dataset in self.datasets)
+
+
+class StackDataset(Dataset[Any]):
+    """Sample i is the tuple of the samples i of `args`, or the dict of those of `kwargs`.
+
+    Raises:
+        ValueError: if there is none, if positional and named ones are mixed, or if their lengths differ.
+    """
+
+    datasets: tuple[Any, ...] | dict[str, Any]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        if bool(args) == bool(kwargs):
+            raise ValueError(
+                "StackDataset: give datasets by position (samples are tuples) or by name (dicts), not both"
+            )
+        self.datasets = args or kwargs
+        lengths = [len(dataset) for dataset in (args or kwargs.values())]
+        if len(set(lengths)) > 1:
+            raise ValueError(f"StackDataset: the datasets must have one length, got {lengths}")
+        self._length = lengths[0]
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(self.datasets, dict):
+            return {name: dataset[index] for name, dataset in self.datasets.items()}
+        return tuple(dataset[index] for dataset in self.datasets)
+
+    def __getitems__(self, indices: list[int]) -> list[Any]:
+        """Many samples at once; each dataset is asked once, if it can give them so."""
+        named = isinstance(self.datasets, dict)
+        columns = []
+        for dataset in self.datasets.values() if isinstance(self.datasets, dict) else self.datasets:
+            many = getattr(dataset, "__getitems__", None)
+            column = many(indices) if callable(many) else [dataset[i] for i in indices]
+            if len(column) != len(indices):
+                raise ValueError(
+                    f"StackDataset: {type(dataset).__name__}.__getitems__ gave {len(column)} samples for "
+                    f"{len(indices)} indices"
+                )
+            columns.append(column)
+        rows = list(zip(*columns, strict=True))
+        return [dict(zip(self.datasets, row, strict=True)) for row in rows] if named else rows
+
+    def __len__(self) -> int:
+        return self._length
 
 
 def random_split(

@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
-from ..._tensor import Tensor
+from ..._tensor import Tensor, wrap
 from ...random import Generator, generator_or_default
 
 T_co = TypeVar("T_co", covariant=True)
@@ -136,12 +136,13 @@ class WeightedRandomSampler(Sampler[int]):
                 f"WeightedRandomSampler: {num_samples} indices without replacement need as many weights above 0, "
                 f"got {np.count_nonzero(w)}"
             )
-        self.weights = w
+        self.weights = wrap(w)
         self.generator = generator
 
     def __iter__(self) -> Iterator[int]:
         draw = generator_or_default(self.generator).numpy
-        chances = self.weights / self.weights.sum()
+        weights = self.weights.array
+        chances = weights / weights.sum()
         yield from draw.choice(len(chances), self.num_samples, replace=self.replacement, p=chances).tolist()
 
     def __len__(self) -> int:
@@ -165,3 +166,53 @@ class BatchSampler(Sampler[list[int]]):
     def __len__(self) -> int:
         full, rest = divmod(len(self.sampler), self.batch_size)  # type: ignore[arg-type]
         return full + (rest > 0 and not self.drop_last)
+
+
+class DistributedSampler(Sampler[int]):
+    """Every `num_replicas`-th index from `rank` on, so that several processes share a dataset.
+
+    Each process gets equally many: the order is filled up from its start, or cut with `drop_last`. Call `set_epoch`
+    before each epoch for a new order.
+
+    Args:
+        num_replicas: processes; 1 if None.
+        rank: which of them this is, from 0 on; 0 if None.
+        shuffle: a random order, from `seed` and the epoch: the same in every process.
+        drop_last: leave out what does not fill all of them.
+
+    Raises:
+        ValueError: if `rank` does not lie in 0..num_replicas-1.
+    """
+
+    def __init__(
+        self,
+        dataset: Sized,
+        num_replicas: int | None = None,
+        rank: int | None = None,
+        shuffle: bool = True,
+        seed: int = 0,
+        drop_last: bool = False,
+    ) -> None:
+        self.num_replicas = 1 if num_replicas is None else num_replicas
+        self.rank = 0 if rank is None else rank
+        if not 0 <= self.rank < self.num_replicas:
+            raise ValueError(f"DistributedSampler: rank must lie in 0..{self.num_replicas - 1}, got {self.rank}")
+        self.dataset, self.shuffle, self.seed, self.drop_last = dataset, shuffle, seed, drop_last
+        self.epoch = 0
+        full, rest = divmod(len(dataset), self.num_replicas)
+        self.num_samples = full + (rest > 0 and not drop_last)
+        self.total_size = self.num_samples * self.num_replicas
+
+    def __iter__(self) -> Iterator[int]:
+        order = list(range(len(self.dataset)))
+        if self.shuffle:
+            order = Generator().manual_seed(self.seed + self.epoch).numpy.permutation(len(order)).tolist()
+        filled = list(itertools.islice(itertools.cycle(order), self.total_size))
+        return iter(filled[self.rank :: self.num_replicas])
+
+    def __len__(self) -> int:
+        return self.num_samples
+
+    def set_epoch(self, epoch: int) -> None:
+        """Another epoch, another order."""
+        self.epoch = epoch

@@ -1,0 +1,5 @@
+"""The place of `DistributedSampler` in PyTorch."""
+
+from .sampler import DistributedSampler
+
+__all__ = ["DistributedSampler"]
