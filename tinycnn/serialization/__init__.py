@@ -18,13 +18,14 @@ from typing import Any
 
 from .._device import device as Device
 from .._tensor import Tensor
+from ._location import location_to_device
 from ._safetensors import read_header, read_tensor
 from ._structure import PuttingTogether, TakingApart
-from ._torch import PICKLE, ZIP, load_torch, location_to_device
 
 __all__ = ["load", "register_parameter", "save"]
 
 _STRUCTURE = "tinycnn.structure"  # the key of our JSON in the file's table of strings
+_ZIP, _PICKLE = b"PK\x03\x04", b"\x80"  # how the files of torch.save begin
 _parameter: Any = None
 
 
@@ -123,9 +124,11 @@ def load(
 
 def _load(name: Any, file: Any, size: int, map_location: Any) -> Any:
     try:
-        if file.read(8).startswith((ZIP, PICKLE)):
+        if file.read(8).startswith((_ZIP, _PICKLE)):
             file.seek(8)
             if file.read(1) != b"{":
+                from ._torch import load_torch  # `import tinycnn` stays quick
+
                 return load_torch(file, size, map_location, _as_parameter)
         header, begin = read_header(file, size)
         strings = header.pop("__metadata__", {})

@@ -8,22 +8,24 @@ the only names that a file may use.
 
 from __future__ import annotations
 
+import contextlib
+import io
 import math
+import struct
 import zipfile
 from collections import Counter, OrderedDict, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
 from .. import dtypes
-from .._device import CPU, as_device
 from .._device import device as Device
 from .._tensor import Size, Tensor, Version, wrap
+from ._location import location_to_device
 from ._pickle import Name, PickleError, Source, checked_key, read_pickle
 from ._views import are_counts, strided
 
-ZIP, PICKLE = b"PK\x03\x04", b"\x80"
 _MAGIC = 0x1950A86A20F9469CFC6C
 _PROTOCOL = 1001
 
@@ -58,9 +60,9 @@ class _NumpyDtype:
         self.dtype = np.dtype(code)
 
     def set_order(self, state: Any) -> None:
-        if type(state) is not tuple or len(state) < 2 or state[1] not in ("<", ">", "|", "="):
+        if type(state) is not tuple or len(state) < 2 or type(state[1]) is not str or state[1] not in "<>|=":
             raise PickleError("a NumPy dtype of another kind")
-        self.dtype = self.dtype.newbyteorder(state[1])
+        self.dtype = self.dtype.newbyteorder(state[1])  # type: ignore[arg-type]
 
 
 def _fill_numpy(target: np.ndarray, state: Any) -> None:
@@ -72,6 +74,14 @@ def _fill_numpy(target: np.ndarray, state: Any) -> None:
     if len(shape) > 64 or len(content) != math.prod(shape) * kind.dtype.itemsize:
         raise PickleError(f"a NumPy array of shape {shape} with {len(content)} bytes")
     target.__setstate__((1, shape, kind.dtype, fortran, content))  # type: ignore[arg-type]
+
+
+def _flag(requires_grad: Any, hooks: Any) -> None:
+    """Refuse what is no flag, and hooks, which are code: a file may only have none or an empty dict of them."""
+    if type(requires_grad) is not bool:
+        raise PickleError("requires_grad must be True or False")
+    if hooks is not None and not (isinstance(hooks, dict) and not hooks):
+        raise PickleError("a tensor with hooks, which are code")
 
 
 def _list(items: Any) -> Any:
@@ -120,30 +130,6 @@ class Storage:
         self.filled = True
 
 
-class _Placeholder:
-    """What a `map_location` function gets: it may return it, or move it with `cpu()` or `cuda()`."""
-
-    def __init__(self, place: Device) -> None:
-        self.device = place
-
-    def cpu(self) -> _Placeholder:
-        return _Placeholder(CPU)
-
-    def cuda(self, device: Any = None, non_blocking: bool = False) -> _Placeholder:
-        return _Placeholder(as_device("cuda" if device is None else Device("cuda", int(device))))
-
-
-def location_to_device(map_location: Any, location: str) -> Device:
-    """Where a storage goes that was saved at `location` ("cpu", "cuda:0", ...): the CPU, unless `map_location` says
-    otherwise (a device, its name, a dict from location to location, or a function of storage and location)."""
-    if isinstance(map_location, dict):
-        map_location = map_location.get(location)
-    elif callable(map_location):
-        moved = map_location(_Placeholder(CPU), location)
-        map_location = moved.device if isinstance(moved, _Placeholder) else None
-    return as_device(map_location)
-
-
 class TorchReader:
     """Builds what one file describes. `storage` asks the file's format for a piece of memory."""
 
@@ -157,8 +143,8 @@ class TorchReader:
 
     def persistent(self, reference: Any) -> Storage:
         """The storage that a pickle refers to by ("storage", type, key, location, count[, view])."""
-        if type(reference) is not tuple or len(reference) not in (5, 6) or reference[0] != "storage":
-            what = reference[0] if type(reference) is tuple and reference and type(reference[0]) is str else "something"
+        what = reference[0] if type(reference) is tuple and reference and type(reference[0]) is str else "something"
+        if what != "storage" or len(reference) not in (5, 6):
             raise PickleError(f"a reference to {what[:40]!r}, which is no storage of numbers")
         _, kind, key, location, count = reference[:5]
         if not isinstance(kind, Name) or kind.full not in _STORAGE_NAMES:
@@ -214,7 +200,7 @@ class TorchReader:
             raise PickleError(f"the file calls {name}, which is refused")
         try:
             return _CALLS[name](self, *arguments)
-        except (TypeError, IndexError, KeyError, AttributeError) as error:
+        except (TypeError, IndexError, KeyError, AttributeError, RuntimeError) as error:
             raise PickleError(f"the file calls {name} with other arguments than PyTorch does ({error})") from None
 
     def tensor(
@@ -223,8 +209,7 @@ class TorchReader:
         """The tensor that shows `storage` from `offset` on with these sizes and strides."""
         if not isinstance(storage, Storage):
             raise PickleError(f"a tensor on a {type(storage).__name__} instead of a storage")
-        if hooks:
-            raise PickleError("a tensor with hooks, which are code")
+        _flag(requires_grad, hooks)
         try:
             array = strided(storage.array, offset, size, stride)
         except ValueError as error:
@@ -240,12 +225,13 @@ class TorchReader:
     def tensor_v3(
         self, storage: Any, offset: Any, size: Any, stride: Any, grad: Any, hooks: Any, dtype: Any, *_: Any
     ) -> Tensor:
-        raise PickleError(f"a tensor of {getattr(dtype, 'full', dtype)} as PyTorch stores dtypes that are not here")
+        raise PickleError("a tensor of a dtype that is not here, such as uint16")
 
     def make_parameter(self, data: Any, requires_grad: Any = True, hooks: Any = None) -> Tensor:
-        if not isinstance(data, Tensor) or hooks:
-            raise PickleError("a parameter must be made of a tensor without hooks")
-        made = self.parameter(data, bool(requires_grad))
+        if not isinstance(data, Tensor):
+            raise PickleError("a parameter must be made of a tensor")
+        _flag(requires_grad, hooks)
+        made = self.parameter(data, requires_grad)
         self.later += [(made, place) for tensor, place in self.later if tensor is data]
         return made
 
@@ -266,7 +252,7 @@ class TorchReader:
         return made
 
     def encode(self, text: Any, encoding: Any = "utf-8") -> bytes:
-        if type(text) is not str or encoding not in ("latin1", "utf-8", "ascii"):
+        if type(text) is not str or type(encoding) is not str or encoding not in ("latin1", "utf-8", "ascii"):
             raise PickleError("bytes must be written as a text in latin1")
         return text.encode(encoding)
 
@@ -299,7 +285,7 @@ class TorchReader:
         return np.frombuffer(content, kind.dtype).astype(kind.dtype.newbyteorder("="))[0]
 
     def numpy_array(self, kind: Any, shape: Any, code: Any) -> np.ndarray:
-        if not isinstance(kind, Name) or kind.full != "numpy.ndarray" or shape != (0,):
+        if not isinstance(kind, Name) or kind.full != "numpy.ndarray":
             raise PickleError("a NumPy array of another class")
         return np.empty(0, np.int8)  # `build` fills it
 
@@ -357,6 +343,17 @@ for _room in ("numpy.core", "numpy._core"):
     _CALLS[f"{_room}.multiarray._reconstruct"] = TorchReader.numpy_array
 
 
+@contextlib.contextmanager
+def _zip_errors() -> Iterator[None]:
+    """What `zipfile` raises for damaged archives, as one error."""
+    try:
+        yield
+    except PickleError:
+        raise
+    except (zipfile.BadZipFile, EOFError, OSError, OverflowError, RuntimeError, ValueError, struct.error) as error:
+        raise PickleError(f"the zip file is damaged, or of another program ({error})") from None
+
+
 class _ZipReader(TorchReader):
     """The format since PyTorch 1.6."""
 
@@ -379,7 +376,11 @@ class _ZipReader(TorchReader):
         if f"{self.root}/constants.pkl" in self.entries:
             raise PickleError("this is a TorchScript archive, which holds code; save model.state_dict() in PyTorch")
         order = f"{self.root}/byteorder"
-        self.swap = order in self.entries and self.archive.read(order) == b"big"
+        self.swap = order in self.entries and self._whole(order) == b"big"
+
+    def _whole(self, name: str) -> bytes:
+        with _zip_errors():
+            return self.archive.read(name)
 
     def opened(self, key: str, storage: Storage) -> None:
         name = f"{self.root}/data/{key}"
@@ -387,15 +388,14 @@ class _ZipReader(TorchReader):
         if entry is None or entry.file_size != storage.nbytes:
             have = "is missing" if entry is None else f"has {entry.file_size} bytes instead of {storage.nbytes}"
             raise PickleError(f"the entry {name[:80]!r} {have}")
-        with self.archive.open(entry) as file:
+        with _zip_errors(), self.archive.open(entry) as file:
             _read_into(file, storage.file)
             file.read(1)  # at the end the checksum is compared
         storage.finish(self.swap)
 
     def load(self) -> Any:
-        name = f"{self.root}/data.pkl"
-        with self.archive.open(name) as file:
-            return self.finished(self.read(Source(file, self.entries[name].file_size)))
+        pickled = self._whole(f"{self.root}/data.pkl")
+        return self.finished(self.read(Source(io.BytesIO(pickled), len(pickled))))
 
 
 class _LegacyReader(TorchReader):
@@ -439,19 +439,18 @@ def _read_into(file: Any, array: np.ndarray) -> None:
 
 
 def load_torch(file: Any, size: int, map_location: Any, parameter: Callable[[Tensor, bool], Tensor]) -> Any:
-    """What ``torch.save`` wrote into an open binary file of `size` bytes, which starts with `ZIP` or `PICKLE`.
+    """What ``torch.save`` wrote into an open binary file of `size` bytes.
 
     Raises:
         ValueError: if it is damaged, or holds anything but tensors and plain values.
     """
     file.seek(0)
     try:
-        if file.read(4) == ZIP:
-            with zipfile.ZipFile(file) as archive:
-                return _ZipReader(archive, size, map_location, parameter).load()
+        if file.read(2) == b"PK":
+            with _zip_errors():
+                archive = zipfile.ZipFile(file)
+            return _ZipReader(archive, size, map_location, parameter).load()
         file.seek(0)
         return _LegacyReader(file, size, map_location, parameter).load()
-    except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:
-        raise ValueError(f"a damaged or foreign zip file, not one of torch.save ({error})") from None
     except PickleError as error:
         raise ValueError(f"not a file of torch.save that can be read: {error}") from None
