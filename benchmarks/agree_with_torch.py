@@ -39,7 +39,10 @@ OUTSIDE = {
 }
 RANDOM = r"^(bernoulli|multinomial|normal|rand|randn|randint|rand_like|randn_like|randint_like|uniform|empty|new_empty)"
 RANDOM += r"|dropout|empty_like"
-ADAPTED = {"where": lambda function: lambda x, condition, y: function(condition, x, y)}  # the database's own order
+ADAPTED = {  # the database has its own order of arguments here
+    "where": lambda function: lambda x, condition, y: function(condition, x, y),
+    "einsum": lambda function: lambda tensors, equation: function(equation, *tensors),
+}
 TOLERANCE = {np.float16: 2e-3, np.float32: 2e-5, np.float64: 1e-8}
 OUR_ERRORS = (ValueError, TypeError, RuntimeError, IndexError)
 

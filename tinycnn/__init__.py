@@ -5,7 +5,7 @@ PyTorch's names: ``torch`` is `tinycnn`, ``torchvision`` is `tinycnn.vision`.
 
 import builtins
 
-from . import _methods, autograd, kernels, nn, optim, random, utils
+from . import _methods, autograd, kernels, linalg, nn, optim, random, utils
 from ._device import device, get_num_threads, set_num_threads
 from ._tensor import Size, Tensor
 from .autograd import (
@@ -16,6 +16,22 @@ from .autograd import (
     is_inference_mode_enabled,
     no_grad,
     set_grad_enabled,
+)
+from .composed.linalg import (
+    addbmm,
+    addmm,
+    addmv,
+    addr,
+    baddbmm,
+    cdist,
+    cross,
+    dot,
+    einsum,
+    inner,
+    kron,
+    mv,
+    outer,
+    tensordot,
 )
 from .composed.math import (
     addcdiv,
@@ -43,6 +59,41 @@ from .composed.math import (
     sgn,
     sinc,
     xlogy,
+)
+from .composed.reduce import (
+    aminmax,
+    argsort,
+    argwhere,
+    bincount,
+    bucketize,
+    count_nonzero,
+    cummax,
+    cummin,
+    cumprod,
+    cumsum,
+    dist,
+    histc,
+    isin,
+    kthvalue,
+    logcumsumexp,
+    logsumexp,
+    median,
+    mode,
+    msort,
+    nanmean,
+    nanmedian,
+    nanquantile,
+    nansum,
+    nonzero,
+    norm,
+    prod,
+    quantile,
+    searchsorted,
+    sort,
+    topk,
+    trace,
+    unique,
+    unique_consecutive,
 )
 from .dtypes import (
     bool_ as bool,
@@ -161,7 +212,22 @@ from .ops.elementwise import (
 )
 from .ops.loss import log_softmax, softmax
 from .ops.matmul import bmm, matmul, mm
-from .ops.reduce import all, amax, amin, any, argmax, argmin, max, mean, min, std, sum, var
+from .ops.reduce import (
+    all,
+    amax,
+    amin,
+    any,
+    argmax,
+    argmin,
+    max,
+    mean,
+    min,
+    std,
+    std_mean,
+    sum,
+    var,
+    var_mean,
+)
 from .ops.shape import (
     broadcast_to,
     cat,
@@ -185,6 +251,7 @@ from .random import Generator, get_rng_state, initial_seed, manual_seed, seed, s
 from .serialization import load, save
 
 absolute, negative, multiply, subtract, divide, true_divide, fix = abs, neg, mul, sub, div, div, trunc
+ger, vdot = outer, dot
 arccos, arccosh, arcsin, arcsinh = acos, acosh, asin, asinh
 arctan, arctan2, arctanh, clip = atan, atan2, atanh, clamp
 greater, greater_equal, less, less_equal, not_equal = gt, ge, lt, le, ne

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from . import autograd, dtypes
 from ._tensor import Tensor
-from .composed import math
+from .composed import linalg, math
+from .composed import reduce as more
 from .ops import create, elementwise, inplace, loss, matmul, reduce, shape
 from .ops.inplace import twin
 
@@ -156,19 +157,57 @@ class TensorMethods:
 
     # matrices
     mm, bmm, matmul, __matmul__ = matmul.mm, matmul.bmm, matmul.matmul, matmul.matmul
+    addbmm = linalg.addbmm
+    addmm = linalg.addmm
+    addmv = linalg.addmv
+    addr = linalg.addr
+    baddbmm = linalg.baddbmm
+    cross = linalg.cross
+    dot = linalg.dot
+    inner = linalg.inner
+    kron = linalg.kron
+    mv = linalg.mv
+    outer = linalg.outer
+    vdot, ger = dot, outer
+
+    def __rmatmul__(self: Any, other: Any) -> Tensor:
+        return matmul.matmul(other, self)
 
     # reductions
     sum, mean, var, std, sum_to_size = reduce.sum, reduce.mean, reduce.var, reduce.std, reduce.sum_to_size
-    max, min, amax, amin, argmax, argmin = (
-        reduce.max,
-        reduce.min,
-        reduce.amax,
-        reduce.amin,
-        reduce.argmax,
-        reduce.argmin,
-    )
-    any, all = reduce.any, reduce.all
+    max, min, amax, amin = reduce.max, reduce.min, reduce.amax, reduce.amin
+    argmax, argmin, any, all = reduce.argmax, reduce.argmin, reduce.any, reduce.all
     softmax, log_softmax = loss.softmax, loss.log_softmax
+    aminmax = more.aminmax
+    argsort = more.argsort
+    argwhere = more.argwhere
+    bincount = more.bincount
+    count_nonzero = more.count_nonzero
+    cummax = more.cummax
+    cummin = more.cummin
+    cumprod = more.cumprod
+    cumsum = more.cumsum
+    dist = more.dist
+    histc = more.histc
+    kthvalue = more.kthvalue
+    logcumsumexp = more.logcumsumexp
+    logsumexp = more.logsumexp
+    median = more.median
+    mode = more.mode
+    msort = more.msort
+    nanmean = more.nanmean
+    nanmedian = more.nanmedian
+    nanquantile = more.nanquantile
+    nansum = more.nansum
+    nonzero = more.nonzero
+    norm = more.norm
+    prod = more.prod
+    quantile = more.quantile
+    sort = more.sort
+    topk = more.topk
+    trace = more.trace
+    unique = more.unique
+    unique_consecutive = more.unique_consecutive
 
     # shape and index
     reshape, view, view_as, flatten = shape.reshape, shape.view, shape.view_as, shape.flatten

@@ -6,11 +6,37 @@ import numpy as np
 from numba import prange, uintp
 
 from ..reference import reduce as reference
-from ..reference.reduce import Axes, all, amax, amin, any, argmax, argmin, mean, prod
+from ..reference.reduce import (
+    Axes,
+    all,
+    amax,
+    amin,
+    any,
+    argmax,
+    argmin,
+    cumprod,
+    cumsum,
+    logcumsumexp,
+    mean,
+    prod,
+)
 from .jit import kernel
 from .threads import launch
 
-__all__ = ["all", "amax", "amin", "any", "argmax", "argmin", "mean", "prod", "sum"]
+__all__ = [
+    "all",
+    "amax",
+    "amin",
+    "any",
+    "argmax",
+    "argmin",
+    "cumprod",
+    "cumsum",
+    "logcumsumexp",
+    "mean",
+    "prod",
+    "sum",
+]
 SMALL = 1 << 12  # elements; below, NumPy takes less time than a launch
 RUN = 1 << 14  # elements of one partial sum when everything is summed
 

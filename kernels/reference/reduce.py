@@ -61,3 +61,24 @@ def any(x: np.ndarray, axes: Axes, keepdims: bool) -> np.ndarray:
 def all(x: np.ndarray, axes: Axes, keepdims: bool) -> np.ndarray:
     """Whether every element is not zero."""
     return np.asarray(np.all(x, axis=axes, keepdims=keepdims))
+
+
+@silent
+def cumsum(x: np.ndarray, axis: int, back: bool) -> np.ndarray:
+    """Sums of the first 1, 2, ... entries along `axis`; with `back` of the last ones."""
+    wide: Any = np.float64 if x.dtype.kind == "f" else x.dtype
+    if back:
+        return np.flip(np.cumsum(np.flip(x, axis), axis, dtype=wide), axis).astype(x.dtype)
+    return np.cumsum(x, axis, dtype=wide).astype(x.dtype, copy=False)
+
+
+@silent
+def cumprod(x: np.ndarray) -> np.ndarray:
+    """Products of the first 1, 2, ... entries along the last axis."""
+    return np.cumprod(x, -1, dtype=x.dtype)
+
+
+@silent
+def logcumsumexp(x: np.ndarray, axis: int) -> np.ndarray:
+    """ln of the sums of e**x over the first 1, 2, ... entries along `axis`."""
+    return np.logaddexp.accumulate(x, axis, dtype=x.dtype)

@@ -65,6 +65,8 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
         RuntimeError: for a 0-d operand, different dtypes, or inner sizes that differ.
     """
     same_kind("matmul", input, other)
+    if input.array.dtype.kind == "b":
+        raise RuntimeError("matmul: bool tensors have no products; convert with .float() or .long()")
     a, b = input, other
     shape_a, shape_b = a.array.shape, b.array.shape
     if not shape_a or not shape_b:

@@ -9,9 +9,9 @@ import numpy as np
 
 from .. import dtypes
 from .._tensor import Tensor, wrap
-from ..autograd import Function
-from .elementwise import cast, eq, maximum, minimum, sqrt
-from .shape import expand, gather, reshape, squeeze, wrap_dim
+from ..autograd import Function, is_grad_enabled
+from .elementwise import cast, eq, exp, log, logical_and, maximum, minimum, sqrt, where
+from .shape import expand, flip, gather, reshape, squeeze, unsqueeze, wrap_dim
 
 Dims = int | tuple[int, ...] | list[int] | None
 
@@ -58,11 +58,17 @@ def sum(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: Any = 
     Raises:
         IndexError, RuntimeError: if a dimension does not exist or appears twice.
     """
+    _need(input, "sum")
     if dtype is not None:
         input = cast(input, dtypes.as_dtype(dtype))
     elif input.array.dtype.kind != "f":
         input = cast(input, dtypes.int64)
     return Sum.apply(input, _axes(dim, input.array.ndim, "sum"), keepdim)
+
+
+def _need(input: Any, name: str) -> None:
+    if not isinstance(input, Tensor):
+        raise TypeError(f"{name}: expected a Tensor, got {type(input).__name__}")
 
 
 def sum_to_size(input: Tensor, *size: Any) -> Tensor:
@@ -77,7 +83,11 @@ def sum_to_size(input: Tensor, *size: Any) -> Tensor:
     if new < 0 or not builtins.all(b in (1, a) for a, b in zip(shape[new:], target, strict=True)):
         raise RuntimeError(f"sum_to_size: {target} does not broadcast to shape {tuple(shape)}")
     axes = tuple(i for i, n in enumerate(shape) if i < new or (target[i - new] == 1 and n != 1))
-    return reshape(Sum.apply(input, axes, True), target) if axes else reshape(input, target)
+    if not axes:
+        return reshape(input, target)
+    if input.array.dtype.kind != "f":
+        input = cast(input, dtypes.int64)
+    return reshape(Sum.apply(input, axes, True), target)
 
 
 def mean(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
@@ -100,32 +110,68 @@ def mean(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: Any =
     return total / count if count else total * float("nan")
 
 
-def var(
-    input: Tensor, dim: Dims = None, *, correction: float = 1, keepdim: bool = False, unbiased: bool | None = None
-) -> Tensor:
-    """The variance: the sum of squared distances from the mean, divided by (count - correction).
-
-    Args:
-        correction: 1 for the unbiased estimate, 0 for the mean square.
-        unbiased: PyTorch's older name for correction = 1 (True) or 0 (False).
-    """
-    if unbiased is not None:
-        correction = int(unbiased)
-    axes = _axes(dim, input.array.ndim, "var")
+def _spread(name: str, input: Tensor, args: tuple[Any, ...], options: dict[str, Any]) -> tuple[Tensor, Tensor]:
+    """The variance and the mean, for the forms (), (unbiased), (dim, unbiased, keepdim), and by name."""
+    _need(input, name)
+    names = ("unbiased",) if args and isinstance(args[0], bool) else ("dim", "unbiased", "keepdim")
+    if len(args) > len(names):
+        raise TypeError(f"{name}: expected at most {len(names)} arguments after the input, got {len(args)}")
+    given = {**dict(zip(names, args, strict=False)), **options}
+    unknown = set(given) - {"dim", "unbiased", "keepdim", "correction"}
+    if unknown or ("unbiased" in given and given.get("correction") is not None):
+        raise TypeError(
+            f"{name}: unexpected arguments {sorted(given)}; there are dim, correction (or unbiased), keepdim"
+        )
+    correction = given.get("correction")
+    if correction is None:
+        correction = 1 if given.get("unbiased", True) else 0
+    if input.array.dtype.kind != "f":
+        raise RuntimeError(f"{name}: the input must be floating-point, got {input.dtype}; convert with .float()")
+    axes = _axes(given.get("dim"), input.array.ndim, name)
     count = 1
     for a in axes:
         count *= input.array.shape[a]
-    distance = input - mean(input, axes or None, True)
-    total = sum(distance * distance, axes or None, keepdim)
+    wide = cast(input, dtypes.float32) if input.array.dtype == np.float16 else input
+    center = mean(wide, axes or None, True)
+    distance = wide - center
+    total = sum(distance * distance, axes or None, bool(given.get("keepdim", False)))
     degrees = count - correction
-    return total / degrees if degrees > 0 else total * float("nan")
+    variance = total / degrees if degrees > 0 else total * (float("inf") if count > 1 else float("nan"))
+    return variance, center if given.get("keepdim") else reshape(center, variance.array.shape)
 
 
-def std(
-    input: Tensor, dim: Dims = None, *, correction: float = 1, keepdim: bool = False, unbiased: bool | None = None
-) -> Tensor:
-    """The square root of `var`."""
-    return sqrt(var(input, dim, correction=correction, keepdim=keepdim, unbiased=unbiased))
+def var(input: Tensor, *args: Any, **options: Any) -> Tensor:
+    """var(input, dim=None, *, correction=1, keepdim=False): the mean squared distance from the mean.
+
+    The sum of squares is divided by (count - correction). Also in PyTorch's older forms with ``unbiased`` for
+    correction 1 or 0: var(input, unbiased), var(input, dim, unbiased, keepdim).
+
+    Raises:
+        RuntimeError: for integers and bools.
+    """
+    return cast(_spread("var", input, args, options)[0], input.dtype)
+
+
+def std(input: Tensor, *args: Any, **options: Any) -> Tensor:
+    """The square root of `var`, with its arguments. Where it is 0, so is the gradient."""
+    return cast(_root(_spread("std", input, args, options)[0]), input.dtype)
+
+
+def _root(variance: Tensor) -> Tensor:
+    flat = eq(variance, 0)
+    return where(flat, 0.0, sqrt(where(flat, 1.0, variance)))
+
+
+def var_mean(input: Tensor, *args: Any, **options: Any) -> tuple[Tensor, Tensor]:
+    """The pair (`var`, `mean`)."""
+    variance, center = _spread("var_mean", input, args, options)
+    return cast(variance, input.dtype), cast(center, input.dtype)
+
+
+def std_mean(input: Tensor, *args: Any, **options: Any) -> tuple[Tensor, Tensor]:
+    """The pair (`std`, `mean`)."""
+    variance, center = _spread("std_mean", input, args, options)
+    return cast(_root(variance), input.dtype), cast(center, input.dtype)
 
 
 class Extremum(Function):
@@ -165,6 +211,9 @@ def amin(input: Tensor, dim: Dims = (), keepdim: bool = False) -> Tensor:
 
 
 def _arg(name: str, input: Tensor, dim: int | None, keepdim: bool) -> Tensor:
+    _need(input, name)
+    if input.array.dtype.kind == "b" and name.startswith("arg") and dim is None:
+        raise RuntimeError(f"{name}: bool tensors have no order here; convert with .long()")
     axis = None if dim is None else wrap_dim(dim, input.array.ndim, name)
     if not (input.array.size if axis is None or not input.array.ndim else input.array.shape[axis]):
         raise IndexError(f"{name}: shape {tuple(input.array.shape)} has nothing along dimension {dim}")
@@ -194,6 +243,7 @@ def _along(name: str, input: Tensor, dim: int, keepdim: bool) -> ValuesIndices:
 
 def max(input: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
     """The largest element; or along `dim` the pair (values, indices), first of equals; or `maximum` of two tensors."""
+    _need(input, "max")
     if isinstance(dim, Tensor):
         return maximum(input, dim)
     return _extremum("amax", input, None, False) if dim is None else _along("max", input, dim, keepdim)
@@ -201,15 +251,17 @@ def max(input: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
 
 def min(input: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
     """The smallest element; or along `dim` the pair (values, indices), first of equals; or `minimum` of two tensors."""
+    _need(input, "min")
     if isinstance(dim, Tensor):
         return minimum(input, dim)
     return _extremum("amin", input, None, False) if dim is None else _along("min", input, dim, keepdim)
 
 
 def _truth(name: str, input: Tensor, dim: Dims, keepdim: bool) -> Tensor:
-    return wrap(
-        getattr(input.device.kernels, name)(input.array, _axes(dim, input.array.ndim, name), keepdim), input.device
-    )
+    _need(input, name)
+    axes = () if dim == () and not isinstance(dim, int) else _axes(dim, input.array.ndim, name)
+    result = getattr(input.device.kernels, name)(input.array, axes, keepdim)
+    return wrap(result.astype(np.uint8) if input.array.dtype == np.uint8 else result, input.device)
 
 
 def any(input: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
@@ -220,3 +272,106 @@ def any(input: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
 def all(input: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
     """Whether every element is not zero, over `dim` (all if None)."""
     return _truth("all", input, dim, keepdim)
+
+
+# -- running results --------------------------------------------------------------------------------------------------
+
+
+class CumSum(Function):
+    """Sums of the first 1, 2, ... entries along an axis; of the last ones with `back`."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, axis: int, back: bool) -> Tensor:
+        ctx.axis, ctx.back = axis, back
+        return wrap(x.device.kernels.cumsum(x.array, axis, back), x.device)
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> Any:
+        return CumSum.apply(g, ctx.axis, not ctx.back), None, None
+
+
+class CumProd(Function):
+    """Products of the first 1, 2, ... entries along the last axis."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        y = wrap(x.device.kernels.cumprod(x.array), x.device)
+        ctx.save_for_backward(x, y)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> Tensor:
+        x, y = ctx.saved_tensors
+        if x.array.all():
+            return CumSum.apply(g * y, x.array.ndim - 1, True) / x
+        n = x.array.shape[-1]  # with zeros: the products without entry k, for each k
+        k = np.arange(n)
+        products = CumProd.apply(where(wrap(k[:, None] == k, x.device), 1.0, unsqueeze(x, -2)))
+        return sum(where(wrap(k[:, None] <= k, x.device), products, 0.0) * unsqueeze(g, -2), -1)
+
+
+class Prod(Function):
+    """The product over the last axis."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        y = wrap(x.device.kernels.prod(x.array, (x.array.ndim - 1,), False), x.device)
+        ctx.save_for_backward(x, y)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> Tensor:
+        x, y = ctx.saved_tensors
+        g = unsqueeze(g, -1)
+        if x.array.all():
+            return g * (unsqueeze(y, -1) / x)
+        if is_grad_enabled():  # the products without entry k, for each k, so that they can be differentiated again
+            k = np.arange(x.array.shape[-1])
+            return g * Prod.apply(where(wrap(k[:, None] == k, x.device), 1.0, unsqueeze(x, -2)))
+        zero = eq(x, 0)
+        zeros = sum(zero, -1, True)
+        others = unsqueeze(Prod.apply(where(zero, 1.0, x)), -1)
+        lone = where(logical_and(zero, eq(zeros, 1)), others, 0.0)
+        return g * where(eq(zeros, 0), others / where(zero, 1.0, x), lone)
+
+
+class LogCumSumExp(Function):
+    """ln of the sums of e**x over the first 1, 2, ... entries along an axis."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, axis: int) -> Tensor:
+        y = wrap(x.device.kernels.logcumsumexp(x.array, axis), x.device)
+        ctx.axis = axis
+        ctx.save_for_backward(x, y)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> Any:
+        x, y = ctx.saved_tensors
+        if is_grad_enabled():  # to be differentiated again: the plain form, which large numbers overflow
+            return CumSum.apply(g * exp(-y), ctx.axis, True) * exp(x), None
+        total = None
+        for part in (g, -g):  # what is positive, what is negative: sums of e**(x - y), in logarithms
+            there = part > 0
+            size = where(there, log(where(there, part, 1.0)), float("-inf")) - y
+            back = flip(LogCumSumExp.apply(flip(size, ctx.axis), ctx.axis), ctx.axis)
+            term = exp(back + x)
+            total = term if total is None else total - term
+        return total, None
+
+
+class SingularValues(Function):
+    """The singular values of matrices, largest first. Their gradient u @ diag(g) @ v^T is not differentiated again."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        u, s, v = np.linalg.svd(x.array, full_matrices=False)
+        ctx.vectors = u, v
+        return wrap(s, x.device)
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> Tensor:
+        if is_grad_enabled():
+            raise RuntimeError("singular values: there is no second derivative here; use create_graph=False")
+        u, v = ctx.vectors
+        return wrap((u * g.array[..., None, :]) @ v, g.device)

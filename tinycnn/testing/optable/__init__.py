@@ -11,12 +11,13 @@ from .elementwise import ELEMENTWISE
 from .layers import LAYERS
 from .losses import LOSSES
 from .matmul import PRODUCTS
-from .reduce import REDUCTIONS
+from .reduce import REDUCTIONS, SORTING
 from .shape import SHAPES
 
 FAMILIES: dict[str, tuple[Op, ...]] = {
     "elementwise": ELEMENTWISE,
     "reductions": REDUCTIONS,
+    "order": SORTING,
     "shapes and indices": SHAPES,
     "products": PRODUCTS,
     "layers": LAYERS,
