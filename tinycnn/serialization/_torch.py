@@ -190,10 +190,11 @@ class TorchReader:
             return _DTYPES[name]
         if name in _CALLS or name in _STORAGE_NAMES or name in _FACTORIES or name == "numpy.ndarray":
             return Name(name)
-        raise PickleError(
-            f"the file names {name[:200]}, which is refused: files may hold tensors and plain values only. A whole "
-            "model (torch.save(model)) cannot be read; save model.state_dict() in PyTorch"
-        )
+        kind = "files may hold tensors and plain values only. A whole model (torch.save(model)) cannot be read; save "
+        kind += "model.state_dict() in PyTorch"
+        if "Storage" in name or name.startswith("torch._utils."):
+            kind = "tinycnn has no tensors of this kind"
+        raise PickleError(f"the file names {name[:200]}, which is refused: {kind}")
 
     def reduce(self, name: str, arguments: tuple[Any, ...]) -> Any:
         if name not in _CALLS:
