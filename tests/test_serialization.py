@@ -318,3 +318,15 @@ def test_views_beyond_their_array_are_refused(view, tmp_path):
     path = write(tmp_path / "b", {"__metadata__": {"tinycnn.structure": structure}, **ENTRY}, b"12345678")
     with pytest.raises(ValueError, match="structure is damaged"):
         tinycnn.load(path)
+
+
+def test_views_of_memory_in_other_orders(tmp_path):
+    columns = tinycnn.from_numpy(np.asfortranarray(np.arange(6.0).reshape(2, 3)))
+    flipped = tinycnn.from_numpy(np.arange(4.0)[::-1])
+    tree = [columns, columns[:, 0], flipped, flipped[1:], columns.expand(2, 2, 3)]
+    tinycnn.save(tree, tmp_path / "v")
+    loaded = tinycnn.load(tmp_path / "v")
+    for a, b in zip(tree, loaded, strict=True):
+        assert np.array_equal(a.numpy(), b.numpy())
+    loaded[0].zero_()
+    assert loaded[1].tolist() == [0, 0]

@@ -76,6 +76,9 @@ def test_read_and_write(tmp_path):
     assert tuple(vision_io.read_image(tmp_path / "x.png", "RGB_ALPHA").shape) == (4, 4, 5)
     vision_io.write_jpeg(picture[:1], tmp_path / "x.jpg", quality=90)
     assert tuple(vision_io.read_image(str(tmp_path / "x.jpg")).shape) == (1, 4, 5)
+    assert (vision_io.decode_image(vision_io.read_file(tmp_path / "x.png")) == picture).all()
+    with pytest.raises(ValueError, match=r"a uint8 tensor \(N,\)"):
+        vision_io.decode_image(picture)
     with pytest.raises(TypeError, match="uint8"):
         vision_io.write_png(picture.float(), tmp_path / "y.png")
     with pytest.raises(ValueError, match="shape"):

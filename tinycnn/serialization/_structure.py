@@ -153,6 +153,7 @@ def _memory(array: np.ndarray, low: int, high: int) -> np.ndarray | None:
     owner = array
     while isinstance(owner.base, np.ndarray):
         owner = owner.base
+    owner = owner if owner.flags.c_contiguous else owner.T
     first, last = np.lib.array_utils.byte_bounds(owner)
     if not owner.flags.c_contiguous or not first <= low <= high <= last or (high - low) % array.itemsize:
         return None

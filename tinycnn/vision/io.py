@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import enum
+import io
 import os
+from typing import Any
 
 import numpy as np
 
 from .._tensor import Tensor, wrap
 from ._pillow import require
 
-__all__ = ["ImageReadMode", "decode_image", "read_image", "write_jpeg", "write_png"]
+__all__ = ["ImageReadMode", "decode_image", "read_file", "read_image", "write_jpeg", "write_png"]
 
 
 class ImageReadMode(enum.Enum):
@@ -26,8 +28,13 @@ class ImageReadMode(enum.Enum):
 _MODES = {"GRAY": "L", "GRAY_ALPHA": "LA", "RGB": "RGB", "RGB_ALPHA": "RGBA"}
 
 
-def read_image(path: str | os.PathLike[str], mode: ImageReadMode | str = ImageReadMode.UNCHANGED) -> Tensor:
-    """The image in a file, uint8 (C, H, W).
+def read_file(path: str | os.PathLike[str]) -> Tensor:
+    """The bytes of a file, a uint8 tensor (N,)."""
+    return wrap(np.fromfile(path, np.uint8))
+
+
+def decode_image(input: Tensor | str | os.PathLike[str], mode: ImageReadMode | str = ImageReadMode.UNCHANGED) -> Tensor:
+    """The image in a file, or in the bytes of one (a uint8 tensor (N,)), as uint8 (C, H, W).
 
     Raises:
         ImportError: if Pillow is not installed.
@@ -36,7 +43,12 @@ def read_image(path: str | os.PathLike[str], mode: ImageReadMode | str = ImageRe
     name = mode.name if isinstance(mode, ImageReadMode) else str(mode).upper()
     if name not in ImageReadMode.__members__:
         raise ValueError(f"read_image: mode must be one of {', '.join(ImageReadMode.__members__)}, got {mode!r}")
-    with require("read_image").open(path) as picture:
+    source: Any = input
+    if isinstance(input, Tensor):
+        if input.ndim != 1 or input.array.dtype != np.uint8:
+            raise ValueError(f"decode_image: bytes are a uint8 tensor (N,), got {tuple(input.shape)} of {input.dtype}")
+        source = io.BytesIO(input.array.tobytes())
+    with require("read_image").open(source) as picture:
         if name in _MODES:
             picture = picture.convert(_MODES[name])
         elif picture.mode not in ("L", "LA", "RGB", "RGBA"):
@@ -45,7 +57,9 @@ def read_image(path: str | os.PathLike[str], mode: ImageReadMode | str = ImageRe
     return wrap(np.ascontiguousarray(pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)))
 
 
-decode_image = read_image
+def read_image(path: str | os.PathLike[str], mode: ImageReadMode | str = ImageReadMode.UNCHANGED) -> Tensor:
+    """The image in a file, see `decode_image`."""
+    return decode_image(path, mode)
 
 
 def _write(who: str, format: str, tensor: Tensor, path: str | os.PathLike[str], **options: int) -> None:

@@ -2,7 +2,7 @@
 
 from . import functional, v2
 from ._resample import InterpolationMode
-from .augment import AutoAugment, AutoAugmentPolicy, RandAugment, TrivialAugmentWide
+from .autoaugment import AutoAugment, AutoAugmentPolicy, RandAugment, TrivialAugmentWide
 from .color import (
     ColorJitter,
     GaussianBlur,

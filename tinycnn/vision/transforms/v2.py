@@ -13,7 +13,7 @@ from ..._tensor import Tensor, wrap
 from ...nn import Module
 from . import functional
 from ._resample import InterpolationMode
-from .augment import AutoAugment, AutoAugmentPolicy, RandAugment, TrivialAugmentWide
+from .autoaugment import AutoAugment, AutoAugmentPolicy, RandAugment, TrivialAugmentWide
 from .color import (
     ColorJitter,
     GaussianBlur,
