@@ -80,6 +80,7 @@ FLOORS = [
     "_methods",
     "linalg",
     "serialization",
+    "hub",
     "nn",
     "optim",
     "utils",

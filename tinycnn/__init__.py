@@ -5,7 +5,7 @@ PyTorch's names: ``torch`` is `tinycnn`, ``torchvision`` is `tinycnn.vision`.
 
 import builtins
 
-from . import _methods, autograd, kernels, linalg, nn, optim, random, utils
+from . import _methods, autograd, hub, kernels, linalg, nn, optim, random, utils
 from ._device import device, get_num_threads, set_num_threads
 from ._tensor import Size, Tensor
 from .autograd import (
