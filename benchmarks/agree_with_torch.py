@@ -50,6 +50,8 @@ OUR_ERRORS = (ValueError, TypeError, RuntimeError, IndexError)
 def ours(op: Any) -> Callable[..., Any] | None:
     """The function of tinycnn with the name of an entry of the database."""
     place: Any = tinycnn
+    if op.name == "uniform" or op.variant_test_name == "in_place":
+        return lambda x, *args, **options: getattr(x.clone(), op.name + "_")(*args, **options)
     for part in op.name.split("."):
         place = getattr(place, part, None)
     if place is None or isinstance(place, tinycnn.dtype):
@@ -85,7 +87,7 @@ def convert(value: Any, memo: dict[int, Any] | None = None) -> Any:
         return tinycnn.Size(value)
     if isinstance(value, torch.Generator):
         return tinycnn.Generator()
-    if value is torch.strided or value is torch.contiguous_format or value is torch.preserve_format:
+    if isinstance(value, (torch.layout, torch.memory_format)):
         return getattr(tinycnn, str(value).split(".")[1])
     if isinstance(value, (tuple, list)):
         parts = [convert(v, memo) for v in value]

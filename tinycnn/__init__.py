@@ -6,7 +6,18 @@ PyTorch's names: ``torch`` is `tinycnn`, ``torchvision`` is `tinycnn.vision`.
 import builtins
 
 from . import _methods, autograd, hub, kernels, linalg, nn, optim, random, utils
-from ._device import device, get_num_threads, set_num_threads
+from ._device import (
+    channels_last,
+    channels_last_3d,
+    contiguous_format,
+    device,
+    get_num_threads,
+    layout,
+    memory_format,
+    preserve_format,
+    set_num_threads,
+    strided,
+)
 from ._tensor import Size, Tensor
 from .autograd import (
     enable_grad,
@@ -16,6 +27,36 @@ from .autograd import (
     is_inference_mode_enabled,
     no_grad,
     set_grad_enabled,
+)
+from .composed.convert import (
+    BoolTensor,
+    ByteTensor,
+    CharTensor,
+    DoubleTensor,
+    FloatTensor,
+    HalfTensor,
+    IntTensor,
+    LongTensor,
+    ShortTensor,
+    fill,
+    is_complex,
+    is_floating_point,
+    is_nonzero,
+    numel,
+    result_type,
+    set_default_tensor_type,
+)
+from .composed.draw import (
+    bernoulli,
+    multinomial,
+    normal,
+    rand,
+    rand_like,
+    randint,
+    randint_like,
+    randn,
+    randn_like,
+    randperm,
 )
 from .composed.linalg import (
     addbmm,
@@ -99,11 +140,14 @@ from .dtypes import (
     bool_ as bool,
 )
 from .dtypes import (
+    can_cast,
     dtype,
+    finfo,
     float16,
     float32,
     float64,
     get_default_dtype,
+    iinfo,
     int8,
     int16,
     int32,
@@ -116,6 +160,7 @@ from .ops.conv import conv2d
 from .ops.create import (
     arange,
     as_tensor,
+    asarray,
     empty,
     empty_like,
     eye,
@@ -123,14 +168,10 @@ from .ops.create import (
     full,
     full_like,
     linspace,
+    logspace,
     ones,
     ones_like,
-    rand,
-    rand_like,
-    randint,
-    randn,
-    randn_like,
-    randperm,
+    scalar_tensor,
     tensor,
     zeros,
     zeros_like,
@@ -247,7 +288,7 @@ from .ops.shape import (
     unbind,
     unsqueeze,
 )
-from .random import Generator, get_rng_state, initial_seed, manual_seed, seed, set_rng_state
+from .random import Generator, default_generator, get_rng_state, initial_seed, manual_seed, seed, set_rng_state
 from .serialization import load, save
 
 absolute, negative, multiply, subtract, divide, true_divide, fix = abs, neg, mul, sub, div, div, trunc

@@ -71,6 +71,28 @@ class device:
         return device, (self.type, self.index)
 
 
+class layout:
+    """How elements lie in memory; there is one way here, `strided`."""
+
+    def __repr__(self) -> str:
+        return "tinycnn.strided"
+
+
+class memory_format:
+    """An order of dimensions in memory. Arguments of this type are taken and change nothing: kernels read NCHW."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __repr__(self) -> str:
+        return f"tinycnn.{self.name}"
+
+
+strided = layout()
+contiguous_format, preserve_format = memory_format("contiguous_format"), memory_format("preserve_format")
+channels_last, channels_last_3d = memory_format("channels_last"), memory_format("channels_last_3d")
+
+
 CPU = device("cpu")
 
 

@@ -5,20 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from . import autograd, dtypes
+from . import _device, autograd, dtypes
 from ._tensor import Tensor
-from .composed import linalg, math
+from .composed import convert, draw, linalg, math
 from .composed import reduce as more
-from .ops import create, elementwise, inplace, loss, matmul, reduce, shape
+from .ops import elementwise, inplace, loss, matmul, reduce, shape
 from .ops.inplace import twin
-
-
-def _to_dtype(dtype: dtypes.dtype | None) -> Any:
-    def method(self: Any) -> Tensor:
-        return elementwise.cast(self, dtype or dtypes.get_default_dtype())
-
-    method.__doc__ = f"This tensor in {dtype}; itself if it is so already."
-    return method
 
 
 class TensorMethods:
@@ -238,18 +230,30 @@ class TensorMethods:
 
     # copies and conversions
     clone, contiguous, to = elementwise.clone, elementwise.contiguous, elementwise.to
-    half, float, double = _to_dtype(dtypes.float16), _to_dtype(dtypes.float32), _to_dtype(dtypes.float64)
-    long, int, bool = _to_dtype(dtypes.int64), _to_dtype(dtypes.int32), _to_dtype(dtypes.bool_)
+    half, float, double = (
+        convert.conversion(dtypes.float16),
+        convert.conversion(dtypes.float32),
+        convert.conversion(dtypes.float64),
+    )
+    byte, char, short = (
+        convert.conversion(dtypes.uint8),
+        convert.conversion(dtypes.int8),
+        convert.conversion(dtypes.int16),
+    )
+    long, int, bool = (
+        convert.conversion(dtypes.int64),
+        convert.conversion(dtypes.int32),
+        convert.conversion(dtypes.bool_),
+    )
+    type, type_as = convert.type, convert.type_as
+    is_complex, is_nonzero, is_signed = convert.is_complex, convert.is_nonzero, convert.is_signed
+    layout, is_sparse, is_quantized, is_meta = _device.strided, False, False, False
 
-    def type_as(self: Any, other: Tensor) -> Tensor:
-        """This tensor in the dtype of `other`."""
-        return elementwise.cast(self, other.dtype)
-
-    def cpu(self: Any) -> Tensor:
+    def cpu(self: Any, memory_format: Any = None) -> Tensor:
         """This tensor on the CPU; itself if it is there already."""
         return elementwise.to(self, "cpu")
 
-    def cuda(self: Any, device: Any = None) -> Tensor:
+    def cuda(self: Any, device: Any = None, non_blocking: Any = False, memory_format: Any = None) -> Tensor:
         """This tensor on a GPU."""
         return elementwise.to(self, "cuda" if device is None else device)
 
@@ -339,13 +343,12 @@ class TensorMethods:
     backward, register_hook, retain_grad = autograd.backward, autograd.register_hook, autograd.retain_grad
 
     # new tensors like this one
-    def new_zeros(self: Any, *size: Any, dtype: Any = None, device: Any = None, requires_grad: Any = False) -> Tensor:
-        """Zeros of shape `size` in this dtype and place."""
-        return create.zeros(*size, dtype=dtype or self.dtype, device=device or self.device, requires_grad=requires_grad)
+    new_zeros, new_ones, new_empty = convert.new_zeros, convert.new_ones, convert.new_empty
+    new_full, new_tensor = convert.new_full, convert.new_tensor
 
-    def new_ones(self: Any, *size: Any, dtype: Any = None, device: Any = None, requires_grad: Any = False) -> Tensor:
-        """Ones of shape `size` in this dtype and place."""
-        return create.ones(*size, dtype=dtype or self.dtype, device=device or self.device, requires_grad=requires_grad)
+    # random numbers
+    bernoulli, multinomial = draw.bernoulli, draw.multinomial
+    bernoulli_, normal_, uniform_, random_ = draw.bernoulli_, draw.normal_, draw.uniform_, draw.random_
 
 
 if not TYPE_CHECKING:  # type checkers know Tensor as a subclass of TensorMethods; here its methods move in

@@ -58,7 +58,8 @@ class Version:
 class Tensor(_Methods):
     """A multi-dimensional array that remembers how it was computed.
 
-    ``Tensor(data)`` copies numbers into a float tensor, as in PyTorch; `tinycnn.tensor` also keeps integers and bools.
+    ``Tensor(data)`` copies numbers into a float tensor and ``Tensor(2, 3)`` is uninitialised memory of that shape, as
+    in PyTorch; `tinycnn.tensor` also keeps integers and bools.
 
     Attributes:
         array: the numbers, a NumPy array (CuPy on a GPU), any strides.
@@ -84,10 +85,23 @@ class Tensor(_Methods):
 
     __array_priority__ = 1000  # NumPy's operators leave `array + tensor` to the tensor
 
-    def __init__(self, data: Any = (), *, device: Device | str | None = None) -> None:
-        if isinstance(data, Tensor):
-            data = data.array
-        self.array = np.array(data, dtype=dtypes.get_default_dtype().numpy)
+    def __init__(self, *data: Any, device: Device | str | None = None) -> None:
+        kind = dtypes.get_default_dtype().numpy
+        first = data[0] if data else ()
+        if isinstance(first, Size) or type(first) is int:
+            sizes = first if isinstance(first, Size) else data
+            if any([type(n) is not int or n < 0 for n in sizes]):
+                raise TypeError(f"Tensor: sizes must be ints from 0 on, got {data}")
+            self.array = np.empty(sizes, kind)
+        elif len(data) > 1 or not hasattr(first, "__len__"):
+            raise TypeError(
+                f"Tensor: expected sizes, or one sequence of numbers, got {data}; tensor(...) takes a number"
+            )
+        elif isinstance(first, Tensor):
+            self.array = first.array
+            self._version_counter = first._counter()
+        else:
+            self.array = np.array(first, dtype=kind)
         self.device = as_device(device)
 
     # -- what it is -----------------------------------------------------------------------------------------------
@@ -155,7 +169,7 @@ class Tensor(_Methods):
         steps = tuple(s // self.array.itemsize for s in self.array.strides)
         return steps if dim is None else steps[dim]
 
-    def is_contiguous(self) -> bool:
+    def is_contiguous(self, memory_format: Any = None) -> bool:
         """True if the elements lie in row-major order without gaps."""
         return self.array.flags.c_contiguous
 

@@ -5,6 +5,7 @@ The short names that hide Python's own (``float``, ``int``, ``bool``) are given 
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -51,7 +52,7 @@ bool_ = dtype("bool")
 FROM_NUMPY: dict[Any, dtype] = {
     t.numpy: t for t in (float16, float32, float64, uint8, int8, int16, int32, int64, bool_)
 }
-_PYTHON = {float: float32, int: int64, bool: bool_}
+_PYTHON = {float: float64, int: int64, bool: bool_}
 _default = float32
 
 
@@ -84,8 +85,6 @@ def as_dtype(kind: Any) -> dtype:
     """
     if isinstance(kind, dtype):
         return kind
-    if kind is float:
-        return _default
     if isinstance(kind, type) and kind in _PYTHON:
         return _PYTHON[kind]
     try:
@@ -110,10 +109,43 @@ def scalar_dtype(value: Any) -> dtype:
     raise TypeError(f"expected a Tensor or a number, got {type(value).__name__}")
 
 
+def number(name: str, value: Any, kind: np.dtype) -> Any:
+    """A Python number as a NumPy scalar of dtype `kind`: into integers without what follows the point, and small
+    negative numbers into uint8 count from 256.
+
+    Raises:
+        TypeError: if it is not a number.
+        RuntimeError: if it is too large.
+    """
+    if not isinstance(value, (int, float, np.number, np.bool_)):
+        raise TypeError(f"{name}: expected a number, got {type(value).__name__}")
+    if kind.kind in "iu":
+        limits = np.iinfo(kind)
+        if not math.isfinite(value) or not (limits.min or -limits.max) <= int(value) <= limits.max:
+            raise RuntimeError(f"{name}: {value!r} does not fit into {kind}, which holds {limits.min} to {limits.max}")
+        return np.int64(int(value)).astype(kind)
+    return np.asarray(float(value) if kind.kind == "f" else bool(value)).astype(kind)[()]
+
+
+def can_cast(from_: dtype, to: dtype) -> bool:
+    """Whether PyTorch lets an operation write `from_` into `to`: the category must not fall (float to int to bool)."""
+    for d in (from_, to):
+        if not isinstance(d, dtype):
+            raise TypeError(f"can_cast: expected a dtype, got {type(d).__name__}")
+    return from_.category <= to.category
+
+
 def promote_types(a: dtype, b: dtype) -> dtype:
-    """The dtype of ``x + y``: the higher of the categories bool < int < float decides, within one the wider type."""
-    if a is b:
+    """The dtype of ``x + y``: the higher of the categories bool < int < float decides, within one the wider type.
+
+    Raises:
+        TypeError: if one is not a dtype.
+    """
+    if a is b and isinstance(a, dtype):
         return a
+    for d in (a, b):
+        if not isinstance(d, dtype):
+            raise TypeError(f"promote_types: expected a dtype, got {type(d).__name__}")
     if a.category != b.category:
         return a if a.category > b.category else b
     return FROM_NUMPY[np.promote_types(a.numpy, b.numpy)]
@@ -133,3 +165,49 @@ def result_type(dimensioned: dtype | None, zero_dim: dtype | None, scalar: dtype
             result = other
     assert result is not None
     return result
+
+
+class finfo:
+    """The limits of a floating-point dtype (the default one if none is given).
+
+    Attributes:
+        bits, eps, max, min, tiny, smallest_normal, resolution, dtype: as in PyTorch; the numbers are Python floats.
+
+    Raises:
+        TypeError: if the dtype is not floating-point.
+    """
+
+    def __init__(self, type: dtype | None = None) -> None:
+        kind = _default if type is None else as_dtype(type)
+        if not kind.is_floating_point:
+            raise TypeError(f"finfo: expected a floating-point dtype, got {kind}; iinfo is for integers")
+        limits = np.finfo(kind.numpy)
+        self.bits, self.dtype = limits.bits, kind.name
+        self.eps, self.max, self.min = float(limits.eps), float(limits.max), float(limits.min)
+        self.tiny = self.smallest_normal = float(limits.tiny)
+        self.resolution = float(limits.resolution)
+
+    def __repr__(self) -> str:
+        names = ("resolution", "min", "max", "eps", "smallest_normal", "tiny")
+        return f"finfo({', '.join(f'{n}={getattr(self, n):g}' for n in names)}, dtype={self.dtype})"
+
+
+class iinfo:
+    """The limits of an integer dtype.
+
+    Attributes:
+        bits, max, min, dtype: as in PyTorch.
+
+    Raises:
+        TypeError: if the dtype is not an integer.
+    """
+
+    def __init__(self, type: dtype) -> None:
+        kind = as_dtype(type)
+        if kind.category != INT:
+            raise TypeError(f"iinfo: expected an integer dtype, got {kind}; finfo is for floats")
+        limits = np.iinfo(kind.numpy)
+        self.bits, self.max, self.min, self.dtype = limits.bits, int(limits.max), int(limits.min), kind.name
+
+    def __repr__(self) -> str:
+        return f"iinfo(min={self.min}, max={self.max}, dtype={self.dtype})"

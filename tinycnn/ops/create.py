@@ -1,4 +1,7 @@
-"""Making tensors: from numbers, filled, counted, drawn."""
+"""Making tensors: from numbers, filled, counted. Drawn ones are in `composed/draw.py`.
+
+``layout``, ``pin_memory`` and ``memory_format`` are taken as PyTorch's scripts pass them, and change nothing.
+"""
 
 from __future__ import annotations
 
@@ -10,50 +13,99 @@ import numpy as np
 from .. import dtypes
 from .._device import as_device
 from .._tensor import Tensor, filled, wrap
-from ..random import Generator, generator_or_default
 from .elementwise import to
 from .shape import as_sizes
 
 
-def _finish(array: np.ndarray, device: Any, requires_grad: bool) -> Tensor:
+def finish(array: np.ndarray, device: Any, requires_grad: bool) -> Tensor:
+    """A new tensor on `array`, on its device."""
     result = wrap(array)
     if device is not None:
         result = to(result, device=device)
     return result.requires_grad_() if requires_grad else result
 
 
-def _kind(dtype: Any) -> np.dtype:
+def kind_of(dtype: Any) -> np.dtype:
+    """The NumPy dtype meant by an argument ``dtype=``; None is the default floating one."""
     return dtypes.get_default_dtype().numpy if dtype is None else dtypes.as_dtype(dtype).numpy
+
+
+def legal(name: str, sizes: tuple[Any, ...], size: Any = None) -> tuple[int, ...]:
+    """A shape given as ``2, 3``, as ``(2, 3)`` or as ``size=(2, 3)``.
+
+    Raises:
+        TypeError: if there is none, or a size is not an int.
+        RuntimeError: if a size is negative.
+    """
+    if size is not None:
+        sizes = (*sizes, size)
+    if not sizes:
+        raise TypeError(f"{name}: a size is missing; () is the shape of a single number")
+    shape = as_sizes(sizes, name)
+    if min(shape, default=0) < 0:
+        raise RuntimeError(f"{name}: sizes must not be negative, got {shape}")
+    return shape
+
+
+# -- from numbers -----------------------------------------------------------------------------------------------------
 
 
 def _to_array(data: Any, dtype: Any, copy: bool) -> np.ndarray:
     """`data` as a NumPy array in the dtype that PyTorch would give it."""
+    kind = None if dtype is None else dtypes.as_dtype(dtype).numpy
     if isinstance(data, Tensor):
         array = data.array
-    elif isinstance(data, (np.ndarray, np.generic)):
+    elif hasattr(data, "__array__"):
         array = np.asarray(data)
     else:
-        if isinstance(data, (list, tuple)) and any(isinstance(v, Tensor) for v in data):
-            data = [v.tolist() if isinstance(v, Tensor) else v for v in data]
+        leaf = data
+        while isinstance(leaf, (list, tuple)) and len(leaf):
+            leaf = leaf[0]
+        if isinstance(leaf, Tensor):
+            data, found = _numbers(data)
+            kind = kind or found.numpy
         try:
             array = np.array(data)
-        except ValueError as error:
-            raise ValueError(f"tensor: the nested lists are ragged: {error}") from None
+        except (ValueError, OverflowError) as error:
+            raise ValueError(
+                f"tensor: the nested lists are ragged, or hold something else than numbers: {error}"
+            ) from None
         copy = False
-        if dtype is None and (array.dtype.kind == "f" or array.size == 0):
-            array = array.astype(dtypes.get_default_dtype().numpy)
-        elif array.dtype.kind == "i":
+        typed = isinstance(leaf, (np.generic, np.ndarray))
+        if array.dtype.kind == "i" and not typed:
             array = array.astype(np.int64)
-    if dtype is None:
-        kind = dtypes.as_dtype(array.dtype).numpy
-    else:
-        kind = dtypes.as_dtype(dtype).numpy
+        if kind is None and (array.dtype.kind == "f" or array.size == 0) and not typed:
+            kind = dtypes.get_default_dtype().numpy
+        elif kind is not None and kind.kind in "iu" and array.size and array.dtype.kind in "if":
+            for extreme in (array.min(), array.max()):
+                dtypes.number("tensor", extreme, kind)
     if array.dtype.kind not in "fiub":
         raise TypeError(f"tensor: expected numbers, got {array.dtype} from {type(data).__name__}")
+    kind = dtypes.as_dtype(array.dtype).numpy if kind is None else kind
     return array.astype(kind, order="C") if copy or array.dtype != kind else array
 
 
-def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def _numbers(data: Any) -> tuple[Any, dtypes.dtype]:
+    """Nested lists of tensors with one element as nested lists of numbers, and the dtype of all of them."""
+    if isinstance(data, (list, tuple)):
+        parts = [_numbers(v) for v in data]
+        found = parts[0][1] if parts else dtypes.get_default_dtype()
+        for _, other in parts:
+            found = dtypes.promote_types(found, other)
+        return [v for v, _ in parts], found
+    if not isinstance(data, Tensor):
+        return data, dtypes.scalar_dtype(data)
+    if data.array.size != 1:
+        raise ValueError(
+            f"tensor: a list may hold tensors with one element, got shape {tuple(data.array.shape)}; "
+            "use stack() or cat()"
+        )
+    return data.item(), data.dtype
+
+
+def tensor(
+    data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False
+) -> Tensor:
     """A tensor with a copy of `data`: a number, nested lists, a NumPy array or a Tensor.
 
     Python floats become the default dtype (float32), ints int64, bools bool; arrays keep their dtype.
@@ -61,8 +113,9 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
     Raises:
         TypeError: for other things than numbers.
         ValueError: for ragged lists.
+        RuntimeError: for numbers that do not fit into an integer dtype.
     """
-    return _finish(_to_array(data, dtype, True), device, requires_grad)
+    return finish(_to_array(data, dtype, True), device, requires_grad)
 
 
 def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
@@ -92,162 +145,296 @@ def from_numpy(array: np.ndarray) -> Tensor:
     return result
 
 
-def full(size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def asarray(
+    obj: Any, *, dtype: Any = None, device: Any = None, copy: bool | None = None, requires_grad: bool = False
+) -> Tensor:
+    """`obj` as a tensor: shares memory with a Tensor or NumPy array unless `copy` or a conversion asks for a copy.
+
+    Raises:
+        ValueError: if ``copy=False`` and there is no way without a copy.
+    """
+    if copy:
+        return tensor(obj, dtype=dtype, device=device, requires_grad=requires_grad)
+    result = as_tensor(obj, dtype, device)
+    source = obj.array if isinstance(obj, Tensor) else obj
+    if copy is False and not (isinstance(source, np.ndarray) and np.may_share_memory(source, result.array)):
+        raise ValueError(f"asarray: a {type(obj).__name__} cannot become a tensor of this dtype without a copy")
+    if isinstance(obj, Tensor) and not requires_grad and result.requires_grad:
+        result = result.detach()
+    return result.requires_grad_() if requires_grad else result
+
+
+def scalar_tensor(
+    s: Any,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    layout: Any = None,
+    pin_memory: bool = False,
+) -> Tensor:
+    """The number `s` as a 0-d tensor in the default floating dtype, or in `dtype`."""
+    s = s.item() if isinstance(s, Tensor) else s
+    return finish(np.asarray(dtypes.number("scalar_tensor", s, kind_of(dtype))), device, requires_grad)
+
+
+# -- filled -----------------------------------------------------------------------------------------------------------
+
+
+def full(
+    size: Any,
+    fill_value: Any,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    layout: Any = None,
+    pin_memory: bool = False,
+) -> Tensor:
     """A tensor of shape `size`, every element `fill_value`; the dtype follows the value."""
-    kind = dtypes.scalar_dtype(fill_value).numpy if dtype is None else _kind(dtype)
-    shape = as_sizes((size,) if isinstance(size, (tuple, list)) else (size,), "full")
-    return _finish(np.full(_legal(shape, "full"), fill_value, kind), device, requires_grad)
+    if not isinstance(size, (tuple, list)):
+        raise TypeError(f"full: the size must be a tuple of ints, got {size!r}")
+    if isinstance(fill_value, Tensor):
+        dtype, fill_value = dtype or fill_value.dtype, fill_value.item()
+    kind = dtypes.scalar_dtype(fill_value).numpy if dtype is None else kind_of(dtype)
+    return finish(np.full(legal("full", (size,)), dtypes.number("full", fill_value, kind), kind), device, requires_grad)
 
 
-def _legal(shape: tuple[int, ...], name: str) -> tuple[int, ...]:
-    if min(shape, default=0) < 0:
-        raise RuntimeError(f"{name}: sizes must not be negative, got {shape}")
-    return shape
-
-
-def zeros(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def zeros(
+    *sizes: Any,
+    size: Any = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    layout: Any = None,
+    pin_memory: bool = False,
+) -> Tensor:
     """A tensor of zeros."""
-    return _finish(np.zeros(_legal(as_sizes(size, "zeros"), "zeros"), _kind(dtype)), device, requires_grad)
+    return finish(np.zeros(legal("zeros", sizes, size), kind_of(dtype)), device, requires_grad)
 
 
-def ones(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def ones(
+    *sizes: Any,
+    size: Any = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    layout: Any = None,
+    pin_memory: bool = False,
+) -> Tensor:
     """A tensor of ones."""
-    return _finish(np.ones(_legal(as_sizes(size, "ones"), "ones"), _kind(dtype)), device, requires_grad)
+    return finish(np.ones(legal("ones", sizes, size), kind_of(dtype)), device, requires_grad)
 
 
-def empty(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def empty(
+    *sizes: Any,
+    size: Any = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    layout: Any = None,
+    pin_memory: bool = False,
+    memory_format: Any = None,
+) -> Tensor:
     """A tensor whose numbers are whatever the memory held."""
-    return _finish(np.empty(_legal(as_sizes(size, "empty"), "empty"), _kind(dtype)), device, requires_grad)
+    return finish(np.empty(legal("empty", sizes, size), kind_of(dtype)), device, requires_grad)
 
 
-def _like(input: Tensor, value: Any, dtype: Any, device: Any, requires_grad: bool) -> Tensor:
-    kind = input.array.dtype if dtype is None else _kind(dtype)
+def _like(name: str, input: Tensor, value: Any, dtype: Any, device: Any, requires_grad: bool) -> Tensor:
+    if not isinstance(input, Tensor):
+        raise TypeError(f"{name}: expected a Tensor, got {type(input).__name__}")
+    kind = input.array.dtype if dtype is None else kind_of(dtype)
     result = filled(input.array.shape, kind, input.device if device is None else as_device(device), value)
     return result.requires_grad_() if requires_grad else result
 
 
-def zeros_like(input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def zeros_like(
+    input: Tensor,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    layout: Any = None,
+    pin_memory: bool = False,
+    memory_format: Any = None,
+) -> Tensor:
     """Zeros in the shape, dtype and place of `input`."""
-    return _like(input, 0, dtype, device, requires_grad)
+    return _like("zeros_like", input, 0, dtype, device, requires_grad)
 
 
-def ones_like(input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def ones_like(
+    input: Tensor,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    layout: Any = None,
+    pin_memory: bool = False,
+    memory_format: Any = None,
+) -> Tensor:
     """Ones in the shape, dtype and place of `input`."""
-    return _like(input, 1, dtype, device, requires_grad)
+    return _like("ones_like", input, 1, dtype, device, requires_grad)
 
 
 def full_like(
-    input: Tensor, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+    input: Tensor,
+    fill_value: Any,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    layout: Any = None,
+    pin_memory: bool = False,
+    memory_format: Any = None,
 ) -> Tensor:
     """`fill_value` in the shape, dtype and place of `input`."""
-    return _like(input, fill_value, dtype, device, requires_grad)
+    value = fill_value.item() if isinstance(fill_value, Tensor) else fill_value
+    kind = kind_of(dtype) if dtype is not None else input.array.dtype if isinstance(input, Tensor) else np.dtype("f8")
+    return _like("full_like", input, dtypes.number("full_like", value, kind), dtype, device, requires_grad)
 
 
-def empty_like(input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def empty_like(
+    input: Tensor,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    layout: Any = None,
+    pin_memory: bool = False,
+    memory_format: Any = None,
+) -> Tensor:
     """Uninitialised memory in the shape, dtype and place of `input`."""
-    return _finish(
-        np.empty(input.array.shape, input.array.dtype if dtype is None else _kind(dtype)), device, requires_grad
+    if not isinstance(input, Tensor):
+        raise TypeError(f"empty_like: expected a Tensor, got {type(input).__name__}")
+    return finish(
+        np.empty(input.array.shape, input.array.dtype if dtype is None else kind_of(dtype)), device, requires_grad
     )
 
 
+# -- counted ----------------------------------------------------------------------------------------------------------
+
+
+def _plain(name: str, value: Any) -> Any:
+    """A number; a 0-d tensor counts as one."""
+    if isinstance(value, Tensor):
+        if value.array.ndim:
+            raise RuntimeError(f"{name}: expected numbers or 0-d tensors, got shape {tuple(value.array.shape)}")
+        return value.item()
+    if not isinstance(value, (int, float, np.number)):
+        raise TypeError(f"{name}: expected a number, got {type(value).__name__}")
+    return value.item() if isinstance(value, np.number) else value
+
+
 def arange(
-    start: Any, end: Any = None, step: Any = 1, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+    start: Any = 0,
+    end: Any = None,
+    step: Any = 1,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    layout: Any = None,
+    pin_memory: bool = False,
 ) -> Tensor:
     """start, start + step, ... below `end`; int64 if all are ints. ``arange(n)`` counts from 0.
 
     Raises:
-        RuntimeError: if `step` is 0 or leads away from `end`.
+        RuntimeError: if `step` is 0 or leads away from `end`, if a bound is not finite, or for bools.
     """
     if end is None:
         start, end = 0, start
+    start, end, step = (_plain("arange", v) for v in (start, end, step))
+    if not all(math.isfinite(v) for v in (start, end, step)):
+        raise RuntimeError(f"arange: start, end and step must be finite, got {start}, {end} and {step}")
     if step == 0:
         raise RuntimeError("arange: step must not be 0")
     if (end - start) * step < 0:
         raise RuntimeError(f"arange: step {step} leads away from end {end} (start {start})")
-    whole = all(isinstance(v, (int, np.integer)) for v in (start, end, step))
-    kind = np.dtype(np.int64) if whole and dtype is None else _kind(dtype)
-    count = -(-(end - start) // step) if whole else math.ceil((end - start) / step)
-    return _finish((start + np.arange(int(count)) * step).astype(kind), device, requires_grad)
+    whole = all(isinstance(v, int) for v in (start, end, step))
+    kind = np.dtype(np.int64) if whole and dtype is None else kind_of(dtype)
+    if kind.kind == "b":
+        raise RuntimeError("arange: bools cannot be counted; use an integer dtype")
+    if kind == np.int64:
+        start, end, step, whole = int(start), int(end), int(step), True
+        if step == 0:
+            raise RuntimeError("arange: in int64 the step becomes 0")
+    count = max(-(-(end - start) // step) if whole else math.ceil((end - start) / step), 0)
+    if kind.kind in "iu":
+        start, step = int(start), int(step)
+    return finish((start + np.arange(int(count)) * step).astype(kind), device, requires_grad)
+
+
+def _spaced(name: str, start: Any, end: Any, steps: Any, kind: np.dtype) -> np.ndarray:
+    """Numbers evenly spaced, counted from both ends to the middle, as in PyTorch."""
+    start, end = _plain(name, start), _plain(name, end)
+    if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)):
+        raise TypeError(f"{name}: steps must be an int, got {steps!r}")
+    if steps < 0:
+        raise RuntimeError(f"{name}: steps must not be negative, got {steps}")
+    if kind.kind == "b" and steps > 1:
+        raise RuntimeError(f"{name}: bools cannot be counted; use an integer dtype")
+    if kind.kind in "iu":
+        start, end = int(start), int(end)
+    counter = np.arange(steps)
+    step = (end - start) / (steps - 1) if steps > 1 else 0.0
+    return np.where(
+        counter < steps // 2 if steps > 1 else True, start + step * counter, end - step * (steps - 1 - counter)
+    )
 
 
 def linspace(
-    start: float, end: float, steps: int, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
-) -> Tensor:
-    """`steps` numbers evenly spaced from `start` to `end`, both included."""
-    if steps < 0:
-        raise RuntimeError(f"linspace: steps must not be negative, got {steps}")
-    return _finish(np.linspace(start, end, steps).astype(_kind(dtype)), device, requires_grad)
-
-
-def eye(n: int, m: int | None = None, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
-    """The (n, m) matrix with ones on the diagonal."""
-    return _finish(np.eye(n, m, dtype=_kind(dtype)), device, requires_grad)
-
-
-def _float_kind(dtype: Any, name: str) -> np.dtype:
-    kind = _kind(dtype)
-    if kind.kind != "f":
-        raise RuntimeError(f"{name}: the dtype must be floating-point, got {dtypes.as_dtype(dtype)}")
-    return kind
-
-
-def rand(
-    *size: Any, generator: Generator | None = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
-) -> Tensor:
-    """Numbers drawn evenly from [0, 1)."""
-    kind, shape = _float_kind(dtype, "rand"), _legal(as_sizes(size, "rand"), "rand")
-    drawn = generator_or_default(generator).numpy.random(shape, np.float32 if kind.itemsize <= 4 else np.float64)
-    return _finish(np.asarray(drawn).astype(kind, copy=False), device, requires_grad)
-
-
-def randn(
-    *size: Any, generator: Generator | None = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
-) -> Tensor:
-    """Numbers drawn from the normal distribution with mean 0 and variance 1."""
-    kind, shape = _float_kind(dtype, "randn"), _legal(as_sizes(size, "randn"), "randn")
-    drawn = generator_or_default(generator).numpy.standard_normal(
-        shape, np.float32 if kind.itemsize <= 4 else np.float64
-    )
-    return _finish(np.asarray(drawn).astype(kind, copy=False), device, requires_grad)
-
-
-def rand_like(input: Tensor, *, generator: Generator | None = None, dtype: Any = None, device: Any = None) -> Tensor:
-    """`rand` in the shape and dtype of `input`."""
-    return rand(tuple(input.array.shape), generator=generator, dtype=dtype or input.dtype, device=device)
-
-
-def randn_like(input: Tensor, *, generator: Generator | None = None, dtype: Any = None, device: Any = None) -> Tensor:
-    """`randn` in the shape and dtype of `input`."""
-    return randn(tuple(input.array.shape), generator=generator, dtype=dtype or input.dtype, device=device)
-
-
-def randint(
-    low: int,
-    high: Any = None,
-    size: Any = None,
+    start: Any,
+    end: Any,
+    steps: int,
     *,
-    generator: Generator | None = None,
-    dtype: Any = dtypes.int64,
+    dtype: Any = None,
     device: Any = None,
     requires_grad: bool = False,
+    layout: Any = None,
+    pin_memory: bool = False,
 ) -> Tensor:
-    """Whole numbers drawn evenly from [low, high): ``randint(high, size)`` or ``randint(low, high, size)``.
+    """`steps` numbers evenly spaced from `start` to `end`, both included.
 
     Raises:
-        RuntimeError: if the range is empty.
+        RuntimeError: if `steps` is negative, or for bools.
     """
-    if size is None:
-        low, high, size = 0, low, high
-    if not isinstance(size, (tuple, list)):
-        raise TypeError(f"randint: size must be a tuple of ints, got {size!r}")
-    if high <= low:
-        raise RuntimeError(f"randint: there is no whole number in [{low}, {high})")
-    drawn = generator_or_default(generator).numpy.integers(low, high, _legal(as_sizes((size,), "randint"), "randint"))
-    return _finish(np.asarray(drawn).astype(_kind(dtype)), device, requires_grad)
+    kind = kind_of(dtype)
+    return finish(_spaced("linspace", start, end, steps, kind).astype(kind), device, requires_grad)
 
 
-def randperm(n: int, *, generator: Generator | None = None, dtype: Any = dtypes.int64, device: Any = None) -> Tensor:
-    """The numbers 0 to n - 1 in random order."""
-    if n < 0:
-        raise RuntimeError(f"randperm: n must not be negative, got {n}")
-    return _finish(generator_or_default(generator).numpy.permutation(n).astype(_kind(dtype)), device, False)
+def logspace(
+    start: Any,
+    end: Any,
+    steps: int,
+    base: float = 10.0,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    layout: Any = None,
+    pin_memory: bool = False,
+) -> Tensor:
+    """`base` to the powers of ``linspace(start, end, steps)``.
+
+    Raises:
+        RuntimeError: if `steps` is negative, or for bools.
+    """
+    kind = kind_of(dtype)
+    with np.errstate(all="ignore"):
+        powers = np.power(float(base), _spaced("logspace", start, end, steps, kind))
+        return finish(powers.astype(kind), device, requires_grad)
+
+
+def eye(
+    n: int,
+    m: int | None = None,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    layout: Any = None,
+    pin_memory: bool = False,
+) -> Tensor:
+    """The (n, m) matrix with ones on the diagonal."""
+    rows, columns = legal("eye", (n, n if m is None else m))
+    return finish(np.eye(rows, columns, dtype=kind_of(dtype)), device, requires_grad)

@@ -759,32 +759,44 @@ class Clone(Function):
         return g
 
 
-def clone(input: Tensor) -> Tensor:
+def clone(input: Tensor, *, memory_format: Any = None) -> Tensor:
     """A copy in memory of its own, with history."""
+    if not isinstance(input, Tensor):
+        raise TypeError(f"clone: expected a Tensor, got {type(input).__name__}")
     return Clone.apply(input)
 
 
-def contiguous(input: Tensor) -> Tensor:
+def contiguous(input: Tensor, memory_format: Any = None) -> Tensor:
     """`input` in row-major memory without gaps; itself if it is so already."""
     return input if input.array.flags.c_contiguous else Clone.apply(input)
 
 
 def to(
-    input: Tensor, *args: Any, device: Any = None, dtype: Any = None, copy: bool = False, non_blocking: bool = False
+    input: Tensor,
+    *args: Any,
+    device: Any = None,
+    dtype: Any = None,
+    non_blocking: bool = False,
+    copy: bool = False,
+    memory_format: Any = None,
 ) -> Tensor:
-    """`input` on a device and in a dtype: ``to("cpu")``, ``to(tinycnn.float64)``, ``to(other_tensor)``.
+    """`input` on a device and in a dtype: ``to("cpu")``, ``to(tinycnn.float64)``, ``to("cpu", tinycnn.float64)``,
+    ``to(other_tensor)``; then `non_blocking` and `copy`, by position too.
 
     Returns `input` itself if nothing changes and `copy` is False. Differentiable.
     """
-    for a in args:
-        if isinstance(a, Tensor):
-            device, dtype = a.device, a.dtype
-        elif isinstance(a, (str, _device.device)):
-            device = a
-        elif isinstance(a, (dtypes.dtype, type)):
-            dtype = a
-        elif a is not None and not isinstance(a, bool):
-            raise TypeError(f"to: expected a device, a dtype or a Tensor, got {a!r}")
+    rest = list(args)
+    if rest and isinstance(rest[0], Tensor):
+        device, dtype = rest[0].device, rest.pop(0).dtype
+    elif rest and isinstance(rest[0], (dtypes.dtype, type, np.dtype)):
+        dtype = rest.pop(0)
+    elif rest:
+        device = rest.pop(0)
+        if rest and (rest[0] is None or isinstance(rest[0], (dtypes.dtype, type, np.dtype))):
+            dtype = rest.pop(0)
+    if len(rest) > 2 or any([not isinstance(flag, bool) for flag in rest]):
+        raise TypeError(f"to: expected a device, a dtype or a Tensor, then non_blocking and copy, got {args!r}")
+    copy = rest[1] if len(rest) == 2 else copy
     if device is not None and _device.as_device(device) != input.device:
         raise RuntimeError(f"to: there is no way from {input.device} to {device} in this version")
     result = input if dtype is None else cast(input, dtypes.as_dtype(dtype))

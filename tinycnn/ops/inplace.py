@@ -15,7 +15,7 @@ from .. import dtypes
 from .._tensor import Tensor, filled, wrap
 from ..autograd import Function, is_grad_enabled
 from . import elementwise
-from .elementwise import cast, operand
+from .elementwise import cast
 from .shape import Index, IndexPut, _exact, _index, _is_basic, expand
 
 
@@ -189,17 +189,18 @@ def copy_(input: Tensor, src: Tensor, non_blocking: bool = False) -> Tensor:
 
 def fill_(input: Tensor, value: Any) -> Tensor:
     """Write one number into every element."""
-    if type(value) in (int, float, bool) and not (is_grad_enabled() and input.requires_grad):
-        _check_memory("fill_", input)
-        input.array.fill(value)
-        input._bump()
-        return input
-    source = operand(value, input)
-    if source is not value:  # a Python number goes straight into this dtype, not through float32
-        source = wrap(np.asarray(value).astype(input.array.dtype), input.device)
-    if source.array.size != 1:
+    if not isinstance(value, Tensor):
+        value = dtypes.number("fill_", value, input.array.dtype)
+        if not (is_grad_enabled() and input.requires_grad):
+            _check_memory("fill_", input)
+            input.array.fill(value)
+            input._bump()
+            return input
+        value = wrap(np.asarray(value), input.device)
+    source = value
+    if source.array.ndim:
         raise RuntimeError(f"fill_: expected one number, got shape {tuple(source.array.shape)}")
-    return write("fill_", input, lambda x, y: _stretched(y.reshape(()), x.array.shape, x.dtype), source)
+    return write("fill_", input, lambda x, y: _stretched(y, x.array.shape, x.dtype), source)
 
 
 def zero_(input: Tensor) -> Tensor:

@@ -1,0 +1,238 @@
+"""From one dtype to another, and questions about dtypes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from .. import dtypes
+from .._tensor import Size, Tensor
+from ..ops import create
+from ..ops.elementwise import cast, clone
+from ..ops.inplace import fill_
+
+
+def conversion(dtype: dtypes.dtype) -> Callable[..., Tensor]:
+    """Make the method that converts to `dtype`."""
+
+    def method(self: Tensor, memory_format: Any = None) -> Tensor:
+        return cast(self, dtype)
+
+    method.__name__ = method.__qualname__ = dtype.name
+    method.__doc__ = f"This tensor in {dtype}; itself if it is so already."
+    return method
+
+
+class TensorType:
+    """PyTorch's old names for dtypes, such as ``FloatTensor``: makes tensors, and names a type to convert to."""
+
+    def __init__(self, name: str, dtype: dtypes.dtype) -> None:
+        self.__name__ = self.__qualname__ = name
+        self.dtype = dtype
+
+    def __call__(self, *data: Any) -> Tensor:
+        """``FloatTensor(2, 3)`` is uninitialised and of that shape, ``FloatTensor([2, 3])`` holds these numbers."""
+        if not data or (isinstance(data[0], int) and not isinstance(data[0], bool)) or isinstance(data[0], Size):
+            return create.empty(*(data or (0,)), dtype=self.dtype)
+        if len(data) != 1 or not hasattr(data[0], "__len__"):
+            raise TypeError(f"{self.__name__}: expected sizes, or one sequence of numbers, got {data!r}")
+        return create.tensor(data[0], dtype=self.dtype)
+
+    def __instancecheck__(self, instance: object) -> bool:
+        return isinstance(instance, Tensor) and instance.dtype is self.dtype
+
+    def __repr__(self) -> str:
+        return f"<class 'tinycnn.{self.__name__}'>"
+
+
+TYPES = {
+    kind.name: TensorType(f"{name}Tensor", kind)
+    for name, kind in (
+        ("Half", dtypes.float16),
+        ("Float", dtypes.float32),
+        ("Double", dtypes.float64),
+        ("Byte", dtypes.uint8),
+        ("Char", dtypes.int8),
+        ("Short", dtypes.int16),
+        ("Int", dtypes.int32),
+        ("Long", dtypes.int64),
+        ("Bool", dtypes.bool_),
+    )
+}
+HalfTensor, FloatTensor, DoubleTensor = TYPES["float16"], TYPES["float32"], TYPES["float64"]
+ByteTensor, CharTensor, ShortTensor = TYPES["uint8"], TYPES["int8"], TYPES["int16"]
+IntTensor, LongTensor, BoolTensor = TYPES["int32"], TYPES["int64"], TYPES["bool"]
+
+
+def _kind(dtype: Any) -> dtypes.dtype:
+    if isinstance(dtype, TensorType):
+        return dtype.dtype
+    if isinstance(dtype, str):
+        for known in TYPES.values():
+            if dtype.split(".")[-1] == known.__name__:
+                return known.dtype
+        raise ValueError(f"type: {dtype!r} is none of {', '.join(t.__name__ for t in TYPES.values())}")
+    return dtypes.as_dtype(dtype)
+
+
+def type(input: Tensor, dtype: Any = None, non_blocking: bool = False) -> Any:
+    """`input` in `dtype` (also ``"FloatTensor"`` and the like); without `dtype`, that name of its own dtype."""
+    if dtype is None:
+        return f"tinycnn.{TYPES[input.dtype.name].__name__}"
+    return cast(input, _kind(dtype))
+
+
+def type_as(input: Tensor, other: Tensor) -> Tensor:
+    """`input` in the dtype of `other`."""
+    _need("type_as", other)
+    return cast(input, other.dtype)
+
+
+def set_default_tensor_type(t: Any) -> None:
+    """The old form of `set_default_dtype`: takes ``FloatTensor`` or its name."""
+    dtypes.set_default_dtype(_kind(t))
+
+
+def result_type(tensor1: Any, tensor2: Any) -> dtypes.dtype:
+    """The dtype of an operation on two tensors or numbers: the one with dimensions decides, unless the other's category
+    (bool < int < float) is higher.
+    """
+    ranks: list[dtypes.dtype | None] = [None, None, None]
+    for value in (tensor1, tensor2):
+        if isinstance(value, Tensor):
+            place, kind = (0 if value.array.ndim else 1), value.dtype
+        else:
+            place, kind = 2, dtypes.scalar_dtype(value)
+        known = ranks[place]
+        ranks[place] = kind if known is None else dtypes.promote_types(known, kind)
+    return dtypes.result_type(*ranks)
+
+
+def _need(name: str, value: Any) -> None:
+    if not isinstance(value, Tensor):
+        raise TypeError(f"{name}: expected a Tensor, got {value.__class__.__name__}")
+
+
+def is_floating_point(input: Tensor) -> bool:
+    """Whether the dtype is float16, float32 or float64."""
+    _need("is_floating_point", input)
+    return input.array.dtype.kind == "f"
+
+
+def is_complex(input: Tensor) -> bool:
+    """False: there are no complex numbers here."""
+    _need("is_complex", input)
+    return False
+
+
+def is_nonzero(input: Tensor) -> bool:
+    """Whether the one element is not 0.
+
+    Raises:
+        RuntimeError: if there is not exactly one element.
+    """
+    _need("is_nonzero", input)
+    return bool(input)
+
+
+def is_signed(input: Tensor) -> bool:
+    """Whether the dtype holds negative numbers."""
+    return input.dtype.is_signed
+
+
+def numel(input: Tensor) -> int:
+    """The number of elements."""
+    _need("numel", input)
+    return input.array.size
+
+
+def fill(input: Tensor, value: Any) -> Tensor:
+    """A tensor like `input` with every element `value`, a number or a 0-d tensor, to which the gradient goes.
+
+    Raises:
+        RuntimeError: if `value` has dimensions, or does not fit into the dtype.
+    """
+    _need("fill", input)
+    return fill_(clone(input), value)
+
+
+# -- new tensors like a given one: Tensor.new_* -----------------------------------------------------------------------
+
+
+def new_zeros(
+    self: Any,
+    *sizes: Any,
+    size: Any = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    layout: Any = None,
+    pin_memory: bool = False,
+) -> Tensor:
+    """Zeros of shape `size` in this dtype and place."""
+    return create.zeros(
+        *sizes, size=size, dtype=dtype or self.dtype, device=device or self.device, requires_grad=requires_grad
+    )
+
+
+def new_ones(
+    self: Any,
+    *sizes: Any,
+    size: Any = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    layout: Any = None,
+    pin_memory: bool = False,
+) -> Tensor:
+    """Ones of shape `size` in this dtype and place."""
+    return create.ones(
+        *sizes, size=size, dtype=dtype or self.dtype, device=device or self.device, requires_grad=requires_grad
+    )
+
+
+def new_empty(
+    self: Any,
+    *sizes: Any,
+    size: Any = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    layout: Any = None,
+    pin_memory: bool = False,
+) -> Tensor:
+    """Uninitialised memory of shape `size` in this dtype and place."""
+    return create.empty(
+        *sizes, size=size, dtype=dtype or self.dtype, device=device or self.device, requires_grad=requires_grad
+    )
+
+
+def new_full(
+    self: Any,
+    size: Any,
+    fill_value: Any,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    layout: Any = None,
+    pin_memory: bool = False,
+) -> Tensor:
+    """`fill_value` in shape `size` in this dtype and place."""
+    return create.full(
+        size, fill_value, dtype=dtype or self.dtype, device=device or self.device, requires_grad=requires_grad
+    )
+
+
+def new_tensor(
+    self: Any,
+    data: Any,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    layout: Any = None,
+    pin_memory: bool = False,
+) -> Tensor:
+    """A copy of `data` in this dtype and place."""
+    return create.tensor(data, dtype=dtype or self.dtype, device=device or self.device, requires_grad=requires_grad)
