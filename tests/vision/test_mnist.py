@@ -2,13 +2,14 @@
 
 import gzip
 import hashlib
+import zipfile
 
 import numpy as np
 import pytest
 
 import tinycnn
 from tinycnn.vision import transforms
-from tinycnn.vision.datasets import MNIST, FashionMNIST
+from tinycnn.vision.datasets import EMNIST, KMNIST, MNIST, FashionMNIST
 from tinycnn.vision.datasets.mnist import read_idx
 
 RNG = np.random.default_rng(0)
@@ -195,3 +196,31 @@ def test_download_refuses_damaged_files(tmp_path, mirror):
         MNIST(tmp_path / "root", download=True)
     whole = sorted(set(MNIST.checksums) - {"t10k-labels-idx1-ubyte.gz"})
     assert sorted(p.name for p in (tmp_path / "root/MNIST/raw").iterdir()) == whole
+
+
+def test_kmnist_has_its_own_folder_and_classes(tmp_path):
+    write(tmp_path / "KMNIST/raw")
+    dataset = KMNIST(tmp_path)
+    assert len(dataset) == 5 and dataset.class_to_idx["wo"] == 9
+    with pytest.raises(RuntimeError, match="KMNIST: t10k-images-idx3-ubyte"):
+        KMNIST(tmp_path, train=False)
+
+
+def test_emnist_has_splits(tmp_path, monkeypatch):
+    source = tmp_path / "mirror"
+    source.mkdir()
+    with zipfile.ZipFile(source / "gzip.zip", "w") as archive:
+        for part in ("train", "test"):
+            archive.writestr(f"gzip/emnist-letters-{part}-images-idx3-ubyte.gz", gzip.compress(idx(IMAGES)))
+            archive.writestr(f"gzip/emnist-letters-{part}-labels-idx1-ubyte.gz", gzip.compress(idx(LABELS + 17)))
+    monkeypatch.setattr(EMNIST, "mirrors", [source.as_uri() + "/"])
+    monkeypatch.setattr(EMNIST, "archive", ("gzip.zip", hashlib.md5((source / "gzip.zip").read_bytes()).hexdigest()))
+    dataset = EMNIST(tmp_path / "root", "letters", train=False, download=True)
+    assert dataset.targets.tolist() == [20, 17, 26, 18, 18] and dataset.classes[26] == "z"
+    assert len(EMNIST(tmp_path / "root", split="letters", train=True)) == 5
+    lengths = {split: len(names) for split, names in EMNIST.splits.items()}
+    assert lengths == {"byclass": 62, "bymerge": 47, "balanced": 47, "letters": 27, "digits": 10, "mnist": 10}
+    with pytest.raises(ValueError, match="split must be one of byclass"):
+        EMNIST(tmp_path, "words")
+    with pytest.raises(RuntimeError, match="emnist-digits-train-images-idx3-ubyte"):
+        EMNIST(tmp_path, "digits")

@@ -40,7 +40,13 @@ def _as_parameter(data: Tensor, requires_grad: bool) -> Tensor:
     return data.requires_grad_(requires_grad) if _parameter is None else _parameter(data, requires_grad)
 
 
-def save(obj: Any, f: str | os.PathLike[str] | Any, pickle_module: Any = None, pickle_protocol: int = 2) -> None:
+def save(
+    obj: Any,
+    f: str | os.PathLike[str] | Any,
+    pickle_module: Any = None,
+    pickle_protocol: int = 2,
+    _use_new_zipfile_serialization: bool = True,
+) -> None:
     """Write `obj` into the file `f`, whole or not at all: it is written beside `f` and then moved into its place.
 
     Views of one memory share it again when they are loaded, and an object that occurs twice is one object again.
@@ -49,8 +55,7 @@ def save(obj: Any, f: str | os.PathLike[str] | Any, pickle_module: Any = None, p
         obj: a Tensor, or dicts (keys str or int), lists and tuples, nested at will, of Tensors, Parameters, str, bytes,
             int, float, bool, None, dtypes and devices. NumPy's numbers become Python's.
         f: where to: a path, or an open binary file.
-        pickle_module: accepted; nothing is pickled.
-        pickle_protocol: accepted, likewise.
+        pickle_module, pickle_protocol, _use_new_zipfile_serialization: accepted; nothing is pickled.
 
     Raises:
         TypeError: for anything else within `obj`; the text says where.

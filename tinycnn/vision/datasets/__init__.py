@@ -7,12 +7,13 @@ from .cifar import CIFAR10, CIFAR100
 from .digits import Digits
 from .fake import FakeData
 from .folder import DatasetFolder, ImageFolder
-from .mnist import KMNIST, MNIST, FashionMNIST
+from .mnist import EMNIST, KMNIST, MNIST, FashionMNIST
 from .vision import VisionDataset
 
 __all__ = [
     "CIFAR10",
     "CIFAR100",
+    "EMNIST",
     "KMNIST",
     "MNIST",
     "DatasetFolder",

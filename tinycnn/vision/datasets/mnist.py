@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import math
 import os
+import string
+import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -104,7 +106,7 @@ class MNIST(ImageDataset):
         "8 - eight",
         "9 - nine",
     ]
-    folders = ("MNIST/raw", "MNIST", "mnist", "raw", ".")
+    folders: tuple[str, ...] = ("MNIST/raw", "MNIST", "mnist", "raw", ".")
     # The first labels tell the data sets apart, whose files have the same names and sizes.
     first_labels: dict[str, str] = {"train": "50419213143536172869", "t10k": "72104149590690159734"}
 
@@ -124,7 +126,7 @@ class MNIST(ImageDataset):
         if download:
             self.download()
         part = "train" if train else "t10k"
-        image_file, label_file = self._file(f"{part}-images-idx3-ubyte"), self._file(f"{part}-labels-idx1-ubyte")
+        image_file, label_file = (self._file(self._stem(train, kind)) for kind in ("images-idx3", "labels-idx1"))
         if verify:
             for path in (image_file, label_file):
                 if path.name in self.checksums:
@@ -141,6 +143,10 @@ class MNIST(ImageDataset):
                 raise RuntimeError(f"{label_file}: these are the labels of {other.__name__}, not of {name}")
         self.data = wrap(images)
         self.targets = wrap(labels.astype(np.int64))
+
+    def _stem(self, train: bool, kind: str) -> str:
+        """The name of a file, without its ending."""
+        return f"{'train' if train else 't10k'}-{kind}-ubyte"
 
     def _find(self, stem: str) -> Path | None:
         assert self.root is not None
@@ -221,3 +227,59 @@ class KMNIST(MNIST):
     classes = ["o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"]
     folders = ("KMNIST/raw", "KMNIST", "kmnist", "raw", ".")
     first_labels = {}
+
+
+class EMNIST(MNIST):
+    """EMNIST: handwritten letters and digits, 28x28 (Cohen, Afshar, Tapson, van Schaik, 2017).
+
+    As published, and as in torchvision, the images are mirrored at the diagonal: rows are columns. Of the split
+    "letters" the labels are 1..26. The files may lie in ``root/EMNIST/raw``, ``root/EMNIST``, ``root/emnist``,
+    ``root/gzip``, ``root/raw`` and `root` itself.
+
+    Args:
+        split: "byclass", "bymerge", "balanced", "letters", "digits" or "mnist".
+        kwargs: the arguments of `MNIST`; `download` fetches the archive with all splits (536 MiB).
+    """
+
+    mirrors = ["https://biometrics.nist.gov/cs_links/EMNIST/"]
+    checksums = {}
+    archive = ("gzip.zip", "58c8d27c78d21e728a6bc7b3cc06412e")
+    folders = ("EMNIST/raw", "EMNIST", "emnist", "gzip", "raw", ".")
+    first_labels = {}
+    _all = string.digits + string.ascii_uppercase + string.ascii_lowercase
+    _merged = [letter for letter in _all if letter not in "cijklmopsuvwxyz"]
+    splits = {
+        "byclass": list(_all),
+        "bymerge": _merged,
+        "balanced": _merged,
+        "letters": ["N/A", *string.ascii_lowercase],
+        "digits": list(string.digits),
+        "mnist": list(string.digits),
+    }
+
+    def __init__(self, root: str | os.PathLike[str] | None = None, split: str = "letters", **kwargs: Any) -> None:
+        if split not in self.splits:
+            raise ValueError(f"EMNIST: split must be one of {', '.join(self.splits)}, got {split!r}")
+        self.split, self.classes = split, self.splits[split]
+        super().__init__(root, **kwargs)
+
+    def _stem(self, train: bool, kind: str) -> str:
+        return f"emnist-{self.split}-{'train' if train else 'test'}-{kind}-ubyte"
+
+    def download(self) -> None:
+        """Fetch the archive, unless the split's files are there, and take them out of it."""
+        assert self.root is not None
+        stems = [self._stem(train, kind) for train in (True, False) for kind in ("images-idx3", "labels-idx1")]
+        if all(self._find(stem) for stem in stems):
+            return
+        name, md5 = self.archive
+        folder = self.root / self.folders[0]
+        path = folder / name
+        if path.is_file():
+            check_md5(path, md5)
+        else:
+            path = download(name, self.mirrors, md5, folder)
+        with zipfile.ZipFile(path) as archive:
+            for stem in stems:
+                content = archive.read(f"gzip/{stem}.gz")
+                (folder / f"{stem}.gz").write_bytes(content)

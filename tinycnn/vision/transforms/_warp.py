@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .._pillow import is_image
+from .._pillow import is_image, require
 from ._image import check_image, get_dimensions, on_planes
 from ._resample import PILLOW_NUMBER, InterpolationMode, as_mode
 
@@ -293,9 +293,5 @@ def gaussian_blur(img: Any, kernel_size: int | Sequence[int], sigma: float | Seq
         return result if planes.dtype.kind == "f" else _rounded(result, planes.dtype)
 
     if is_image(img):
-        array = np.asarray(img)
-        blurred = on_planes(array, blur)
-        from PIL import Image
-
-        return Image.fromarray(blurred, mode=None)
+        return require("gaussian_blur").fromarray(on_planes(np.asarray(img), blur))
     return on_planes(img, blur)
