@@ -41,6 +41,7 @@ RANDOM = r"^(bernoulli|multinomial|normal|rand|randn|randint|rand_like|randn_lik
 RANDOM += r"|dropout|empty_like"
 ADAPTED = {  # the database has its own order of arguments here
     "where": lambda function: lambda x, condition, y: function(condition, x, y),
+    "zero_": lambda function: lambda x: function(x.clone()),
     "einsum": lambda function: lambda tensors, equation: function(equation, *tensors),
 }
 TOLERANCE = {np.float16: 2e-3, np.float32: 2e-5, np.float64: 1e-8}

@@ -58,6 +58,23 @@ from .composed.draw import (
     randn_like,
     randperm,
 )
+from .composed.index import (
+    index_add,
+    index_copy,
+    index_fill,
+    index_put,
+    index_select,
+    masked_scatter,
+    masked_select,
+    put,
+    scatter,
+    scatter_add,
+    scatter_reduce,
+    select_scatter,
+    slice_scatter,
+    take,
+    take_along_dim,
+)
 from .composed.linalg import (
     addbmm,
     addmm,
@@ -101,6 +118,7 @@ from .composed.math import (
     sinc,
     xlogy,
 )
+from .composed.pad import constant_pad_nd
 from .composed.reduce import (
     aminmax,
     argsort,
@@ -135,6 +153,47 @@ from .composed.reduce import (
     trace,
     unique,
     unique_consecutive,
+)
+from .composed.shape import (
+    as_strided,
+    atleast_1d,
+    atleast_2d,
+    atleast_3d,
+    block_diag,
+    broadcast_shapes,
+    broadcast_tensors,
+    cartesian_prod,
+    column_stack,
+    combinations,
+    diag,
+    diag_embed,
+    diagflat,
+    diagonal,
+    diff,
+    dsplit,
+    dstack,
+    fliplr,
+    flipud,
+    hsplit,
+    hstack,
+    meshgrid,
+    movedim,
+    ravel,
+    repeat_interleave,
+    roll,
+    rot90,
+    select,
+    split_with_sizes,
+    swapaxes,
+    tensor_split,
+    tile,
+    tril,
+    tril_indices,
+    triu,
+    triu_indices,
+    unflatten,
+    vsplit,
+    vstack,
 )
 from .dtypes import (
     bool_ as bool,
@@ -276,7 +335,6 @@ from .ops.shape import (
     flatten,
     flip,
     gather,
-    movedim,
     narrow,
     permute,
     reshape,
@@ -292,7 +350,8 @@ from .random import Generator, default_generator, get_rng_state, initial_seed, m
 from .serialization import load, save
 
 absolute, negative, multiply, subtract, divide, true_divide, fix = abs, neg, mul, sub, div, div, trunc
-ger, vdot = outer, dot
+ger, vdot, moveaxis, swapdims = outer, dot, movedim, swapaxes
+concat, concatenate, row_stack, unsafe_split, unsafe_chunk = cat, cat, vstack, split, chunk
 arccos, arccosh, arcsin, arcsinh = acos, acosh, asin, asinh
 arctan, arctan2, arctanh, clip = atan, atan2, atanh, clamp
 greater, greater_equal, less, less_equal, not_equal = gt, ge, lt, le, ne

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from . import _device, autograd, dtypes
 from ._tensor import Tensor
-from .composed import convert, draw, linalg, math
+from .composed import convert, draw, index, linalg, math
 from .composed import reduce as more
+from .composed import shape as shapes
 from .ops import elementwise, inplace, loss, matmul, reduce, shape
 from .ops.inplace import twin
 
@@ -203,12 +204,11 @@ class TensorMethods:
 
     # shape and index
     reshape, view, view_as, flatten = shape.reshape, shape.view, shape.view_as, shape.flatten
-    squeeze, unsqueeze, permute, transpose, movedim, t = (
+    squeeze, unsqueeze, permute, transpose, t = (
         shape.squeeze,
         shape.unsqueeze,
         shape.permute,
         shape.transpose,
-        shape.movedim,
         shape.t,
     )
     expand, expand_as, broadcast_to = shape.expand, shape.expand_as, shape.broadcast_to
@@ -220,6 +220,49 @@ class TensorMethods:
         shape.flip,
         shape.gather,
     )
+    diag = shapes.diag
+    diag_embed = shapes.diag_embed
+    diagflat = shapes.diagflat
+    diagonal = shapes.diagonal
+    diff = shapes.diff
+    dsplit = shapes.dsplit
+    fliplr = shapes.fliplr
+    flipud = shapes.flipud
+    hsplit = shapes.hsplit
+    as_strided = shapes.as_strided
+    ravel = shapes.ravel
+    repeat_interleave = shapes.repeat_interleave
+    roll = shapes.roll
+    rot90 = shapes.rot90
+    select = shapes.select
+    split_with_sizes = shapes.split_with_sizes
+    swapaxes = shapes.swapaxes
+    tensor_split = shapes.tensor_split
+    tile = shapes.tile
+    tril = shapes.tril
+    triu = shapes.triu
+    unflatten = shapes.unflatten
+    vsplit = shapes.vsplit
+    repeat = shapes.repeat
+    reshape_as = shapes.reshape_as
+    unfold = shapes.unfold
+    movedim = moveaxis = shapes.movedim
+    swapdims, unsafe_split, unsafe_chunk = swapaxes, split, chunk
+    index_add = index.index_add
+    index_copy = index.index_copy
+    index_fill = index.index_fill
+    index_put = index.index_put
+    index_select = index.index_select
+    masked_scatter = index.masked_scatter
+    masked_select = index.masked_select
+    put = index.put
+    scatter = index.scatter
+    scatter_add = index.scatter_add
+    scatter_reduce = index.scatter_reduce
+    select_scatter = index.select_scatter
+    slice_scatter = index.slice_scatter
+    take = index.take
+    take_along_dim = index.take_along_dim
     __getitem__, __setitem__ = shape.getitem, inplace.setitem
     T, mT = property(shape.reverse_dims), property(shape.matrix_transpose)
 
@@ -333,6 +376,17 @@ class TensorMethods:
     sgn_ = twin(math.sgn)
     sinc_ = twin(math.sinc)
     xlogy_ = twin(math.xlogy)
+    index_add_ = twin(index.index_add)
+    index_copy_ = twin(index.index_copy)
+    index_fill_ = twin(index.index_fill)
+    index_put_ = twin(index.index_put)
+    masked_scatter_ = twin(index.masked_scatter)
+    put_ = twin(index.put)
+    scatter_ = twin(index.scatter)
+    scatter_add_ = twin(index.scatter_add)
+    scatter_reduce_ = twin(index.scatter_reduce)
+    tril_, triu_ = twin(shapes.tril), twin(shapes.triu)
+    cumsum_, cumprod_ = twin(more.cumsum), twin(more.cumprod)
     multiply_, subtract_, divide_, true_divide_, negative_, absolute_ = mul_, sub_, div_, div_, neg_, abs_
     clip_, fix_ = clamp_, trunc_
     __ifloordiv__, __imod__ = floor_divide_, remainder_

@@ -6,6 +6,7 @@ from .composed.linalg import linalg_cross as cross
 from .composed.linalg import multi_dot, vecdot
 from .composed.reduce import linalg_norm as norm
 from .composed.reduce import matrix_norm, vector_norm
+from .composed.shape import linalg_diagonal as diagonal
 from .ops.matmul import matmul
 
-__all__ = ["cross", "matmul", "matrix_norm", "multi_dot", "norm", "vecdot", "vector_norm"]
+__all__ = ["cross", "diagonal", "matmul", "matrix_norm", "multi_dot", "norm", "vecdot", "vector_norm"]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from .._tensor import Tensor
+from ..composed.index import one_hot
+from ..composed.pad import pad
 from ..ops import elementwise, inplace, loss
 from ..ops.conv import conv2d
 from ..ops.loss import log_softmax, softmax
@@ -10,7 +12,7 @@ from ..ops.matmul import linear
 from ..ops.norm import batch_norm
 from ..ops.pool import avg_pool2d, max_pool2d
 from ..ops.random import dropout
-from ..ops.shape import flatten, pad
+from ..ops.shape import flatten
 
 sigmoid, tanh = elementwise.sigmoid, elementwise.tanh
 relu_ = inplace.relu_
@@ -98,6 +100,7 @@ __all__ = [
     "max_pool2d",
     "mse_loss",
     "nll_loss",
+    "one_hot",
     "pad",
     "relu",
     "relu_",

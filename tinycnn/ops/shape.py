@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 
 from .._tensor import Tensor, view_of, wrap
 from ..autograd import Function
@@ -332,6 +333,60 @@ def getitem(input: Tensor, key: Any) -> Tensor:
     return Index.apply(input, _index(key))
 
 
+class Diagonal(Function):
+    """The diagonal of the matrices in the last two dimensions, a view."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, offset: int) -> Tensor:
+        ctx.shape, (rows, columns) = x.array.shape, x.array.shape[-2:]
+        down, right = max(-offset, 0), max(offset, 0)
+        k = max(min(rows - down, columns - right), 0)
+        ctx.key = (Ellipsis, np.arange(k) + down, np.arange(k) + right)
+        block = x.array[..., min(down, rows) :, min(right, columns) :]
+        steps = (*block.strides[:-2], block.strides[-2] + block.strides[-1])
+        return view_of(x, as_strided(block, (*block.shape[:-2], k), steps))
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> Any:
+        return IndexGrad.apply(g, ctx.key, ctx.shape), None
+
+
+class Windows(Function):
+    """All windows along a dimension, counted there; their elements lie in a new last dimension. A view."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, dim: int, size: int, step: int) -> Tensor:
+        ctx.shape, ctx.dim = x.array.shape, dim
+        count = (x.array.shape[dim] - size) // step + 1
+        ctx.places = np.arange(count)[:, None] * step + np.arange(size)
+        shape, steps = list(x.array.shape), list(x.array.strides)
+        shape[dim], steps[dim] = count, steps[dim] * step
+        return view_of(x, as_strided(x.array, (*shape, size), (*steps, x.array.strides[dim])))
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> Any:
+        key = (*(slice(None),) * ctx.dim, ctx.places)
+        return IndexGrad.apply(movedim(g, g.array.ndim - 1, ctx.dim + 1), key, ctx.shape), None, None, None
+
+
+class Strided(Function):
+    """Row-major memory seen with other sizes and strides, counted in elements. A view."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, shape: tuple[int, ...], steps: tuple[int, ...], start: int) -> Tensor:
+        ctx.shape, ctx.size = x.array.shape, x.array.size
+        places: Any = start
+        for n, step in zip(shape, steps, strict=True):
+            places = np.asarray(places)[..., None] + np.arange(n) * step
+        ctx.places = np.asarray(places)
+        flat = x.array.reshape(-1)[start:]
+        return view_of(x, as_strided(flat, shape, tuple(n * x.array.itemsize for n in steps)))
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> Any:
+        return Reshape.apply(IndexGrad.apply(g, (ctx.places,), (ctx.size,)), ctx.shape), None, None, None
+
+
 class Gather(Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, dim: int, index: Tensor) -> Tensor:
@@ -365,6 +420,8 @@ def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
     """
     ndim = input.array.ndim
     dim = wrap_dim(dim, ndim, "gather")
+    if index.array.dtype == np.int32:
+        index = wrap(index.array.astype(np.int64), index.device)
     if index.array.dtype != np.int64:
         raise RuntimeError(f"gather: the index must be int64, got {index.dtype}")
     if index.array.ndim != ndim or any(
@@ -413,7 +470,7 @@ def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
         raise RuntimeError("cat: expected at least one tensor")
     if not all(isinstance(t, Tensor) for t in parts):
         raise TypeError(f"cat: expected Tensors, got {[type(t).__name__ for t in parts]}")
-    parts = [t for t in parts if t.array.shape != (0,)] or parts[:1]  # PyTorch skips empty vectors
+    parts = [t for t in parts if t.array.shape != (0,)] or parts  # PyTorch skips empty vectors
     ndim = parts[0].array.ndim
     if not ndim:
         raise RuntimeError("cat: 0-d tensors have no dimension to join along; use stack")
@@ -449,6 +506,10 @@ def narrow(input: Tensor, dim: int, start: int, length: int) -> Tensor:
         RuntimeError: if they reach outside.
     """
     dim = wrap_dim(dim, input.array.ndim, "narrow")
+    if isinstance(start, Tensor):
+        if start.array.ndim or start.array.dtype.kind not in "iu":
+            raise RuntimeError(f"narrow: start must be an int or a 0-d integer tensor, got {start.dtype}")
+        start = int(start)
     size = input.array.shape[dim]
     first = start + size if start < 0 else start
     if length < 0 or not 0 <= first <= size - length:
@@ -502,23 +563,27 @@ class Flip(Function):
         return Flip.apply(g, ctx.dims), None
 
 
-def flip(input: Tensor, *dims: Any) -> Tensor:
-    """A copy with the order reversed along `dims`."""
+def flip(input: Tensor, *sizes: Any, dims: Any = None) -> Tensor:
+    """A copy with the order reversed along `dims`: flip(x, 0, 1), flip(x, (0, 1)) or flip(x, dims=(0, 1)).
+
+    Raises:
+        RuntimeError: if a dimension is named twice.
+    """
+    dims = sizes if dims is None else (dims,)
     order = tuple(wrap_dim(d, input.array.ndim, "flip") for d in as_sizes(dims, "flip"))
+    if len(set(order)) != len(order):
+        raise RuntimeError(f"flip: a dimension is named twice in {order}")
     return Flip.apply(input, order)
 
 
-def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Tensor:
+def pad(input: Tensor, pad: Sequence[int], value: float | None = None) -> Tensor:
     """`input` with `value` (0) around it: ``pad = (left, right, top, bottom, ...)``, last dimension first.
 
-    Negative numbers cut off. Other modes than "constant" are not offered.
+    Negative numbers cut off.
 
     Raises:
-        ValueError: for another mode.
         RuntimeError: for an odd count, too many, or a cut that leaves less than nothing.
     """
-    if mode != "constant":
-        raise ValueError(f"pad: mode {mode!r} is not offered here, only 'constant'")
     sides = as_sizes((tuple(pad),), "pad")
     ndim = input.array.ndim
     if len(sides) % 2 or len(sides) > 2 * ndim:

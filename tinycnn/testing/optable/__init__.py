@@ -12,13 +12,14 @@ from .layers import LAYERS
 from .losses import LOSSES
 from .matmul import PRODUCTS
 from .reduce import REDUCTIONS, SORTING
-from .shape import SHAPES
+from .shape import INDICES, SHAPES
 
 FAMILIES: dict[str, tuple[Op, ...]] = {
     "elementwise": ELEMENTWISE,
     "reductions": REDUCTIONS,
     "order": SORTING,
-    "shapes and indices": SHAPES,
+    "shapes": SHAPES,
+    "indices": INDICES,
     "products": PRODUCTS,
     "layers": LAYERS,
     "losses": LOSSES,
