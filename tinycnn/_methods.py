@@ -75,7 +75,7 @@ class TensorMethods:
     floor_divide = elementwise.floor_divide
     pow = elementwise.pow
     sub = elementwise.sub
-    mul = elementwise.mul
+    mul = elementwise.times
     add = elementwise.add
     div = elementwise.div
     eq = elementwise.eq
@@ -364,7 +364,7 @@ class TensorMethods:
     clamp_max_ = twin(math.clamp_max)
     clamp_min_ = twin(math.clamp_min)
     deg2rad_ = twin(math.deg2rad)
-    float_power_ = twin(math.float_power)
+    float_power_ = math.float_power_
     frac_ = twin(math.frac)
     heaviside_ = twin(math.heaviside)
     lerp_ = twin(math.lerp)

@@ -124,6 +124,8 @@ def number(name: str, value: Any, kind: np.dtype) -> Any:
         if not math.isfinite(value) or not (limits.min or -limits.max) <= int(value) <= limits.max:
             raise RuntimeError(f"{name}: {value!r} does not fit into {kind}, which holds {limits.min} to {limits.max}")
         return np.int64(int(value)).astype(kind)
+    if kind == np.float16 and 65504 < abs(float(value)) < math.inf:
+        raise RuntimeError(f"{name}: {value!r} does not fit into float16, which ends at 65504")
     return np.asarray(float(value) if kind.kind == "f" else bool(value)).astype(kind)[()]
 
 

@@ -11,6 +11,7 @@ from .. import dtypes
 from .._tensor import Tensor, wrap
 from ..ops import elementwise as ew
 from ..ops.elementwise import Number, cast, common, where
+from ..ops.inplace import write
 
 
 def need(name: str, *values: Any) -> None:
@@ -92,7 +93,7 @@ def logit(input: Tensor, eps: float | None = None) -> Tensor:
     need("logit", input)
     x = as_float(input)
     if eps is not None:
-        x = ew.clamp(x, eps, 1 - eps)
+        x = where(ew.lt(x, eps), eps, where(ew.gt(x, 1 - eps), 1 - eps, x))
     return ew.log(x / (1 - x))
 
 
@@ -110,6 +111,17 @@ def float_power(input: Any, exponent: Any) -> Tensor:
     return ew.pow(x, y)
 
 
+def float_power_(input: Tensor, exponent: Any) -> Tensor:
+    """`float_power`, written into this tensor.
+
+    Raises:
+        RuntimeError: unless this tensor is float64, as the result is.
+    """
+    if input.array.dtype != np.float64:
+        raise RuntimeError(f"float_power_: the result is float64 and does not fit into {input.dtype}")
+    return write("float_power_", input, float_power, exponent)
+
+
 def clamp(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
     """Each element limited to [min, max], numbers or tensors; where min > max the result is max.
 
@@ -119,8 +131,6 @@ def clamp(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
         RuntimeError: if both bounds are missing; for bools.
     """
     need("clamp", input)
-    if input.array.dtype.kind == "b" and min is not None and max is not None:
-        raise RuntimeError("clamp: bools have no range; convert with .long()")
     if not isinstance(min, Tensor) and not isinstance(max, Tensor):
         return ew.clamp(input, min, max)
     if (min is not None and max is not None) and not (isinstance(min, Tensor) and isinstance(max, Tensor)):
@@ -128,6 +138,12 @@ def clamp(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
             f"clamp: min and max must both be tensors or both numbers, got {type(min).__name__} and "
             f"{type(max).__name__}"
         )
+    if (
+        min is not None
+        and max is not None
+        and input.array.dtype.kind == min.array.dtype.kind == max.array.dtype.kind == "b"
+    ):
+        raise RuntimeError("clamp: bools have no range; convert with .long()")
     result = input
     for bound, outside in ((min, ew.lt), (max, ew.gt)):
         if bound is not None:
@@ -160,6 +176,8 @@ def lerp(input: Tensor, end: Tensor, weight: Any) -> Tensor:
         RuntimeError: if the dtypes differ or are not floating.
     """
     need("lerp", input, end)
+    if isinstance(weight, Tensor) and weight.array.ndim == 0:
+        weight = cast(weight, input.dtype)
     _one_dtype("lerp", input, end, weight)
     if input.array.dtype.kind != "f":
         raise RuntimeError(f"lerp: expected floating-point tensors, got {input.dtype}")
@@ -167,13 +185,16 @@ def lerp(input: Tensor, end: Tensor, weight: Any) -> Tensor:
 
 
 def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 1) -> Tensor:
-    """input + value * tensor1 * tensor2, element by element."""
+    """input + value * tensor1 * tensor2, element by element; for integers `value` loses what follows the point."""
     need("addcmul", input, tensor1, tensor2)
-    _same_category("addcmul", input, value)
-    if input.array.dtype.kind == "b":
+    tensor1, tensor2 = common("addcmul", tensor1, tensor2)
+    input, tensor1 = common("addcmul", input, tensor1)
+    _, tensor2 = common("addcmul", input, tensor2)
+    kind = input.array.dtype.kind
+    if kind == "b":
         raise RuntimeError("addcmul: bools cannot be multiplied and added; convert with .long()")
     product = tensor1 * tensor2
-    return input + (product if value == 1 else product * value)
+    return input + (product if value == 1 else product * (value if kind == "f" else int(value)))
 
 
 def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 1) -> Tensor:
@@ -187,11 +208,6 @@ def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 
         raise RuntimeError("addcdiv: integers are not divided here; convert with .float(), or use floor_divide")
     quotient = tensor1 / tensor2
     return input + (quotient if value == 1 else quotient * value)
-
-
-def _same_category(name: str, input: Tensor, value: Any) -> None:
-    if isinstance(value, float) and input.array.dtype.kind != "f":
-        raise RuntimeError(f"{name}: a factor of {value!r} is not an integer, but the input is {input.dtype}")
 
 
 def nan_to_num(
@@ -257,7 +273,10 @@ def xlogy(input: Any, other: Any) -> Tensor:
     """input * ln(other), and 0 where `input` is 0 (NaN where `other` is NaN)."""
     x, y = common("xlogy", input, other, True)
     if not isinstance(y, Tensor):
-        return x * math.log(y) if y > 0 else where(ew.eq(x, 0), 0.0, x * (-math.inf if y == 0 else math.nan))
+        if math.isnan(y):
+            return x * y
+        factor = math.log(y) if y > 0 else -math.inf if y == 0 else math.nan
+        return x * factor if math.isfinite(factor) else where(ew.eq(x, 0), 0.0, x * factor)
     zero = ew.logical_and(ew.eq(x, 0), ew.logical_not(ew.isnan(y))) if isinstance(x, Tensor) else None
     if zero is None:
         return where(ew.isnan(y), y, y * 0) if x == 0 else x * ew.log(y)
@@ -281,16 +300,14 @@ def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
     """`value` where `mask` holds, else `input`; shapes broadcast.
 
     Raises:
-        RuntimeError: if the mask is not bool, or the value is not a number or a 0-d tensor.
+        RuntimeError: if the mask is not bool, or the value is not one number or does not fit into the dtype.
     """
     need("masked_fill", input, mask)
     if mask.array.dtype.kind != "b":
         raise RuntimeError(f"masked_fill: the mask must be a bool tensor, got {mask.dtype}")
     if isinstance(value, Tensor) and value.array.ndim:
         raise RuntimeError(f"masked_fill: the value must be one number, got shape {tuple(value.array.shape)}")
-    kind = value.array.dtype.kind if isinstance(value, Tensor) else np.asarray(value).dtype.kind
-    if kind == "f" and input.array.dtype.kind != "f":
-        raise RuntimeError(f"masked_fill: a float cannot be written into {input.dtype}; convert with .float()")
+    fitting = dtypes.number("masked_fill", value.item() if isinstance(value, Tensor) else value, input.array.dtype)
     if not isinstance(value, Tensor):
-        value = wrap(np.asarray(value).astype(input.array.dtype), input.device)
+        value = wrap(np.asarray(fitting), input.device)
     return where(mask, cast(value, input.dtype), input)

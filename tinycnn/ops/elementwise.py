@@ -450,7 +450,7 @@ def _share(g: Tensor, a: Any, b: Any) -> Tensor:
 
 plus: Callable[..., Tensor] = binary("add", "input + other", ("", lambda g: g), ("", lambda g: g))
 _sub: Callable[..., Tensor] = binary("sub", "input - other", ("", lambda g: g), ("", lambda g: -g))
-mul: Callable[..., Tensor] = binary("mul", "input * other", ("y", lambda g, y: g * y), ("x", lambda g, x: g * x))
+times: Callable[..., Tensor] = binary("mul", "input * other", ("y", lambda g, y: g * y), ("x", lambda g, x: g * x))
 _div: Callable[..., Tensor] = binary(
     "div", "input / other", ("y", lambda g, y: g / y), ("xy", lambda g, x, y: -g * (x / y) / y), floating=True
 )
@@ -589,22 +589,49 @@ def fmod(input: Any, other: Any) -> Tensor:
 
 def add(input: Any, other: Any, *, alpha: Number = 1) -> Tensor:
     """input + alpha * other, element by element; shapes broadcast and dtypes promote as in PyTorch."""
-    return plus(input, other if alpha == 1 else other * alpha)
+    if alpha != 1 or alpha is True:
+        input, other = _scaled("add", input, other, alpha)
+    if not isinstance(input, Tensor) and isinstance(other, Tensor):
+        return plus(other, input)
+    return plus(input, other)
+
+
+def _scaled(name: str, input: Any, other: Any, alpha: Any) -> tuple[Any, Any]:
+    """`input`, and alpha * other in the dtype of both."""
+    x, y = common(name, input, other)
+    kind = (x if isinstance(x, Tensor) else y).array.dtype.kind
+    if kind != "f" and isinstance(alpha, float):
+        raise RuntimeError(f"{name}: alpha = {alpha!r} must be an integer for integer tensors")
+    if kind != "b" and isinstance(alpha, bool):
+        raise RuntimeError(f"{name}: a bool alpha is for bool tensors; use 1 or 0")
+    return x, y * (bool(alpha) if kind == "b" else alpha)
+
+
+def mul(input: Any, other: Any) -> Tensor:
+    """input * other, element by element; shapes broadcast and dtypes promote as in PyTorch."""
+    if not isinstance(input, Tensor) and isinstance(other, Tensor):
+        return times(other, input)
+    return times(input, other)
 
 
 def sub(input: Any, other: Any, *, alpha: Number = 1) -> Tensor:
     """input - alpha * other, element by element; shapes broadcast and dtypes promote as in PyTorch.
 
     Raises:
-        RuntimeError: for two bool tensors, which have no difference.
+        RuntimeError: for bools, which have no difference.
     """
     if (
-        isinstance(input, Tensor)
-        and isinstance(other, Tensor)
-        and input.array.dtype.kind == "b" == other.array.dtype.kind
+        type(other) is bool
+        or type(input) is bool
+        or (isinstance(other, Tensor) and other.array.dtype.kind == "b")
+        or (isinstance(input, Tensor) and input.array.dtype.kind == "b")
     ):
-        raise RuntimeError("sub: bools have no difference; use input ^ other or logical_xor")
-    return _sub(input, other if alpha == 1 else other * alpha)
+        raise RuntimeError("sub: bools have no difference; use ^ or logical_xor, or convert with .long()")
+    if alpha != 1 or alpha is True:
+        input, other = _scaled("sub", input, other, alpha)
+    if not isinstance(input, Tensor) and isinstance(other, Tensor):
+        return _sub(other, input, True)
+    return _sub(input, other)
 
 
 def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Tensor:
@@ -617,6 +644,8 @@ def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Tensor:
         RuntimeError: for another rounding_mode; when rounding, if integers are divided by 0.
     """
     if rounding_mode is None:
+        if not isinstance(input, Tensor) and isinstance(other, Tensor):
+            return _div(other, input, True)
         return _div(input, other)
     if rounding_mode == "floor":
         return _whole_division("floor_divide", _floor_divide, input, other)
@@ -636,29 +665,54 @@ def pow(input: Any, exponent: Any) -> Tensor:
     Raises:
         RuntimeError: for integers to a negative whole power; for bools.
     """
+    if not isinstance(input, Tensor) and not isinstance(exponent, Tensor):
+        raise TypeError(f"pow: expected a Tensor, got {type(input).__name__} and {type(exponent).__name__}")
     return _power(input, exponent) if isinstance(input, Tensor) else _power(exponent, input, True)
 
 
 def _power(input: Tensor, other: Any, reflected: bool = False) -> Tensor:
+    if input.array.dtype.kind == "b" and isinstance(other, bool) and not reflected:
+        return clone(input) if other else logical_or(input, logical_not(input))
+    wraps = isinstance(other, int) and other >= 0
     x, y = common("pow", input, other)
-    if x.array.dtype.kind != "f":
+    kind = (x if isinstance(x, Tensor) else y).array.dtype
+    if kind.kind != "f":
         exponent = x if reflected else y
-        if x.array.dtype.kind == "b":
+        if kind.kind == "b":
             raise RuntimeError("pow: bools have no powers; convert with .long()")
-        if (exponent.array < 0).any() if isinstance(exponent, Tensor) else exponent < 0:
+        if isinstance(exponent, Tensor):
+            if (exponent.array < 0).any():
+                return _whole_power(*((y, x) if reflected else (x, y)))
+        elif not wraps:
             raise RuntimeError("pow: integers to a negative power are not integers; convert the base with .float()")
+    if not reflected and not isinstance(other, Tensor):
+        dtypes.number("pow", other, kind)
     return _pow(x, y, reflected)
+
+
+def _whole_power(base: Any, exponent: Tensor) -> Tensor:
+    """Of integers, with negative exponents: 1/x is rounded towards 0, so that only 1 and -1 do not become 0."""
+    negative = lt(exponent, 0)
+    sign_of_odd = 1 - 2 * bitwise_and(exponent, 1)
+    inverse = (
+        where(eq(base, 1), 1, where(eq(base, -1), sign_of_odd, 0))
+        if isinstance(base, Tensor)
+        else ({1: 1, -1: sign_of_odd}.get(base, 0))
+    )
+    return where(
+        negative,
+        inverse,
+        _power(base, where(negative, 0, exponent))
+        if isinstance(base, Tensor)
+        else (_power(where(negative, 0, exponent), base, True)),
+    )
 
 
 def rsub(input: Tensor, other: Any, *, alpha: Number = 1) -> Tensor:
     """other - alpha * input."""
     if not isinstance(input, Tensor):
         raise TypeError(f"rsub: expected a Tensor, got {type(input).__name__}")
-    if isinstance(other, Tensor):
-        return sub(other, input, alpha=alpha)
-    if input.array.dtype.kind == "b":
-        raise RuntimeError("rsub: bools have no difference; convert with .long()")
-    return _sub(input if alpha == 1 else input * alpha, other, True)
+    return sub(other, input, alpha=alpha)
 
 
 def rdiv(input: Tensor, other: Any) -> Tensor:
@@ -689,20 +743,29 @@ class Where(Function):
         return None, where(condition, g, 0.0) if needed[1] else None, where(condition, 0.0, g) if needed[2] else None
 
 
-def where(condition: Tensor, input: Any, other: Any) -> Tensor:
-    """`input` where `condition` holds, else `other`; shapes broadcast, numbers are allowed.
+def where(condition: Tensor, input: Any = None, other: Any = None) -> Any:
+    """`input` where `condition` holds, else `other`; shapes broadcast, numbers are allowed. ``where(condition)`` alone
+    is the places where it holds: one int64 tensor per dimension.
 
     Raises:
         TypeError: if `condition` is not a bool tensor.
+        RuntimeError: if a number does not fit into the dtype.
     """
+    if isinstance(condition, Tensor) and input is None and other is None:
+        return tuple(wrap(i, condition.device) for i in np.nonzero(np.atleast_1d(condition.array)))
+    if isinstance(condition, Tensor) and condition.array.dtype == np.uint8:
+        condition = cast(condition, dtypes.bool_)
     if not isinstance(condition, Tensor) or condition.array.dtype.kind != "b":
         raise TypeError(
             f"where: the condition must be a bool tensor, got {getattr(condition, 'dtype', type(condition).__name__)}"
         )
     if not isinstance(input, Tensor) and not isinstance(other, Tensor):
         input, other = operand(input, condition), operand(other, condition)
+    numbers = [v for v in (input, other) if not isinstance(v, Tensor)]
     x, y = common("where", input, other)
     like = x if isinstance(x, Tensor) else y
+    for value in numbers if like.array.dtype.kind in "iu" else ():
+        dtypes.number("where", value, like.array.dtype)
     x, y = (v if isinstance(v, Tensor) else wrap(np.asarray(v, like.array.dtype), like.device) for v in (x, y))
     for value in (x, y):
         check_broadcast("where", condition, value)
@@ -737,14 +800,18 @@ def clamp(input: Tensor, min: Number | None = None, max: Number | None = None) -
     """Each element limited to [min, max]; where min > max the result is max.
 
     Raises:
-        RuntimeError: if both bounds are missing.
+        RuntimeError: if both bounds are missing, or one does not fit into the dtype; for bools.
     """
     if min is None and max is None:
         raise RuntimeError("clamp: at least one of min and max must be given")
     for bound in (min, max):
         if bound is not None:
             input, _ = common("clamp", input, bound)
-    return Clamp.apply(input, min, max)
+    kind = input.array.dtype
+    if kind.kind == "b":
+        raise RuntimeError("clamp: bools have no range; convert with .long()")
+    low, high = (None if b is None else dtypes.number("clamp", b, kind) for b in (min, max))
+    return Clamp.apply(input, low, high)
 
 
 class Clone(Function):

@@ -216,6 +216,8 @@ def setitem(input: Tensor, key: Any, value: Any) -> None:
         RuntimeError: if the value does not broadcast to the indexed shape; or as for every in-place operation.
     """
     index = _index(key)
+    if input.array.dtype.kind in "iu" and isinstance(value, (int, float)):
+        value = dtypes.number("x[...] = v", value, input.array.dtype)
     source = value if isinstance(value, Tensor) else wrap(np.asarray(value), input.device)
     shape = input.array[_exact(index) if _is_basic(index) else index].shape
     while source.array.ndim > len(shape) and source.array.shape[0] == 1:

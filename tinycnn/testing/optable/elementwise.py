@@ -171,7 +171,7 @@ ELEMENTWISE = (
         lambda x, y, z: t.addcmul(x, y, z, value=2.5),
         lambda x, y, z: x + 2.5 * y * z,
         (((2, 3), (3,), (2, 1)), ((), (2,), ())),
-        refuses=((lambda: t.addcmul(t.tensor([1]), t.tensor([1]), t.tensor([1]), value=0.5), RuntimeError, "integer"),),
+        refuses=((lambda: t.addcmul(t.tensor([True]), t.tensor([True]), t.tensor([True])), RuntimeError, "bools"),),
     ),
     Op(
         "addcdiv",
@@ -188,7 +188,7 @@ ELEMENTWISE = (
         (((2, 3),), ((3,),), ((),), ((2, 1),)),
         refuses=(
             (lambda: t.ones(2).masked_fill(t.ones(2), 1), RuntimeError, "bool"),
-            (lambda: t.tensor([1]).masked_fill(t.tensor([True]), 0.5), RuntimeError, "float"),
+            (lambda: t.tensor([1]).byte().masked_fill(t.tensor([True]), 300), RuntimeError, "does not fit"),
         ),
     ),
     Op("clamp_min", lambda x: t.clamp_min(x, 0.95), lambda x: np.maximum(x, 0.95), ONE, spaced=True),
