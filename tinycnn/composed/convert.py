@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from .. import dtypes
-from .._tensor import Size, Tensor
+from .._tensor import Size, Tensor, wrap
 from ..ops import create
-from ..ops.elementwise import cast, clone
-from ..ops.inplace import fill_
+from ..ops.elementwise import cast, where
 
 
 def conversion(dtype: dtypes.dtype) -> Callable[..., Tensor]:
@@ -153,7 +154,11 @@ def fill(input: Tensor, value: Any) -> Tensor:
         RuntimeError: if `value` has dimensions, or does not fit into the dtype.
     """
     _need("fill", input)
-    return fill_(clone(input), value)
+    if not isinstance(value, Tensor):
+        value = wrap(np.asarray(dtypes.number("fill", value, input.array.dtype)), input.device)
+    if value.array.ndim:
+        raise RuntimeError(f"fill: expected one number, got shape {tuple(value.array.shape)}")
+    return where(create.ones_like(input, dtype=dtypes.bool_), cast(value, input.dtype), input)
 
 
 # -- new tensors like a given one: Tensor.new_* -----------------------------------------------------------------------

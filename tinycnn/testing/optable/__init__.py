@@ -7,6 +7,7 @@ differences, every memory layout, every refusal. A new operation is tested by on
 from __future__ import annotations
 
 from ._op import Op
+from .create import CREATION
 from .elementwise import ELEMENTWISE
 from .layers import LAYERS
 from .losses import LOSSES
@@ -15,6 +16,7 @@ from .reduce import REDUCTIONS, SORTING
 from .shape import INDICES, SHAPES
 
 FAMILIES: dict[str, tuple[Op, ...]] = {
+    "creation": CREATION,
     "elementwise": ELEMENTWISE,
     "reductions": REDUCTIONS,
     "order": SORTING,
