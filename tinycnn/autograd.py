@@ -298,13 +298,19 @@ class Node:
 class RemovableHandle:
     """What registering a hook returns: `remove()` takes the hook away again."""
 
-    def __init__(self, hooks: OrderedDict[int, Any], hook: Callable[..., Any]) -> None:
+    def __init__(self, hooks: OrderedDict[int, Any], hook: Any) -> None:
         self._hooks = hooks
         self.id = next(_birth)
         hooks[self.id] = hook
 
     def remove(self) -> None:
         self._hooks.pop(self.id, None)
+
+    def __enter__(self) -> RemovableHandle:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.remove()
 
 
 class Function:

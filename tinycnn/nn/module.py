@@ -11,8 +11,12 @@ from .. import dtypes
 from .._device import device as Device
 from .._tensor import Tensor
 from ..autograd import RemovableHandle, no_grad
-from .parameter import Parameter
+from ..ops import create
+from . import _hooks
+from .parameter import Buffer, Parameter
 
+_EXTRA = "_extra_state"
+_everywhere = _hooks.everywhere
 _KINDS = {"_parameters": "parameter", "_buffers": "buffer", "_modules": "module"}
 
 
@@ -74,6 +78,8 @@ class Module:
             _non_persistent=set(),
             _forward_pre_hooks=OrderedDict(),
             _forward_hooks=OrderedDict(),
+            _backward_pre_hooks=OrderedDict(),
+            _backward_hooks=OrderedDict(),
         )
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
@@ -81,9 +87,15 @@ class Module:
         raise TypeError(f"{type(self).__name__} needs a method forward(self, ...)")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if not self._forward_pre_hooks and not self._forward_hooks:
+        if not (
+            self._forward_pre_hooks
+            or self._forward_hooks
+            or self._backward_hooks
+            or self._backward_pre_hooks
+            or _everywhere
+        ):
             return self.forward(*args, **kwargs)
-        return self._call_with_hooks(args, kwargs)
+        return _hooks.call(self, args, kwargs)
 
     # -- attributes -----------------------------------------------------------------------------------------------
 
@@ -94,7 +106,7 @@ class Module:
             if members is not None and name in members:
                 return members[name]
         owner = type(self).__name__
-        if "_modules" not in state and (name in _KINDS or name.startswith(("_forward", "training"))):
+        if "_modules" not in state and (name in _KINDS or name.startswith(("_forward", "_backward", "training"))):
             raise AttributeError(f"{owner}: call super().__init__() at the start of {owner}.__init__")
         if hasattr(type(self), name):
             raise AttributeError(f"{owner!r}: the property {name!r} itself raised an AttributeError")
@@ -108,6 +120,10 @@ class Module:
         if isinstance(value, Module):
             self._make_room(name, "_modules")
             self.add_module(name, value)
+            return
+        if isinstance(value, Buffer) and name not in self.__dict__.get("_buffers", ()):
+            self._make_room(name, "_buffers")
+            self.register_buffer(name, value, value.persistent)
             return
         state = self.__dict__
         for kind, what in _KINDS.items():
@@ -198,7 +214,9 @@ class Module:
             raise TypeError(f"module {name!r}: expected an nn.Module or None, got {type(module).__name__}")
         self._register("_modules", name, module)
 
-    register_module = add_module
+    def register_module(self, name: str, module: Module | None) -> None:
+        """As `add_module`."""
+        self.add_module(name, module)
 
     # -- walks ----------------------------------------------------------------------------------------------------
 
@@ -309,31 +327,114 @@ class Module:
             if tensor is not None and name not in self._non_persistent:
                 yield name, tensor
 
+    def get_extra_state(self) -> Any:
+        """What `state_dict` holds of this module besides tensors; a subclass that has such defines both methods."""
+        raise RuntimeError(f"{type(self).__name__} has no extra state: define get_extra_state and set_extra_state")
+
+    def set_extra_state(self, state: Any) -> None:
+        """Take what `get_extra_state` gave."""
+        raise RuntimeError(f"{type(self).__name__} has no extra state: define get_extra_state and set_extra_state")
+
+    def _has_extra_state(self) -> bool:
+        return type(self).get_extra_state is not Module.get_extra_state
+
+    def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
+        """Put the state of this module alone into `destination`; a subclass may add to it."""
+        for name, tensor in self._own_state():
+            destination[prefix + name] = tensor if keep_vars else tensor.detach()
+        if self._has_extra_state():
+            destination[prefix + _EXTRA] = self.get_extra_state()
+
     def state_dict(
-        self, *, destination: dict[str, Any] | None = None, prefix: str = "", keep_vars: bool = False
+        self, *args: Any, destination: dict[str, Any] | None = None, prefix: str = "", keep_vars: bool = False
     ) -> dict[str, Any]:
         """Parameters and persistent buffers by dotted name, detached, on the memory of the module.
 
         Args:
+            args: destination, prefix and keep_vars by position, as older code has them.
             destination: a dict to add to, instead of a new OrderedDict.
             prefix: put before every name.
             keep_vars: give the parameters themselves, not detached.
         """
-        result = OrderedDict() if destination is None else destination
-        for name, tensor in self._own_state():
-            result[prefix + name] = tensor if keep_vars else tensor.detach()
+        if len(args) > 3:
+            raise TypeError(f"state_dict: expected destination, prefix and keep_vars, got {len(args)} arguments")
+        destination, prefix, keep_vars = (*args, *(destination, prefix, keep_vars)[len(args) :])
+        result: Any = OrderedDict() if destination is None else destination
+        for hook in self._state_hooks("pre_save"):
+            hook(self, prefix, keep_vars)
+        self._save_to_state_dict(result, prefix, keep_vars)
         for name, child in self._modules.items():
             if child is not None:
                 child.state_dict(destination=result, prefix=f"{prefix}{name}.", keep_vars=keep_vars)
+        for hook in self._state_hooks("save"):
+            changed = hook(self, result, prefix, {})
+            result = result if changed is None else changed
         return result
 
-    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True) -> IncompatibleKeys:
+    def _load_from_state_dict(
+        self,
+        state_dict: Mapping[str, Any],
+        prefix: str,
+        local_metadata: dict[str, Any],
+        strict: bool,
+        missing_keys: list[str],
+        unexpected_keys: list[str],
+        error_msgs: list[str],
+    ) -> None:
+        """Load this module alone: note what is wrong in the lists; a subclass may rename keys before.
+
+        The copying itself is put off until everything has been checked.
+        """
+        own: dict[str, Any] = dict(self._own_state())
+        assign = local_metadata.get("assign", False)
+        for name, tensor in own.items():
+            key = prefix + name
+            if key not in state_dict:
+                missing_keys.append(key)
+                continue
+            value = state_dict[key]
+            if not isinstance(value, Tensor):
+                error_msgs.append(f"{key}: expected a Tensor in state_dict, got {type(value).__name__}.")
+            elif value.array.shape != tensor.array.shape:
+                error_msgs.append(
+                    f"size mismatch for {key}: copying a param with shape {value.shape} from checkpoint, "
+                    f"the shape in current model is {tensor.shape}."
+                )
+            else:
+                _later(error_msgs, self._assign if assign else _copy, name if assign else tensor, value)
+        if self._has_extra_state():
+            if prefix + _EXTRA in state_dict:
+                _later(error_msgs, self.set_extra_state, state_dict[prefix + _EXTRA])
+            else:
+                missing_keys.append(prefix + _EXTRA)
+        elif prefix + _EXTRA in state_dict:
+            unexpected_keys.append(prefix + _EXTRA)
+        for key in state_dict:
+            if key.startswith(prefix) and key != prefix + _EXTRA:
+                name, dot, _ = key[len(prefix) :].partition(".")
+                if not (name in self._modules and dot) and (dot or name not in own):
+                    unexpected_keys.append(key)
+
+    def _assign(self, name: str, value: Tensor) -> None:
+        """Hold `value` itself, for ``load_state_dict(assign=True)``."""
+        if name not in self._parameters:
+            self._buffers[name] = value
+        elif isinstance(value, Parameter):
+            self._parameters[name] = value
+        else:
+            old: Any = self._parameters[name]
+            self._parameters[name] = Parameter(value, requires_grad=old.requires_grad)
+
+    def load_state_dict(
+        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
+    ) -> IncompatibleKeys:
         """Copy the numbers of `state_dict` into the parameters and buffers, converting dtypes.
 
         Everything is checked before anything is written. Shapes must be equal; nothing is broadcast.
 
         Args:
             strict: keys must be the same on both sides. Without it, keys without a partner are left alone.
+            assign: hold the tensors of `state_dict` themselves, with their dtypes, instead of copying them.
 
         Returns:
             the named tuple (missing_keys, unexpected_keys).
@@ -344,33 +445,69 @@ class Module:
         """
         if not isinstance(state_dict, Mapping):
             raise TypeError(f"load_state_dict: expected a dict of tensors, got {type(state_dict).__name__}")
-        own = Module.state_dict(self, keep_vars=True)
-        missing = [key for key in own if key not in state_dict]
-        unexpected = [key for key in state_dict if key not in own]
-        problems = []
+        given: Any = OrderedDict(state_dict)  # hooks may rename its keys
+        problems = _Problems()
+        found = IncompatibleKeys([], [])
+
+        def visit(module: Module, prefix: str) -> None:
+            settings = (given, prefix, {"assign": assign}, strict, *found, problems)
+            for hook in module._state_hooks("pre_load"):
+                hook(module, *settings)
+            module._load_from_state_dict(*settings)
+            for name, child in module._modules.items():
+                if child is not None:
+                    visit(child, f"{prefix}{name}.")
+            for hook in module._state_hooks("load"):
+                _later(problems, hook, module, found)
+
+        visit(self, "")
+        missing, unexpected = found
+        order = {key: i for i, key in enumerate(given)}
+        unexpected.sort(key=lambda key: order.get(key, 0))
+        listed: list[str] = []
         if strict and missing:
-            problems.append(f"Missing key(s) in state_dict: {_quoted(missing)}. ")
+            listed.append(f"Missing key(s) in state_dict: {_quoted(missing)}. ")
         if strict and unexpected:
-            problems.append(f"Unexpected key(s) in state_dict: {_quoted(unexpected)}. ")
-            if missing and all(key.startswith("module.") for key in state_dict):
-                problems.append('All keys begin with "module.", as DataParallel saves them; remove that from the keys.')
-        for key, tensor in own.items():
-            value = state_dict.get(key, tensor)
-            if not isinstance(value, Tensor):
-                problems.append(f"{key}: expected a Tensor in state_dict, got {type(value).__name__}.")
-            elif value.array.shape != tensor.array.shape:
-                problems.append(
-                    f"size mismatch for {key}: copying a param with shape {value.shape} from checkpoint, "
-                    f"the shape in current model is {tensor.shape}."
-                )
-        if problems:
-            listed = "\n\t".join(problems)
-            raise RuntimeError(f"Error(s) in loading state_dict for {type(self).__name__}:\n\t{listed}")
+            listed.append(f"Unexpected key(s) in state_dict: {_quoted(unexpected)}. ")
+            if missing and all(key.startswith("module.") for key in given):
+                listed.append('All keys begin with "module.", as DataParallel saves them; remove that from the keys.')
+        if listed or problems:
+            text = "\n\t".join([*listed, *problems])
+            raise RuntimeError(f"Error(s) in loading state_dict for {type(self).__name__}:\n\t{text}")
         with no_grad():
-            for key, tensor in own.items():
-                if key in state_dict:
-                    tensor.copy_(state_dict[key])
-        return IncompatibleKeys(missing, unexpected)
+            for act, values in problems.later:
+                act(*values)
+        return found
+
+    def _state_hooks(self, when: str) -> list[Callable[..., Any]]:
+        return list(self.__dict__.get("_hooks_" + when, {}).values())
+
+    def _add_state_hook(self, when: str, hook: Callable[..., Any]) -> RemovableHandle:
+        return _hooks.add(self.__dict__.setdefault("_hooks_" + when, OrderedDict()), hook)
+
+    def register_state_dict_pre_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
+        """Call ``hook(module, prefix, keep_vars)`` before `state_dict` looks at this module."""
+        return self._add_state_hook("pre_save", hook)
+
+    def register_state_dict_post_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
+        """Call ``hook(module, state_dict, prefix, local_metadata)`` when all below is in; it may change the dict."""
+        return self._add_state_hook("save", hook)
+
+    _register_state_dict_hook = register_state_dict_post_hook
+
+    def register_load_state_dict_pre_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
+        """Call ``hook(module, state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys,
+        error_msgs)`` before this module is loaded; it may rename keys."""
+        return self._add_state_hook("pre_load", hook)
+
+    def _register_load_state_dict_pre_hook(
+        self, hook: Callable[..., Any], with_module: bool = False
+    ) -> RemovableHandle:
+        return self._add_state_hook("pre_load", hook if with_module else lambda module, *args: hook(*args))
+
+    def register_load_state_dict_post_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
+        """Call ``hook(module, incompatible_keys)`` after loading."""
+        return self._add_state_hook("load", hook)
 
     def train(self, mode: bool = True) -> Self:
         """Set `training` here and below, which Dropout and BatchNorm read. Gradients are not switched by it.
@@ -400,9 +537,9 @@ class Module:
         for p in self.parameters():
             clear_grad(p, set_to_none)
 
-    def _apply(self, fn: Callable[[Tensor], Tensor]) -> Self:
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         """Put ``fn(t)`` in the place of all parameters, gradients and buffers t; Parameters stay the same objects."""
-        for p in self.parameters():
+        for p in self.parameters(recurse):
             grad, p._grad = p._grad, None
             changed = fn(p.detach())
             if changed.array is not p.array:
@@ -410,13 +547,20 @@ class Module:
                 p._bump()
             if grad is not None:
                 p.grad = fn(grad.detach())
-        for module in self.modules():
+        for module in self.modules() if recurse else [self]:
             for name, buffer in module._buffers.items():
                 if buffer is not None:
                     module._buffers[name] = fn(buffer)
         return self
 
-    def to(self, *args: Any, device: Any = None, dtype: Any = None, non_blocking: bool = False) -> Self:
+    def to(
+        self,
+        *args: Any,
+        device: Any = None,
+        dtype: Any = None,
+        non_blocking: bool = False,
+        memory_format: Any = None,
+    ) -> Self:
         """Move to a device and convert floating-point parameters and buffers, in place: ``to("cpu")``,
         ``to(tinycnn.float64)``, ``to(device, dtype)``, ``to(like_this_tensor)``. Integer buffers keep their dtype.
 
@@ -448,6 +592,33 @@ class Module:
         """Floating-point parameters and buffers become float16."""
         return self.to(dtypes.float16)
 
+    def bfloat16(self) -> Self:
+        """Refused: there is no such dtype here.
+
+        Raises:
+            TypeError: always.
+        """
+        raise TypeError("bfloat16: NumPy has no such dtype, and neither has tinycnn; half() stores float16")
+
+    def type(self, dst_type: Any) -> Self:
+        """All parameters and buffers, integers too, become `dst_type`."""
+        return self._apply(lambda t: t.to(dtype=dtypes.as_dtype(dst_type)))
+
+    def to_empty(self, *, device: Any = None, recurse: bool = True) -> Self:
+        """Move to a device without the numbers; parameters and buffers are uninitialised afterwards."""
+        return self._apply(lambda t: create.empty_like(t, device=device), recurse)
+
+    def share_memory(self) -> Self:
+        """Refused: the memory of a module belongs to one process.
+
+        Raises:
+            RuntimeError: always.
+        """
+        raise RuntimeError("share_memory: tensors belong to one process; train with threads, or send state_dict()s")
+
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """Nothing: there is no compiler here; kernels are compiled as they are."""
+
     def cpu(self) -> Self:
         """Move to the CPU."""
         return self.to("cpu")
@@ -467,39 +638,34 @@ class Module:
             prepend: call it before the hooks that are there already.
             with_kwargs: call ``hook(module, args, kwargs)``, which returns None or the pair (args, kwargs).
         """
-        return _add_hook(self._forward_pre_hooks, hook, prepend, with_kwargs)
+        return _hooks.add(self._forward_pre_hooks, _hooks.Hook(hook, with_kwargs), prepend)
 
     def register_forward_hook(
-        self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
+        self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False, always_call: bool = False
     ) -> RemovableHandle:
         """Call ``hook(module, args, output)`` after each `forward`; what it returns, if not None, is the new output.
 
         Args:
             prepend: call it before the hooks that are there already.
             with_kwargs: call ``hook(module, args, kwargs, output)``.
+            always_call: call it also if `forward` raised an error.
         """
-        return _add_hook(self._forward_hooks, hook, prepend, with_kwargs)
+        return _hooks.add(self._forward_hooks, _hooks.Hook(hook, with_kwargs, always_call), prepend)
 
-    def _call_with_hooks(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        for hook, with_kwargs in list(self._forward_pre_hooks.values()):
-            if with_kwargs:
-                changed = hook(self, args, kwargs)
-                if changed is not None:
-                    if not isinstance(changed, tuple) or len(changed) != 2:
-                        raise RuntimeError(
-                            f"a pre-hook with_kwargs must return None or (args, kwargs), got {changed!r}"
-                        )
-                    args, kwargs = changed
-            else:
-                changed = hook(self, args)
-                if changed is not None:
-                    args = changed if isinstance(changed, tuple) else (changed,)
-        result = self.forward(*args, **kwargs)
-        for hook, with_kwargs in list(self._forward_hooks.values()):
-            changed = hook(self, args, kwargs, result) if with_kwargs else hook(self, args, result)
-            if changed is not None:
-                result = changed
-        return result
+    def register_full_backward_pre_hook(self, hook: Callable[..., Any], prepend: bool = False) -> RemovableHandle:
+        """Call ``hook(module, grad_output)`` when the gradients of the outputs are known; what it returns replaces
+        them. `grad_output` is a tuple."""
+        return _hooks.add(self._backward_pre_hooks, hook, prepend)
+
+    def register_full_backward_hook(self, hook: Callable[..., Any], prepend: bool = False) -> RemovableHandle:
+        """Call ``hook(module, grad_input, grad_output)`` when the gradients of the inputs are known; what it returns
+        replaces `grad_input`. Both are tuples, with None where there is no gradient; keyword arguments of `forward`
+        do not count. Such a module may not write to its inputs in place."""
+        return _hooks.add(self._backward_hooks, hook, prepend)
+
+    def register_backward_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
+        """As `register_full_backward_hook`, which replaced it."""
+        return self.register_full_backward_hook(hook)
 
     # -- how it looks ---------------------------------------------------------------------------------------------
 
@@ -530,10 +696,22 @@ def _quoted(keys: list[str]) -> str:
     return ", ".join(f'"{key}"' for key in keys)
 
 
-def _add_hook(
-    hooks: OrderedDict[int, Any], hook: Callable[..., Any], prepend: bool, with_kwargs: bool
-) -> RemovableHandle:
-    handle = RemovableHandle(hooks, (hook, with_kwargs))  # type: ignore[arg-type]
-    if prepend:
-        hooks.move_to_end(handle.id, last=False)
-    return handle
+def _copy(tensor: Tensor, value: Tensor) -> None:
+    tensor.copy_(value)
+
+
+class _Problems(list[str]):
+    """The errors found while loading, and what is to be done if there are none."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.later: list[tuple[Callable[..., Any], tuple[Any, ...]]] = []
+
+
+def _later(problems: list[str], act: Callable[..., Any], *values: Any) -> None:
+    """Do this when everything is checked; at once if a caller has a list of its own."""
+    if isinstance(problems, _Problems):
+        problems.later.append((act, values))
+    else:
+        with no_grad():
+            act(*values)

@@ -32,4 +32,26 @@ class Parameter(Tensor):
         return "Parameter containing:\n" + super().__repr__()
 
 
+class Buffer(Tensor):
+    """A tensor on the memory of `data` that becomes a buffer of the `Module` it is assigned to.
+
+    Args:
+        data: the numbers.
+        persistent: whether it is part of `state_dict()`.
+
+    Raises:
+        TypeError: if `data` is not a Tensor.
+    """
+
+    def __init__(self, data: Tensor | None = None, *, persistent: bool = True) -> None:
+        if data is None:
+            super().__init__(())
+        elif not isinstance(data, Tensor):
+            raise TypeError(f"Buffer: expected a Tensor, got {type(data).__name__}; wrap it in tinycnn.tensor(...)")
+        else:
+            self.array, self.device = data.array, data.device
+            self._version_counter = data._counter()
+        self.persistent = persistent
+
+
 register_parameter(Parameter)
