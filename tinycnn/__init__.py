@@ -5,7 +5,23 @@ PyTorch's names: ``torch`` is `tinycnn`, ``torchvision`` is `tinycnn.vision`.
 
 import builtins
 
-from . import _methods, autograd, hub, kernels, linalg, nn, optim, random, utils
+from . import (
+    _methods,
+    accelerator,
+    amp,
+    autograd,
+    backends,
+    cuda,
+    hub,
+    kernels,
+    linalg,
+    multiprocessing,
+    nn,
+    optim,
+    random,
+    types,
+    utils,
+)
 from ._device import (
     channels_last,
     channels_last_3d,
@@ -18,7 +34,17 @@ from ._device import (
     set_num_threads,
     strided,
 )
+from ._switches import (
+    are_deterministic_algorithms_enabled,
+    compile,
+    get_float32_matmul_precision,
+    is_deterministic_algorithms_warn_only_enabled,
+    refuse,
+    set_float32_matmul_precision,
+    use_deterministic_algorithms,
+)
 from ._tensor import Size, Tensor
+from .amp import GradScaler, autocast
 from .autograd import (
     enable_grad,
     inference_mode,
@@ -369,3 +395,12 @@ __version__ = "0.1.0"
 def is_tensor(obj: object) -> builtins.bool:
     """True for a Tensor."""
     return isinstance(obj, Tensor)
+
+
+def is_autocast_enabled(device_type: str | None = None) -> builtins.bool:
+    """False: `autocast` changes nothing."""
+    return False
+
+
+def __getattr__(name: str) -> object:
+    raise refuse("tinycnn", name)

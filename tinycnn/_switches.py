@@ -60,8 +60,7 @@ _KINDS = {
         "sparse sparse_coo sparse_csr sparse_coo_tensor sparse_csr_tensor sparse_compressed_tensor sparse_tensor"
     ),
     "complex numbers": (
-        "complex complex32 complex64 complex128 cfloat cdouble chalf view_as_real view_as_complex polar real imag "
-        "angle"
+        "complex complex32 complex64 complex128 cfloat cdouble chalf view_as_real view_as_complex polar real imag angle"
     ),
     "Fourier transforms": "fft stft istft",
     "quantisation": (

@@ -793,3 +793,17 @@ def retain_grad(tensor: Tensor) -> None:
             _accumulate(t, g, False, _mode.recording)
 
     tensor._node.register_hook_for(tensor._output, keep)
+
+
+class _AnyTensor(type):
+    def __instancecheck__(cls, instance: object) -> bool:
+        return isinstance(instance, Tensor)
+
+
+class Variable(metaclass=_AnyTensor):
+    """The older name of a Tensor: ``Variable(data)`` is `data` without its history, on the same memory."""
+
+    def __new__(cls, data: Tensor, requires_grad: bool = False) -> Tensor:  # type: ignore[misc]
+        if not isinstance(data, Tensor):
+            raise TypeError(f"Variable: expected a Tensor, got {type(data).__name__}")
+        return data.detach().requires_grad_(requires_grad)

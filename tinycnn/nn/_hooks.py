@@ -168,9 +168,7 @@ def call(module: Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
 
 
 def _after(hook: Hook, module: Module, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> Any:
-    changed = (
-        hook.function(module, args, kwargs, result) if hook.with_kwargs else hook.function(module, args, result)
-    )
+    changed = hook.function(module, args, kwargs, result) if hook.with_kwargs else hook.function(module, args, result)
     return result if changed is None else changed
 
 

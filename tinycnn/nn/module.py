@@ -450,7 +450,15 @@ class Module:
         found = IncompatibleKeys([], [])
 
         def visit(module: Module, prefix: str) -> None:
-            settings = (given, prefix, {"assign": assign}, strict, *found, problems)
+            settings: tuple[Any, ...] = (
+                given,
+                prefix,
+                {"assign": assign},
+                strict,
+                found.missing_keys,
+                found.unexpected_keys,
+                problems,
+            )
             for hook in module._state_hooks("pre_load"):
                 hook(module, *settings)
             module._load_from_state_dict(*settings)

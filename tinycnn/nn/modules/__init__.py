@@ -9,6 +9,8 @@ import sys
 from types import ModuleType
 from typing import Any
 
+from .. import _tuples as _tuples  # found through `utils`
+
 _FILES = (
     "activation adaptive batchnorm channelshuffle container conv distance dropout flatten fold instancenorm lazy "
     "linear loss module normalization padding pixelshuffle pooling sparse upsampling utils"
