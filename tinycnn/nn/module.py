@@ -358,8 +358,10 @@ class Module:
         """
         if len(args) > 3:
             raise TypeError(f"state_dict: expected destination, prefix and keep_vars, got {len(args)} arguments")
-        destination, prefix, keep_vars = (*args, *(destination, prefix, keep_vars)[len(args) :])
-        result: Any = OrderedDict() if destination is None else destination
+        settings: list[Any] = [*args, *[destination, prefix, keep_vars][len(args) :]]
+        result, prefix, keep_vars = settings
+        if result is None:
+            result = OrderedDict()
         for hook in self._state_hooks("pre_save"):
             hook(self, prefix, keep_vars)
         self._save_to_state_dict(result, prefix, keep_vars)
