@@ -381,6 +381,27 @@ concat, concatenate, row_stack, unsafe_split, unsafe_chunk = cat, cat, vstack, s
 arccos, arccosh, arcsin, arcsinh = acos, acosh, asin, asinh
 arctan, arctan2, arctanh, clip = atan, atan2, atanh, clamp
 greater, greater_equal, less, less_equal, not_equal = gt, ge, lt, le, ne
+abs_, ceil_, clamp_, cos_, exp_, floor_, log_ = (
+    Tensor.abs_,
+    Tensor.ceil_,
+    Tensor.clamp_,
+    Tensor.cos_,
+    Tensor.exp_,
+    Tensor.floor_,
+    Tensor.log_,
+)
+neg_, relu_, round_, rsqrt_, sigmoid_, sin_, sqrt_, square_, tanh_ = (
+    Tensor.neg_,
+    Tensor.relu_,
+    Tensor.round_,
+    Tensor.rsqrt_,
+    Tensor.sigmoid_,
+    Tensor.sin_,
+    Tensor.sqrt_,
+    Tensor.square_,
+    Tensor.tanh_,
+)
+clip_, fill_, zero_ = Tensor.clip_, Tensor.fill_, Tensor.zero_
 
 float = float32
 double = float64

@@ -389,6 +389,8 @@ class TensorMethods:
     cumsum_, cumprod_ = twin(more.cumsum), twin(more.cumprod)
     multiply_, subtract_, divide_, true_divide_, negative_, absolute_ = mul_, sub_, div_, div_, neg_, abs_
     clip_, fix_ = clamp_, trunc_
+    arccos_, arccosh_, arcsin_, arcsinh_, arctan_, arctan2_ = acos_, acosh_, asin_, asinh_, atan_, atan2_
+    arctanh_, greater_, greater_equal_, less_, less_equal_, not_equal_ = atanh_, gt_, ge_, lt_, le_, ne_
     __ifloordiv__, __imod__ = floor_divide_, remainder_
     __iand__, __ior__, __ixor__ = bitwise_and_, bitwise_or_, bitwise_xor_
     __ilshift__, __irshift__ = bitwise_left_shift_, bitwise_right_shift_
