@@ -42,6 +42,7 @@ RANDOM += r"|dropout|empty_like"
 ADAPTED = {  # the database has its own order of arguments here
     "where": lambda function: lambda x, condition, y: function(condition, x, y),
     "zero_": lambda function: lambda x: function(x.clone()),
+    "nn.functional.embedding": lambda function: lambda weight, index, **rule: function(index, weight, **rule),
     "einsum": lambda function: lambda tensors, equation: function(equation, *tensors),
 }
 TOLERANCE = {np.float16: 2e-3, np.float32: 2e-5, np.float64: 1e-8}

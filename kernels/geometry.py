@@ -201,6 +201,50 @@ def _conv_spec(
     )
 
 
+def conv_transpose_spec(
+    input_shape: Sequence[int],
+    weight_shape: Sequence[int],
+    stride: int | Sequence[int] = 1,
+    padding: int | Sequence[int] = 0,
+    output_padding: int | Sequence[int] = 0,
+    groups: int = 1,
+    dilation: int | Sequence[int] = 1,
+    op: str = "conv_transpose2d",
+) -> ConvSpec:
+    """The convolution whose input gradient is the transposed convolution of (N, C, H, W) with (C, O / groups, KH, KW).
+
+    Its input is (N, O, OH, OW) with OH = (H - 1) * S - 2P + D(KH-1) + output_padding + 1, and OW likewise.
+
+    Raises:
+        TypeError: for something that is not an int or not a pair.
+        GeometryError: for sizes that do not fit, and for an output_padding that is neither below stride nor dilation.
+    """
+    batch, channels, *size = _image(op, _shape(op, "input", input_shape))
+    weight = _shape(op, "weight", weight_shape)
+    if len(weight) != 4 or min(weight) < 1:
+        raise GeometryError(f"{op}: expected a 4-D weight (C, O / groups, KH, KW) without zeros, got shape {weight}")
+    groups = _integer(op, "groups", groups, 1)
+    if channels != weight[0] or channels % groups:
+        raise GeometryError(
+            f"{op}: a weight of shape {weight} expects {weight[0]} input channels, divisible by groups = {groups}; the "
+            f"input has {channels}"
+        )
+    strides, pads = _pair(op, "stride", stride, 1), _pair(op, "padding", padding, 0)
+    extra, dilations = _pair(op, "output_padding", output_padding, 0), _pair(op, "dilation", dilation, 1)
+    output = []
+    for side, n, k, s, p, e, d in zip(_SIDES, size, weight[2:], strides, pads, extra, dilations, strict=True):
+        if e >= s and e >= d:
+            raise GeometryError(f"{op}: output_padding {e} must be less than the stride {s} or the dilation {d}")
+        out = (n - 1) * s - 2 * p + d * (k - 1) + e + 1
+        if out < 1:
+            raise GeometryError(
+                f"{op}: output {side} = ({n} - 1)*{s} - 2*{p} + {d}*({k}-1) + {e} + 1 = {out}, must be at least 1 "
+                f"(input {n}, kernel {k}, stride {s}, padding {p}, dilation {d}, output_padding {e})"
+            )
+        output.append(out)
+    return conv_spec((batch, weight[1] * groups, *output), weight, strides, pads, dilations, groups, op)
+
+
 def _named_padding(op: str, name: str, kernel: list[int], stride: Pair, dilation: Pair) -> tuple[Pair, Pair]:
     if name == "valid":
         return (0, 0), (0, 0)

@@ -54,6 +54,7 @@ from .autograd import (
     no_grad,
     set_grad_enabled,
 )
+from .composed.conv import conv1d, conv2d, conv_transpose1d, conv_transpose2d
 from .composed.convert import (
     BoolTensor,
     ByteTensor,
@@ -144,7 +145,18 @@ from .composed.math import (
     sinc,
     xlogy,
 )
+from .composed.norm import (
+    batch_norm,
+    cosine_similarity,
+    embedding,
+    group_norm,
+    instance_norm,
+    layer_norm,
+    pairwise_distance,
+    rms_norm,
+)
 from .composed.pad import constant_pad_nd
+from .composed.pool import adaptive_avg_pool1d, adaptive_max_pool1d, avg_pool1d, max_pool1d, max_pool2d
 from .composed.reduce import (
     aminmax,
     argsort,
@@ -180,6 +192,7 @@ from .composed.reduce import (
     unique,
     unique_consecutive,
 )
+from .composed.resample import alpha_dropout, channel_shuffle, pixel_shuffle, pixel_unshuffle
 from .composed.shape import (
     as_strided,
     atleast_1d,
@@ -241,7 +254,6 @@ from .dtypes import (
     set_default_dtype,
     uint8,
 )
-from .ops.conv import conv2d
 from .ops.create import (
     arange,
     as_tensor,
@@ -338,6 +350,7 @@ from .ops.elementwise import (
 )
 from .ops.loss import log_softmax, softmax
 from .ops.matmul import bmm, matmul, mm
+from .ops.random import dropout
 from .ops.reduce import (
     all,
     amax,

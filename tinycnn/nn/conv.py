@@ -1,16 +1,32 @@
-"""Convolution."""
+"""Convolution and its transpose."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from .._tensor import Tensor
+from ..composed.conv import _one
 from ..kernels.geometry import GeometryError, _integer, _pair
 from ..ops.create import empty
 from . import functional as F
 from . import init
 from .module import Module
 from .parameter import Parameter
+
+PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
+
+
+def _padded(layer: Any, input: Tensor) -> Tensor:
+    """The input with the border that a padding_mode other than zeros puts around it."""
+    sides: list[int] = []
+    for i, d, k in zip(range(len(layer.kernel_size)), layer.dilation, layer.kernel_size, strict=True):
+        total = d * (k - 1)
+        if isinstance(layer.padding, str):
+            before, after = (total // 2, total - total // 2) if layer.padding == "same" else (0, 0)
+        else:
+            before = after = layer.padding[i]
+        sides = [before, after, *sides]
+    return F.pad(input, sides, layer.padding_mode)
 
 
 class Conv2d(Module):
@@ -26,7 +42,7 @@ class Conv2d(Module):
         padding: zeros around the image: an int, a pair, ``"valid"`` (none) or ``"same"`` (keeps the size; stride 1).
         groups: channels are split into so many groups, each with filters of its own; groups = in_channels is depthwise.
         bias: whether a number is added to each output channel.
-        padding_mode: ``"zeros"``.
+        padding_mode: what stands around the image: ``"zeros"``, ``"reflect"``, ``"replicate"`` or ``"circular"``.
 
     Attributes:
         weight: (out_channels, in_channels / groups, KH, KW), at first even in [-b, b] with
@@ -71,8 +87,8 @@ class Conv2d(Module):
             raise GeometryError(f"Conv2d: padding must be an int, a pair, 'same' or 'valid', got {padding!r}")
         if padding == "same" and self.stride != (1, 1):
             raise GeometryError(f"Conv2d: padding='same' keeps the size only with stride 1, got stride={stride}")
-        if padding_mode != "zeros":
-            raise ValueError(f"Conv2d: padding_mode must be 'zeros', the only one offered here; got {padding_mode!r}")
+        if padding_mode not in PADDING_MODES:
+            raise ValueError(f"Conv2d: padding_mode must be one of {PADDING_MODES}, got {padding_mode!r}")
         shape = (self.out_channels, self.in_channels // self.groups, *self.kernel_size)
         self.weight = Parameter(empty(shape, device=device, dtype=dtype))
         self.register_parameter(
@@ -86,6 +102,9 @@ class Conv2d(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         self._check(input)
+        if self.padding_mode != "zeros":
+            input, padding = _padded(self, input), 0
+            return F.conv2d(input, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
         return F.conv2d(input, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
 
     def _check(self, input: Tensor) -> None:
@@ -122,4 +141,174 @@ class Conv2d(Module):
             text += f", dilation={self.dilation}"
         if self.groups != 1:
             text += f", groups={self.groups}"
+        if self.bias is None:
+            text += ", bias=False"
+        return text if self.padding_mode == "zeros" else text + f", padding_mode={self.padding_mode}"
+
+
+class Conv1d(Module):
+    """1-D convolution of (N, in_channels, L) or (in_channels, L); arguments and attributes as `Conv2d`, with one number
+    where that has a pair."""
+
+    weight: Parameter
+    bias: Parameter | None
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int | tuple[int],
+        stride: int | tuple[int] = 1,
+        padding: int | tuple[int] | str = 0,
+        dilation: int | tuple[int] = 1,
+        groups: int = 1,
+        bias: bool = True,
+        padding_mode: str = "zeros",
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__()
+        name = "Conv1d"
+        self.in_channels = _integer(name, "in_channels", in_channels, 1)
+        self.out_channels = _integer(name, "out_channels", out_channels, 1)
+        self.kernel_size = (_one(name, "kernel_size", kernel_size, 1),)
+        self.stride = (_one(name, "stride", stride, 1),)
+        self.padding: Any = padding if isinstance(padding, str) else (_one(name, "padding", padding, 0),)
+        self.dilation = (_one(name, "dilation", dilation, 1),)
+        self.groups = _integer(name, "groups", groups, 1)
+        self.padding_mode = padding_mode
+        if padding_mode not in PADDING_MODES:
+            raise ValueError(f"{name}: padding_mode must be one of {PADDING_MODES}, got {padding_mode!r}")
+        if in_channels % groups or out_channels % groups:
+            raise GeometryError(f"{name}: groups={groups} must divide {in_channels} and {out_channels} channels")
+        if isinstance(padding, str) and (padding not in ("same", "valid") or (padding == "same" and stride != 1)):
+            raise GeometryError(f"{name}: padding must be an int, 'valid', or 'same' with stride 1; got {padding!r}")
+        shape = (out_channels, in_channels // groups, *self.kernel_size)
+        self.weight = Parameter(empty(shape, device=device, dtype=dtype))
+        self.register_parameter("bias", Parameter(empty(out_channels, device=device, dtype=dtype)) if bias else None)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw weight and bias anew."""
+        init.reset_weight_and_bias(self.weight, self.bias)
+
+    def forward(self, input: Tensor) -> Tensor:
+        if self.padding_mode != "zeros":
+            input = _padded(self, input)
+            return F.conv1d(input, self.weight, self.bias, self.stride, 0, self.dilation, self.groups)
+        return F.conv1d(input, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
+
+    extra_repr = Conv2d.extra_repr
+
+
+class _ConvTranspose(Module):
+    """What transposed convolutions have in common; `_ndim` says along how many dimensions they go."""
+
+    weight: Parameter
+    bias: Parameter | None
+    _ndim = 2
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Any,
+        stride: Any = 1,
+        padding: Any = 0,
+        output_padding: Any = 0,
+        groups: int = 1,
+        bias: bool = True,
+        dilation: Any = 1,
+        padding_mode: str = "zeros",
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__()
+        name = type(self).__name__
+
+        def sizes(what: str, value: Any, least: int) -> tuple[int, ...]:
+            return _pair(name, what, value, least) if self._ndim == 2 else (_one(name, what, value, least),)
+
+        self.in_channels = _integer(name, "in_channels", in_channels, 1)
+        self.out_channels = _integer(name, "out_channels", out_channels, 1)
+        self.kernel_size = sizes("kernel_size", kernel_size, 1)
+        self.stride, self.dilation = sizes("stride", stride, 1), sizes("dilation", dilation, 1)
+        self.padding, self.output_padding = sizes("padding", padding, 0), sizes("output_padding", output_padding, 0)
+        self.groups = _integer(name, "groups", groups, 1)
+        self.padding_mode = padding_mode
+        if padding_mode != "zeros":
+            raise ValueError(f"{name}: only padding_mode='zeros' has a transpose, got {padding_mode!r}")
+        if in_channels % groups or out_channels % groups:
+            raise GeometryError(f"{name}: groups={groups} must divide {in_channels} and {out_channels} channels")
+        shape = (in_channels, out_channels // groups, *self.kernel_size)
+        self.weight = Parameter(empty(shape, device=device, dtype=dtype))
+        self.register_parameter("bias", Parameter(empty(out_channels, device=device, dtype=dtype)) if bias else None)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw weight and bias anew."""
+        init.reset_weight_and_bias(self.weight, self.bias)
+
+    def _output_padding(self, input: Tensor, output_size: Any) -> tuple[int, ...]:
+        """What makes the output as large as `output_size` asks."""
+        if output_size is None:
+            return self.output_padding
+        wanted = tuple(output_size)[-self._ndim :]
+        extra = []
+        for n, target, s, p, d, k in zip(
+            input.array.shape[-self._ndim :],
+            wanted,
+            self.stride,
+            self.padding,
+            self.dilation,
+            self.kernel_size,
+            strict=True,
+        ):
+            least = (n - 1) * s - 2 * p + d * (k - 1) + 1
+            if not least <= target < least + s:
+                raise ValueError(f"{type(self).__name__}: output_size {target} must lie in [{least}, {least + s - 1}]")
+            extra.append(target - least)
+        return tuple(extra)
+
+    def extra_repr(self) -> str:
+        text = f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}"
+        zero, one = (0,) * self._ndim, (1,) * self._ndim
+        if self.padding != zero:
+            text += f", padding={self.padding}"
+        if self.dilation != one:
+            text += f", dilation={self.dilation}"
+        if self.output_padding != zero:
+            text += f", output_padding={self.output_padding}"
+        if self.groups != 1:
+            text += f", groups={self.groups}"
         return text if self.bias is not None else text + ", bias=False"
+
+
+class ConvTranspose2d(_ConvTranspose):
+    """The transpose of a 2-D convolution, with parameters of its own: (N, in_channels, H, W) to
+    (N, out_channels, OH, OW) with OH = (H - 1) * S - 2P + D(KH-1) + output_padding + 1, and OW likewise.
+
+    Args:
+        output_padding: rows and columns added at the end.
+        kernel_size, stride, padding, dilation, groups: of the convolution that is transposed.
+
+    Attributes:
+        weight: (in_channels, out_channels / groups, KH, KW).
+        bias: (out_channels,) or None.
+    """
+
+    def forward(self, input: Tensor, output_size: Any = None) -> Tensor:
+        extra = self._output_padding(input, output_size)
+        rule = (self.stride, self.padding, extra, self.groups, self.dilation)
+        return F.conv_transpose2d(input, self.weight, self.bias, *rule)
+
+
+class ConvTranspose1d(_ConvTranspose):
+    """`ConvTranspose2d` along one dimension: (N, in_channels, L)."""
+
+    _ndim = 1
+
+    def forward(self, input: Tensor, output_size: Any = None) -> Tensor:
+        extra = self._output_padding(input, output_size)
+        rule = (self.stride, self.padding, extra, self.groups, self.dilation)
+        return F.conv_transpose1d(input, self.weight, self.bias, *rule)

@@ -3,14 +3,50 @@
 from __future__ import annotations
 
 from .._tensor import Tensor
+from ..composed.conv import conv1d, conv2d, conv_transpose1d, conv_transpose2d, fold, unfold
 from ..composed.index import one_hot
+from ..composed.norm import (
+    batch_norm,
+    cosine_similarity,
+    embedding,
+    group_norm,
+    instance_norm,
+    layer_norm,
+    local_response_norm,
+    normalize,
+    pairwise_distance,
+    rms_norm,
+)
 from ..composed.pad import pad
+from ..composed.pool import (
+    adaptive_avg_pool1d,
+    adaptive_avg_pool2d,
+    adaptive_max_pool1d,
+    adaptive_max_pool2d,
+    avg_pool1d,
+    avg_pool2d,
+    lp_pool1d,
+    lp_pool2d,
+    max_pool1d,
+    max_pool2d,
+    max_unpool1d,
+    max_unpool2d,
+)
+from ..composed.resample import (
+    alpha_dropout,
+    channel_shuffle,
+    dropout1d,
+    dropout2d,
+    interpolate,
+    pixel_shuffle,
+    pixel_unshuffle,
+    upsample,
+    upsample_bilinear,
+    upsample_nearest,
+)
 from ..ops import elementwise, inplace, loss
-from ..ops.conv import conv2d
 from ..ops.loss import log_softmax, softmax
 from ..ops.matmul import linear
-from ..ops.norm import batch_norm
-from ..ops.pool import avg_pool2d, max_pool2d
 from ..ops.random import dropout
 from ..ops.shape import flatten
 
@@ -89,22 +125,56 @@ def mse_loss(
 
 
 __all__ = [
+    "adaptive_avg_pool1d",
+    "adaptive_avg_pool2d",
+    "adaptive_max_pool1d",
+    "adaptive_max_pool2d",
+    "alpha_dropout",
+    "avg_pool1d",
     "avg_pool2d",
     "batch_norm",
+    "channel_shuffle",
+    "conv1d",
     "conv2d",
+    "conv_transpose1d",
+    "conv_transpose2d",
+    "cosine_similarity",
     "cross_entropy",
     "dropout",
+    "dropout1d",
+    "dropout2d",
+    "embedding",
     "flatten",
+    "fold",
+    "group_norm",
+    "instance_norm",
+    "interpolate",
+    "layer_norm",
     "linear",
+    "local_response_norm",
     "log_softmax",
+    "lp_pool1d",
+    "lp_pool2d",
+    "max_pool1d",
     "max_pool2d",
+    "max_unpool1d",
+    "max_unpool2d",
     "mse_loss",
     "nll_loss",
+    "normalize",
     "one_hot",
     "pad",
+    "pairwise_distance",
+    "pixel_shuffle",
+    "pixel_unshuffle",
     "relu",
     "relu_",
+    "rms_norm",
     "sigmoid",
     "softmax",
     "tanh",
+    "unfold",
+    "upsample",
+    "upsample_bilinear",
+    "upsample_nearest",
 ]

@@ -1,4 +1,4 @@
-"""Batch normalization (Ioffe and Szegedy 2015)."""
+"""Normalization: of batches (Ioffe and Szegedy 2015), layers, groups, instances."""
 
 from __future__ import annotations
 
@@ -132,3 +132,192 @@ class BatchNorm2d(_BatchNorm):
                 f"BatchNorm2d: Expected more than 1 value per channel when training, got input shape {shape}; "
                 "use a larger batch (drop_last=True in the DataLoader), or eval()"
             )
+
+
+class BatchNorm1d(_BatchNorm):
+    """`BatchNorm2d` for (N, C) or (N, C, L)."""
+
+    def _check_input(self, input: Tensor) -> None:
+        if input.array.ndim not in (2, 3):
+            raise ValueError(f"BatchNorm1d: expected (N, C) or (N, C, L), got shape {tuple(input.array.shape)}")
+
+
+class _InstanceNorm(_BatchNorm):
+    _ndims = (3, 4)
+
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float = 0.1,
+        affine: bool = False,
+        track_running_stats: bool = False,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype)
+
+    def forward(self, input: Tensor) -> Tensor:
+        if input.array.ndim not in self._ndims:
+            raise ValueError(
+                f"{type(self).__name__}: expected {self._ndims[1]} dimensions, or {self._ndims[0]} without a batch, "
+                f"got shape {tuple(input.array.shape)}"
+            )
+        x = input.unsqueeze(0) if input.array.ndim == self._ndims[0] else input
+        if x.array.shape[1] != self.num_features and self.affine:
+            raise ValueError(
+                f"{type(self).__name__}(num_features={self.num_features}): the input has {x.array.shape[1]} channels"
+            )
+        y = F.instance_norm(
+            x,
+            self.running_mean,
+            self.running_var,
+            self.weight,
+            self.bias,
+            self.training or not self.track_running_stats,
+            0.0 if self.momentum is None else self.momentum,
+            self.eps,
+        )
+        return y.squeeze(0) if x is not input else y
+
+
+class InstanceNorm2d(_InstanceNorm):
+    """Each channel of each image (N, C, H, W) or (C, H, W) with mean 0 and variance 1 (Ulyanov et al. 2016).
+
+    Args:
+        affine: whether weight and bias (C,) follow.
+        track_running_stats: whether running statistics are kept, and used in evaluation.
+    """
+
+
+class InstanceNorm1d(_InstanceNorm):
+    """`InstanceNorm2d` for (N, C, L) or (C, L)."""
+
+    _ndims = (2, 3)
+
+
+class GroupNorm(Module):
+    """Each of `num_groups` groups of channels of (N, C, ...) with mean 0 and variance 1, times weight plus bias (C,)
+    (Wu and He 2018)."""
+
+    def __init__(
+        self,
+        num_groups: int,
+        num_channels: int,
+        eps: float = 1e-5,
+        affine: bool = True,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__()
+        if num_channels % num_groups:
+            raise ValueError(f"GroupNorm: num_groups={num_groups} must divide num_channels={num_channels}")
+        self.num_groups, self.num_channels, self.eps, self.affine = num_groups, num_channels, eps, affine
+        for key in ("weight", "bias"):
+            value = empty(num_channels, device=device, dtype=dtype) if affine else None
+            self.register_parameter(key, None if value is None else Parameter(value))
+        self.reset_parameters()
+
+    weight: Parameter | None
+    bias: Parameter | None
+
+    def reset_parameters(self) -> None:
+        """Weight 1, bias 0."""
+        if self.weight is not None and self.bias is not None:
+            init.ones_(self.weight)
+            init.zeros_(self.bias)
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.group_norm(input, self.num_groups, self.weight, self.bias, self.eps)
+
+    def extra_repr(self) -> str:
+        return f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}"
+
+
+class LayerNorm(Module):
+    """(x - mean) / sqrt(var + eps) * weight + bias over the last dimensions (Ba, Kiros and Hinton 2016).
+
+    Args:
+        normalized_shape: the sizes of those dimensions, or the last one alone.
+        elementwise_affine: whether there are weight and bias, of that shape.
+    """
+
+    weight: Parameter | None
+    bias: Parameter | None
+
+    def __init__(
+        self,
+        normalized_shape: Any,
+        eps: float = 1e-5,
+        elementwise_affine: bool = True,
+        bias: bool = True,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__()
+        self.normalized_shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+        self.eps, self.elementwise_affine = eps, elementwise_affine
+        for key, there in (("weight", elementwise_affine), ("bias", elementwise_affine and bias)):
+            value = empty(self.normalized_shape, device=device, dtype=dtype) if there else None
+            self.register_parameter(key, None if value is None else Parameter(value))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Weight 1, bias 0."""
+        if self.weight is not None:
+            init.ones_(self.weight)
+        if self.bias is not None:
+            init.zeros_(self.bias)
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.layer_norm(input, self.normalized_shape, self.weight, self.bias, self.eps)
+
+    def extra_repr(self) -> str:
+        text = f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"
+        return text if self.bias is not None or not self.elementwise_affine else text + ", bias=False"
+
+
+class RMSNorm(Module):
+    """x / sqrt(mean(x**2) + eps) * weight over the last dimensions; `eps` defaults to that of the dtype."""
+
+    weight: Parameter | None
+
+    def __init__(
+        self,
+        normalized_shape: Any,
+        eps: float | None = None,
+        elementwise_affine: bool = True,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__()
+        self.normalized_shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+        self.eps, self.elementwise_affine = eps, elementwise_affine
+        value = Parameter(empty(self.normalized_shape, device=device, dtype=dtype)) if elementwise_affine else None
+        self.register_parameter("weight", value)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Weight 1."""
+        if self.weight is not None:
+            init.ones_(self.weight)
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.rms_norm(input, self.normalized_shape, self.weight, self.eps)
+
+    def extra_repr(self) -> str:
+        return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"
+
+
+class LocalResponseNorm(Module):
+    """x / (k + alpha * mean of x**2 over `size` neighbouring channels)**beta (Krizhevsky et al. 2012)."""
+
+    def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> None:
+        super().__init__()
+        self.size, self.alpha, self.beta, self.k = size, alpha, beta, k
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.local_response_norm(input, self.size, self.alpha, self.beta, self.k)
+
+    def extra_repr(self) -> str:
+        return f"{self.size}, alpha={self.alpha}, beta={self.beta}, k={self.k}"

@@ -164,6 +164,8 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         RuntimeError: if the sizes or dtypes do not fit.
     """
     same_kind("linear", input, weight, "the weight")
+    if input.array.dtype.kind == "b":
+        raise RuntimeError("linear: bool tensors have no products; convert with .float()")
     shape, (out_features, in_features) = input.array.shape, _matrix_shape(weight)
     if not shape or shape[-1] != in_features:
         raise RuntimeError(

@@ -36,11 +36,11 @@ def dropout(
     Raises:
         ValueError: if `p` is not in [0, 1].
     """
-    require_float("dropout", input)
     if not 0.0 <= p <= 1.0:
         raise ValueError(f"dropout: p must lie in [0, 1], got {p}")
-    if not training or p == 0.0:
+    if (not training or p == 0.0) and isinstance(input, Tensor):
         return input
+    require_float("dropout", input)
     if p == 1.0:
         result = input * filled(input.array.shape, input.array.dtype, input.device)
     else:
