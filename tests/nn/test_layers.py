@@ -239,7 +239,7 @@ def test_inplace_layers_write_into_their_input():
         (lambda: nn.Conv2d(1, 1, 3, dilation=0), "dilation must be at least 1"),
         (lambda: nn.Conv2d(4, 6, 3, groups=4), "groups=4 must divide in_channels=4 and out_channels=6"),
         (lambda: nn.Conv2d(4, 6, 3, groups=0), "groups must be at least 1"),
-        (lambda: nn.Conv2d(1, 1, 3, padding_mode="reflect"), "padding_mode must be 'zeros'"),
+        (lambda: nn.Conv2d(1, 1, 3, padding_mode="mirror"), "padding_mode must be one of"),
         (lambda: nn.Linear(-1, 2), "in_features must be at least 0"),
         (lambda: nn.Linear(2, "3"), "out_features must be an int, got str"),
         (lambda: nn.MaxPool2d(0), "MaxPool2d: kernel_size must be at least 1"),
