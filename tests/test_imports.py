@@ -101,12 +101,21 @@ def test_devices_answer_truthfully():
     assert not torch.accelerator.is_available() and torch.accelerator.current_accelerator() is None
     assert torch.accelerator.device_count() == 0
     assert not torch.backends.mps.is_available() and not torch.backends.cudnn.is_available()
+    assert not torch.xpu.is_available() and not torch.mps.is_available() and torch.mps.device_count() == 0
+    torch.xpu.manual_seed(1)
+    torch.xpu.empty_cache()
+    assert not isinstance(torch.ones(1), torch.cuda.FloatTensor)
     assert torch.backends.cudnn.version() is None and not torch.backends.mkldnn.is_available()
     torch.cuda.manual_seed(1)
     torch.cuda.manual_seed_all(1)
     torch.cuda.empty_cache()
     assert torch.cuda.memory_allocated() == torch.cuda.max_memory_allocated() == 0
-    for act in (torch.cuda.current_device, torch.cuda.synchronize, lambda: torch.cuda.set_device(0)):
+    for act in (
+        torch.cuda.current_device,
+        torch.cuda.synchronize,
+        lambda: torch.cuda.set_device(0),
+        torch.cuda.FloatTensor,
+    ):
         with pytest.raises(RuntimeError, match="no GPU"):
             act()
     for act in (torch.accelerator.synchronize, torch.accelerator.current_device_index):

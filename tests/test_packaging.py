@@ -85,6 +85,8 @@ FLOORS = [
     "amp",
     "backends",
     "cuda",
+    "mps",
+    "xpu",
     "multiprocessing",
     "serialization",
     "hub",

@@ -15,12 +15,14 @@ from . import (
     hub,
     kernels,
     linalg,
+    mps,
     multiprocessing,
     nn,
     optim,
     random,
     types,
     utils,
+    xpu,
 )
 from ._device import (
     channels_last,

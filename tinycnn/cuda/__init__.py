@@ -91,3 +91,19 @@ set_rng_state = _refused("set_rng_state")
 set_rng_state_all = _refused("set_rng_state_all")
 stream = _refused("stream")
 synchronize = _refused("synchronize")
+
+
+def _never(name: str) -> type:
+    def refuse(*args: Any, **kwargs: Any) -> Any:
+        raise RuntimeError(f"cuda.{name}: there is no GPU here; ask cuda.is_available() before")
+
+    return type(name, (), {"__new__": refuse, "__doc__": "The type of tensors on a GPU: no tensor is of it."})
+
+
+FloatTensor = _never("FloatTensor")
+DoubleTensor = _never("DoubleTensor")
+HalfTensor = _never("HalfTensor")
+LongTensor = _never("LongTensor")
+IntTensor = _never("IntTensor")
+ByteTensor = _never("ByteTensor")
+BoolTensor = _never("BoolTensor")
