@@ -54,12 +54,12 @@ class ResidualNet(nn.Module):
         self.conv1, self.bn1 = conv3x3(3, 8), nn.BatchNorm2d(8)
         self.layer1 = self._make_layer(block, 4, blocks[0], stride=1)
         self.layer2 = self._make_layer(block, 8, blocks[1], stride=2)
-        self.linear = nn.Linear(8 * block.expansion * 16, classes)
+        self.linear = nn.Linear(8 * block.expansion * 4, classes)
 
     def _make_layer(self, block, planes, count, stride):
         layers = []
-        for stride in [stride] + [1] * (count - 1):  # noqa: PLR1704
-            layers.append(block(self.inp, planes, stride))
+        for s in [stride] + [1] * (count - 1):
+            layers.append(block(self.inp, planes, s))
             self.inp = planes * block.expansion
         return nn.Sequential(*layers)
 
@@ -194,7 +194,7 @@ class Tree(nn.Module):
         super().__init__()
         self.depth = depth
         for i in range(depth):
-            self.__setattr__("level_%d" % i, conv3x3(3, 3))
+            self.__setattr__(f"level_{i}", conv3x3(3, 3))
         self.add_module("head", nn.Linear(3, 10))
         self.register_buffer("mean", torch.tensor([0.5, 0.4, 0.3]).view(1, 3, 1, 1))
 
@@ -202,7 +202,7 @@ class Tree(nn.Module):
         x = x - self.mean
         outs = []
         for i in range(self.depth):
-            x = self.__getattr__("level_%d" % i)(x)
+            x = self.__getattr__(f"level_{i}")(x)
             outs.append(x)
         return self.head(torch.stack(outs).sum(0).flatten(2).mean(2))
 
@@ -343,7 +343,8 @@ def test_a_model_that_overrides_train_and_owns_its_optimizer():
     x, y = torch.rand(6, 20), torch.arange(6)
     first = overlay(x, y)
     assert (
-        first[:, :10].argmax(1).eq(y).all() and (first[:, :10] != 0).sum() == 6 and overlay(x, 3)[:, 3].min() == x.max()
+        first[:, :10].argmax(1).eq(y).all() and (first[:, :10] != 0).sum() == 6
+    assert overlay(x, 3)[:, 3].min() == x.max()
     )
     out, _ = Layer(20, 8).train(first, overlay(x, (y + 1) % 10))
     assert out.shape == (6, 8) and not out.requires_grad
@@ -370,7 +371,7 @@ def test_an_exponential_moving_average_of_a_model():
     net = Branches()
     average = copy.deepcopy(net)
     for p in average.parameters():
-        p.detach_()
+        p.requires_grad_(False)
     for p in net.parameters():
         p.data.add_(1.0)
     for a, p in zip(average.parameters(), net.parameters(), strict=True):
