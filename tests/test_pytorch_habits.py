@@ -342,10 +342,8 @@ def test_a_model_that_overrides_train_and_owns_its_optimizer():
 
     x, y = torch.rand(6, 20), torch.arange(6)
     first = overlay(x, y)
-    assert (
-        first[:, :10].argmax(1).eq(y).all() and (first[:, :10] != 0).sum() == 6
+    assert first[:, :10].argmax(1).eq(y).all() and (first[:, :10] != 0).sum() == 6
     assert overlay(x, 3)[:, 3].min() == x.max()
-    )
     out, _ = Layer(20, 8).train(first, overlay(x, (y + 1) % 10))
     assert out.shape == (6, 8) and not out.requires_grad
 
