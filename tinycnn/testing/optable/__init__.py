@@ -9,6 +9,7 @@ from __future__ import annotations
 from ._op import Op
 from .create import CREATION
 from .elementwise import ELEMENTWISE
+from .images import IMAGES
 from .layers import LAYERS
 from .losses import LOSSES
 from .matmul import PRODUCTS
@@ -24,6 +25,7 @@ FAMILIES: dict[str, tuple[Op, ...]] = {
     "indices": INDICES,
     "products": PRODUCTS,
     "layers": LAYERS,
+    "images": IMAGES,
     "losses": LOSSES,
 }
 
