@@ -84,7 +84,7 @@ def test_deep_names_are_the_same_objects():
         (torch, "complex64", "complex"),
         (torch, "fft", "Fourier"),
         (torch, "distributed", "several processes"),
-        (torch, "jit", "tracing"),
+        (torch, "onnx", "tracing"),
         (torch, "bfloat16", "bfloat16"),
     ],
 )
@@ -138,6 +138,13 @@ def test_switches_are_kept():
 def test_compile_gives_the_model_itself():
     model = nn.Linear(1, 1)
     assert torch.compile(model) is model and torch.compile(dynamic=True)(len) is len
+
+
+def test_the_marks_of_a_compiler_change_nothing():
+    assert not torch.jit.is_scripting() and not torch.jit.is_tracing()
+    assert torch.jit.unused(len) is torch.jit.ignore(len) is torch.jit.ignore()(len) is torch.fx.wrap(len) is len
+    with pytest.raises(RuntimeError, match="no compiler"):
+        torch.jit.script(nn.Linear(1, 1))
 
 
 def test_mixed_precision_is_harmless():

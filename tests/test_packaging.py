@@ -92,6 +92,8 @@ FLOORS = [
     "backends",
     "cuda",
     "mps",
+    "fx",
+    "jit",
     "xpu",
     "multiprocessing",
     "serialization",

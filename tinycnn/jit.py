@@ -1,0 +1,46 @@
+"""The marks that model files carry for ``torch.jit``; there is no compiler, so they change nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+__all__ = ["Final", "export", "ignore", "is_scripting", "is_tracing", "script", "trace", "unused"]
+
+
+def is_scripting() -> bool:
+    """False: the code runs as Python."""
+    return False
+
+
+def is_tracing() -> bool:
+    """False: the code runs as Python."""
+    return False
+
+
+def unused(fn: Any) -> Any:
+    """The function itself."""
+    return fn
+
+
+export = script_if_tracing = _overload = _overload_method = unused
+
+
+def ignore(drop: Any = False, **options: Any) -> Any:
+    """The function itself; also as ``@ignore()``."""
+    return drop if callable(drop) else unused
+
+
+def _refused(name: str) -> Callable[..., Any]:
+    def function(*args: Any, **kwargs: Any) -> Any:
+        raise RuntimeError(f"jit.{name}: there is no compiler in tinycnn; use the model as it is")
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = "Needs a compiler.\n\nRaises:\n    RuntimeError: always."
+    return function
+
+
+load = _refused("load")
+save = _refused("save")
+script = _refused("script")
+trace = _refused("trace")
