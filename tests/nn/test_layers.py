@@ -95,7 +95,10 @@ def test_loss_agrees_with_pytorch(i, answers):
         (nn.Linear(4, 1, bias=False), "Linear(in_features=4, out_features=1, bias=False)"),
         (nn.MaxPool2d(2), "MaxPool2d(kernel_size=2, stride=2, padding=0, dilation=1, ceil_mode=False)"),
         (nn.AvgPool2d((2, 3), 1), "AvgPool2d(kernel_size=(2, 3), stride=1, padding=0)"),
-        (nn.BatchNorm2d(6), "BatchNorm2d(6, eps=1e-05, momentum=0.1, affine=True, track_running_stats=True)"),
+        (
+            nn.BatchNorm2d(6),
+            "BatchNorm2d(6, eps=1e-05, momentum=0.1, affine=True, bias=True, track_running_stats=True)",
+        ),
         (nn.Dropout(), "Dropout(p=0.5, inplace=False)"),
         (nn.ReLU(), "ReLU()"),
         (nn.ReLU(inplace=True), "ReLU(inplace=True)"),

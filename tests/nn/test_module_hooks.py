@@ -213,3 +213,22 @@ def test_a_hooked_model_trains_to_the_same_gradients():
         model(x).square().sum().backward()
     for p, q in zip(plain.parameters(), hooked.parameters(), strict=True):
         assert np.array_equal(p.grad.numpy(), q.grad.numpy())
+
+
+def test_a_module_sees_its_version_while_loading():
+    class Versioned(nn.Linear):
+        _version = 2
+
+        def _load_from_state_dict(self, state_dict, prefix, local_metadata, *rest):
+            assert local_metadata["version"] == 2
+            super()._load_from_state_dict(state_dict, prefix, local_metadata, *rest)
+
+    Versioned(1, 1).load_state_dict(nn.Linear(1, 1).state_dict())
+
+
+def test_batch_norm_of_volumes():
+    norm, x = nn.BatchNorm3d(2), t.randn(2, 2, 3, 4, 5)
+    flat = nn.BatchNorm1d(2)
+    assert np.allclose(norm(x).detach().numpy().reshape(2, 2, 60), flat(x.reshape(2, 2, 60)).detach().numpy())
+    with pytest.raises(ValueError, match="BatchNorm3d"):
+        norm(x[0])

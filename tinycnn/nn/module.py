@@ -65,6 +65,7 @@ class Module:
     """
 
     training: bool
+    _version = 1  # of the state; a file is taken to be of the current one
     _parameters: dict[str, Parameter | None]
     _buffers: dict[str, Tensor | None]
     _modules: dict[str, Module | None]
@@ -455,7 +456,7 @@ class Module:
             settings: tuple[Any, ...] = (
                 given,
                 prefix,
-                {"assign": assign},
+                {"version": module._version, "assign": assign},
                 strict,
                 found.missing_keys,
                 found.unexpected_keys,

@@ -90,7 +90,7 @@ class _BatchNorm(Module):
     def extra_repr(self) -> str:
         return (
             f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
-            f"track_running_stats={self.track_running_stats}"
+            f"bias={self.bias is not None}, track_running_stats={self.track_running_stats}"
         )
 
 
@@ -140,6 +140,14 @@ class BatchNorm1d(_BatchNorm):
     def _check_input(self, input: Tensor) -> None:
         if input.array.ndim not in (2, 3):
             raise ValueError(f"BatchNorm1d: expected (N, C) or (N, C, L), got shape {tuple(input.array.shape)}")
+
+
+class BatchNorm3d(_BatchNorm):
+    """`BatchNorm2d` for (N, C, D, H, W)."""
+
+    def _check_input(self, input: Tensor) -> None:
+        if input.array.ndim != 5:
+            raise ValueError(f"BatchNorm3d: expected (N, C, D, H, W), got shape {tuple(input.array.shape)}")
 
 
 class _InstanceNorm(_BatchNorm):
@@ -231,7 +239,8 @@ class GroupNorm(Module):
         return F.group_norm(input, self.num_groups, self.weight, self.bias, self.eps)
 
     def extra_repr(self) -> str:
-        return f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}"
+        kept = self.bias is not None
+        return f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}, bias={kept}"
 
 
 class LayerNorm(Module):
@@ -274,7 +283,7 @@ class LayerNorm(Module):
 
     def extra_repr(self) -> str:
         text = f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"
-        return text if self.bias is not None or not self.elementwise_affine else text + ", bias=False"
+        return f"{text}, bias={self.bias is not None}"
 
 
 class RMSNorm(Module):
