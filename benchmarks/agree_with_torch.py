@@ -81,6 +81,8 @@ def convert(value: Any, memo: dict[int, Any] | None = None) -> Any:
         if memo is not None:
             memo[id(value)] = result
         return result
+    if isinstance(value, torch.nn.Module):
+        return getattr(tinycnn.nn, type(value).__name__)()
     if isinstance(value, torch.dtype):
         return getattr(tinycnn, str(value).split(".")[1])
     if isinstance(value, torch.device):

@@ -58,6 +58,9 @@ from .autograd import (
     no_grad,
     set_grad_enabled,
 )
+from .composed.activation import celu, celu_, hardshrink, prelu, selu, selu_, threshold, threshold_
+from .composed.activation import torch_log_softmax as log_softmax
+from .composed.activation import torch_softmax as softmax
 from .composed.conv import conv1d, conv2d, conv_transpose1d, conv_transpose2d
 from .composed.convert import (
     BoolTensor,
@@ -352,7 +355,6 @@ from .ops.elementwise import (
     trunc,
     where,
 )
-from .ops.loss import log_softmax, softmax
 from .ops.matmul import bmm, matmul, mm
 from .ops.random import dropout
 from .ops.reduce import (

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from . import _device, autograd, dtypes
 from ._tensor import Tensor
-from .composed import convert, draw, index, linalg, math
+from .composed import activation, convert, draw, index, linalg, math
 from .composed import reduce as more
 from .composed import shape as shapes
-from .ops import elementwise, inplace, loss, matmul, reduce, shape
+from .ops import elementwise, inplace, matmul, reduce, shape
 from .ops.inplace import twin
 
 
@@ -170,7 +170,7 @@ class TensorMethods:
     sum, mean, var, std, sum_to_size = reduce.sum, reduce.mean, reduce.var, reduce.std, reduce.sum_to_size
     max, min, amax, amin = reduce.max, reduce.min, reduce.amax, reduce.amin
     argmax, argmin, any, all = reduce.argmax, reduce.argmin, reduce.any, reduce.all
-    softmax, log_softmax = loss.softmax, loss.log_softmax
+    softmax, log_softmax = activation.torch_softmax, activation.torch_log_softmax
     aminmax = more.aminmax
     argsort = more.argsort
     argwhere = more.argwhere

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from .._tensor import Tensor
+from ..composed.loss import reduction_of
 from . import functional as F
 from .module import Module
 
 
 class _Loss(Module):
-    def __init__(self, name: str, size_average: bool | None, reduce: bool | None, reduction: str) -> None:
+    def __init__(self, name: str, size_average: bool | None, reduce: bool | None, reduction: str, *more: str) -> None:
         super().__init__()
-        self.reduction = F._reduction(size_average, reduce, reduction)
-        if self.reduction not in ("none", "mean", "sum"):
+        self.reduction = reduction_of(size_average, reduce, reduction)
+        if self.reduction not in ("none", "mean", "sum", *more):
             raise ValueError(f"{name}: reduction must be 'none', 'mean' or 'sum', got {reduction!r}")
 
 
@@ -82,11 +86,150 @@ class NLLLoss(_Loss):
         return F.nll_loss(input, target, self.weight, ignore_index=self.ignore_index, reduction=self.reduction)
 
 
-class MSELoss(_Loss):
-    """(input - target)**2, for two tensors of one shape; the mean is over all elements."""
+def _plain(name: str, function: Callable[..., Tensor], formula: str, *rule: tuple[str, Any]) -> type[Module]:
+    """Make the module of a loss without tensors of its own.
 
-    def __init__(self, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean") -> None:
-        super().__init__("MSELoss", size_average, reduce, reduction)
+    Args:
+        rule: name and default of the arguments in front of the old spellings of `reduction`.
+    """
+
+    class Loss(_Loss):
+        def __init__(
+            self,
+            *args: Any,
+            size_average: bool | None = None,
+            reduce: bool | None = None,
+            reduction: str = "mean",
+            **options: Any,
+        ) -> None:
+            names = [key for key, _ in rule]
+            if len(args) > len(rule) or set(options) - set(names):
+                raise TypeError(f"{name}: expected the arguments {[*names, 'reduction']}, got {args} and {options}")
+            super().__init__(name, size_average, reduce, reduction, *(["batchmean"] if name == "KLDivLoss" else []))
+            given = {**dict(rule), **dict(zip(names, args, strict=False)), **options}
+            for key, value in given.items():
+                setattr(self, key, value)
+
+        def forward(self, *tensors: Tensor) -> Tensor:
+            options = {key: getattr(self, key) for key, _ in rule}
+            return function(*tensors, **options, reduction=self.reduction)
+
+    Loss.__name__ = Loss.__qualname__ = name
+    Loss.__doc__ = f"{formula}; see `functional.{function.__name__}`."
+    return Loss
+
+
+MSELoss = _plain("MSELoss", F.mse_loss, "(input - target)**2")
+L1Loss = _plain("L1Loss", F.l1_loss, "|input - target|")
+SmoothL1Loss = _plain("SmoothL1Loss", F.smooth_l1_loss, "A parabola below beta, a line above", ("beta", 1.0))
+HuberLoss = _plain("HuberLoss", F.huber_loss, "A parabola below delta, a line above", ("delta", 1.0))
+KLDivLoss = _plain("KLDivLoss", F.kl_div, "target * (ln(target) - input)", ("log_target", False))
+SoftMarginLoss = _plain("SoftMarginLoss", F.soft_margin_loss, "ln(1 + e**(-target * input))")
+MarginRankingLoss = _plain(
+    "MarginRankingLoss", F.margin_ranking_loss, "max(0, -target * (x1 - x2) + margin)", ("margin", 0.0)
+)
+HingeEmbeddingLoss = _plain("HingeEmbeddingLoss", F.hinge_embedding_loss, "x, or max(0, margin - x)", ("margin", 1.0))
+CosineEmbeddingLoss = _plain(
+    "CosineEmbeddingLoss", F.cosine_embedding_loss, "1 - cos, or max(0, cos - margin)", ("margin", 0.0)
+)
+TripletMarginLoss = _plain(
+    "TripletMarginLoss",
+    F.triplet_margin_loss,
+    "max(0, |a - p| - |a - n| + margin)",
+    *(("margin", 1.0), ("p", 2.0), ("eps", 1e-6), ("swap", False)),
+)
+TripletMarginWithDistanceLoss = _plain(
+    "TripletMarginWithDistanceLoss",
+    F.triplet_margin_with_distance_loss,
+    "max(0, d(a, p) - d(a, n) + margin)",
+    *(("distance_function", None), ("margin", 1.0), ("swap", False)),
+)
+MultiLabelMarginLoss = _plain("MultiLabelMarginLoss", F.multilabel_margin_loss, "The margins of all the classes")
+PoissonNLLLoss = _plain(
+    "PoissonNLLLoss",
+    F.poisson_nll_loss,
+    "e**input - target * input",
+    *(("log_input", True), ("full", False), ("eps", 1e-8)),
+)
+GaussianNLLLoss = _plain(
+    "GaussianNLLLoss",
+    F.gaussian_nll_loss,
+    "(ln(var) + (input - target)**2 / var) / 2",
+    *(("full", False), ("eps", 1e-6)),
+)
+
+
+class _WeightedLoss(_Loss):
+    """A loss with factors `weight`, kept as a buffer."""
+
+    weight: Tensor | None
+
+    def __init__(
+        self,
+        weight: Tensor | None = None,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(type(self).__name__, size_average, reduce, reduction)
+        self.register_buffer("weight", weight)
+
+
+class BCELoss(_WeightedLoss):
+    """-(target * ln(input) + (1 - target) * ln(1 - input)) * weight, for probabilities."""
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        return F.mse_loss(input, target, reduction=self.reduction)
+        return F.binary_cross_entropy(input, target, self.weight, reduction=self.reduction)
+
+
+class BCEWithLogitsLoss(_WeightedLoss):
+    """`BCELoss` of sigmoid(input), without overflow; `pos_weight` multiplies the positive part."""
+
+    pos_weight: Tensor | None
+
+    def __init__(
+        self,
+        weight: Tensor | None = None,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+        pos_weight: Tensor | None = None,
+    ) -> None:
+        super().__init__(weight, size_average, reduce, reduction)
+        self.register_buffer("pos_weight", pos_weight)
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return F.binary_cross_entropy_with_logits(
+            input, target, self.weight, pos_weight=self.pos_weight, reduction=self.reduction
+        )
+
+
+class MultiLabelSoftMarginLoss(_WeightedLoss):
+    """-(target * ln sigmoid(input) + (1 - target) * ln sigmoid(-input)) * weight, averaged over classes."""
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return F.multilabel_soft_margin_loss(input, target, self.weight, reduction=self.reduction)
+
+
+class MultiMarginLoss(_Loss):
+    """The sum over other classes j of max(0, margin - input[target] + input[j])**p, divided by C."""
+
+    weight: Tensor | None
+
+    def __init__(
+        self,
+        p: int = 1,
+        margin: float = 1.0,
+        weight: Tensor | None = None,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__("MultiMarginLoss", size_average, reduce, reduction)
+        if p not in (1, 2):
+            raise ValueError(f"MultiMarginLoss: p must be 1 or 2, got {p}")
+        self.p, self.margin = p, margin
+        self.register_buffer("weight", weight)
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return F.multi_margin_loss(input, target, self.p, self.margin, self.weight, reduction=self.reduction)

@@ -9,9 +9,9 @@ import numpy as np
 from .. import dtypes
 from .._tensor import Tensor, wrap
 from ..autograd import Function, is_grad_enabled
-from .elementwise import cast, exp, mul, neg, require_float, where
+from .elementwise import cast, clamp, exp, log, log1p, mul, neg, require_float, where
 from .matmul import same_kind
-from .reduce import mean, sum
+from .reduce import sum
 from .shape import gather, movedim, reshape, squeeze, unsqueeze, wrap_dim
 
 
@@ -262,20 +262,19 @@ def _soft_cross_entropy(
     return sum(loss) if reduction == "sum" else loss
 
 
-def mse_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
-    """(input - target)**2, reduced.
+class BinaryCrossEntropy(Function):
+    """-(t ln x + (1 - t) ln(1 - x)), with logarithms not below -100."""
 
-    Raises:
-        ValueError: if the shapes differ (PyTorch broadcasts with a warning, which hides mistakes).
-    """
-    _check_reduction("mse_loss", reduction)
-    if not isinstance(input, Tensor) or not isinstance(target, Tensor):
-        raise TypeError(f"mse_loss: expected Tensors, got {type(input).__name__} and {type(target).__name__}")
-    if input.array.shape != target.array.shape:
-        raise ValueError(
-            f"mse_loss: input and target must have one shape, got {tuple(input.array.shape)} "
-            f"and {tuple(target.array.shape)}; reshape or expand one of them"
-        )
-    difference = input - target
-    loss = difference * difference
-    return loss if reduction == "none" else mean(loss) if reduction == "mean" else sum(loss)
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, t: Tensor) -> Tensor:
+        ctx.save_for_backward(x, t)
+        with np.errstate(divide="ignore"):
+            log_x, log_rest = np.log(x.array), np.log1p(-x.array)
+        return wrap(-(t.array * np.maximum(log_x, -100) + (1 - t.array) * np.maximum(log_rest, -100)), x.device)
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> Any:
+        x, t = ctx.saved_tensors
+        needed = ctx.needs_input_grad
+        gx = g * ((x - t) / clamp(x * (1 - x), 1e-12)) if needed[0] else None
+        return gx, g * (log1p(-x) - log(x)) if needed[1] else None

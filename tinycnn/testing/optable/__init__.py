@@ -7,6 +7,7 @@ differences, every memory layout, every refusal. A new operation is tested by on
 from __future__ import annotations
 
 from ._op import Op
+from .activation import ACTIVATIONS
 from .create import CREATION
 from .elementwise import ELEMENTWISE
 from .images import IMAGES
@@ -26,6 +27,7 @@ FAMILIES: dict[str, tuple[Op, ...]] = {
     "products": PRODUCTS,
     "layers": LAYERS,
     "images": IMAGES,
+    "activations": ACTIVATIONS,
     "losses": LOSSES,
 }
 
