@@ -42,8 +42,9 @@ def main():
             for name, value in optimizer.state[p].items():
                 answers[f"optimizer{i}/{k}/{name}"] = value.numpy()
 
-    def start():
-        return torch.optim.SGD([{"params": [wave((1,), 0)]}, {"params": [wave((1,), 0)], "lr": 0.02}], lr=0.5)
+    def start(momentum=0.0):
+        groups = [{"params": [wave((1,), 0)]}, {"params": [wave((1,), 0)], "lr": 0.02}]
+        return torch.optim.SGD(groups, lr=0.5, momentum=momentum)
 
     def follow(optimizer, scheduler):
         rates = [[g["lr"] for g in optimizer.param_groups]]
@@ -54,7 +55,7 @@ def main():
         return np.array(rates)
 
     for i, case in enumerate(cases["schedules"]):
-        optimizer = start()
+        optimizer = start(0.5)
         answers[f"schedule{i}"] = follow(
             optimizer, getattr(lr_scheduler, case["scheduler"])(optimizer, **case["options"])
         )
@@ -73,6 +74,16 @@ def main():
     )
     optimizer = start()
     answers["lambda"] = follow(optimizer, lr_scheduler.LambdaLR(optimizer, [lambda e: 0.9**e, lambda e: 1 / (e + 1)]))
+    optimizer = start()
+    scheduler = lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, patience=2, cooldown=1, min_lr=[0.1, 0.001])
+    rates = []
+    for i in range(25):
+        scheduler.step(1 / (i + 1) if i < 6 else 0.2)
+        rates.append([g["lr"] for g in optimizer.param_groups])
+    answers["plateau"] = np.array(rates)
+    optimizer = start()
+    multiplied = lr_scheduler.MultiplicativeLR(optimizer, lambda e: 0.95)
+    answers["multiplicative"] = follow(optimizer, multiplied)
     optimizer = start()
     a, b = lr_scheduler.StepLR(optimizer, 3, 0.5), lr_scheduler.ExponentialLR(optimizer, 0.95)
     answers["two"] = follow(optimizer, type("Both", (), {"step": lambda self: (a.step(), b.step())})())

@@ -16,9 +16,9 @@ GOLDEN = Path(__file__).parents[1] / "golden"
 CASES = json.loads((GOLDEN / "optim_cases.json").read_text())["schedules"]
 
 
-def start():
+def start(momentum=0.0):
     groups = [{"params": [nn.Parameter(t.ones(1))]}, {"params": [nn.Parameter(t.ones(1))], "lr": 0.02}]
-    return optim.SGD(groups, lr=0.5)
+    return optim.SGD(groups, lr=0.5, momentum=momentum)
 
 
 def follow(optimizer, *schedulers, epochs=25):
@@ -38,7 +38,7 @@ def golden(name):
 
 @pytest.mark.parametrize("i", range(len(CASES)), ids=lambda i: f"{i}-{CASES[i]['scheduler']}")
 def test_agrees_with_pytorch(i):
-    optimizer = start()
+    optimizer = start(0.5)
     scheduler = getattr(lrs, CASES[i]["scheduler"])(optimizer, **CASES[i]["options"])
     rates = follow(optimizer, scheduler)
     np.testing.assert_allclose(rates, golden(f"schedule{i}"), rtol=1e-12, atol=1e-17)
@@ -63,6 +63,61 @@ def test_compositions_agree_with_pytorch():
     optimizer = start()
     both = lrs.StepLR(optimizer, 3, 0.5), lrs.ExponentialLR(optimizer, 0.95)
     np.testing.assert_allclose(follow(optimizer, *both), golden("two"), rtol=1e-12)
+
+
+def test_plateaus_and_products_agree_with_pytorch():
+    optimizer = start()
+    scheduler = lrs.ReduceLROnPlateau(optimizer, factor=0.5, patience=2, cooldown=1, min_lr=[0.1, 0.001])
+    rates = []
+    for i in range(25):
+        scheduler.step(1 / (i + 1) if i < 6 else 0.2)
+        rates.append([g["lr"] for g in optimizer.param_groups])
+    np.testing.assert_allclose(rates, golden("plateau"), rtol=1e-12)
+    optimizer = start()
+    np.testing.assert_allclose(
+        follow(optimizer, lrs.MultiplicativeLR(optimizer, lambda e: 0.95)), golden("multiplicative"), rtol=1e-12
+    )
+    one, two = start(), start()
+    chained = lrs.ChainedScheduler([lrs.StepLR(one, 3, 0.5), lrs.ExponentialLR(one, 0.95)])
+    both = lrs.StepLR(two, 3, 0.5), lrs.ExponentialLR(two, 0.95)
+    np.testing.assert_allclose(follow(one, chained), follow(two, *both), rtol=1e-12)
+    assert chained.get_last_lr() == [g["lr"] for g in one.param_groups]
+
+
+def test_the_momentum_goes_the_opposite_way():
+    for make in (
+        lambda o: lrs.OneCycleLR(o, 0.5, 10),
+        lambda o: lrs.CyclicLR(o, 0.1, 0.5, 5, base_momentum=0.85, max_momentum=0.95),
+    ):
+        optimizer = start(0.5)
+        scheduler = make(optimizer)
+        pairs = []
+        for _ in range(9):
+            scheduler.step()
+            pairs.append((optimizer.param_groups[0]["lr"], optimizer.param_groups[0]["momentum"]))
+        rates, momenta = zip(*pairs, strict=True)
+        assert np.argmax(rates) == np.argmin(momenta) and 0.84 < min(momenta) < max(momenta) <= 0.95
+        with pytest.raises(ValueError, match="cycle_momentum=False"):
+            make(optim.Adagrad([nn.Parameter(t.ones(1))]))
+
+
+@pytest.mark.parametrize(
+    ("make", "text"),
+    [
+        (lambda o: lrs.OneCycleLR(o, 0.5), "total_steps, or epochs"),
+        (lambda o: lrs.OneCycleLR(o, 0.5, 10, anneal_strategy="up"), "'cos' or 'linear'"),
+        (lambda o: lrs.CyclicLR(o, 0.1, 0.5, mode="round"), "mode must be"),
+        (lambda o: lrs.CyclicLR(o, [0.1], 0.5), "expected 2 values"),
+        (lambda o: lrs.ReduceLROnPlateau(o, factor=1.0), "less than 1"),
+        (lambda o: lrs.ReduceLROnPlateau(o, "most"), "'min' or 'max'"),
+        (lambda o: lrs.ChainedScheduler([]), "at least one"),
+        (lambda o: lrs.CosineAnnealingWarmRestarts(o, 0), "at least 1"),
+        (lambda o: lrs.PolynomialLR(o, 0), "at least 1"),
+    ],
+)
+def test_new_schedules_refuse(make, text):
+    with pytest.raises(ValueError, match=text):
+        make(start(0.5))
 
 
 MAKERS = [

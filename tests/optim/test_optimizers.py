@@ -207,7 +207,6 @@ P = nn.Parameter(t.ones(2))
         (lambda: optim.SGD([{"params": [P]}, {"params": [P]}]), ValueError, "comes twice"),
         (lambda: optim.SGD([P * 2]), ValueError, "computed by MulBackward, it must be a leaf"),
         (lambda: optim.SGD([3]), TypeError, "Tensors only, got int"),
-        (lambda: optim.SGD(nn.Linear(1, 1).named_parameters()), TypeError, r"pass parameters\(\)"),
         (lambda: optim.SGD([{"lr": 0.1}]), ValueError, "needs an entry 'params'"),
         (lambda: optim.SGD([{"params": {P}}]), TypeError, "need an order"),
         (lambda: optim.SGD([{"params": P}, P]), TypeError, "expected a dict for each group"),
@@ -343,3 +342,39 @@ def test_an_optimizer_of_ones_own():
     (p * p).sum().backward()
     Sign([p], 0.25).step()
     assert p.tolist() == [0.75, -0.75]
+
+
+def test_hooks_around_a_step():
+    p = nn.Parameter(t.ones(1))
+    optimizer = optim.Adagrad([p])
+    calls = []
+    before = optimizer.register_step_pre_hook(lambda o, args, kwargs: calls.append(("before", p.item())))
+    optimizer.register_step_post_hook(lambda o, args, kwargs: calls.append(("after", p.item())))
+    p.grad = t.ones(1)
+    optimizer.step()
+    before.remove()
+    optimizer.step()
+    assert [name for name, _ in calls] == ["before", "after", "after"] and calls[0][1] == 1 > calls[1][1]
+
+
+def test_named_parameters():
+    model = nn.Linear(2, 1)
+    optimizer = optim.RMSprop(model.named_parameters())
+    assert optimizer.param_groups[0]["param_names"] == ["weight", "bias"]
+    assert optimizer.param_groups[0]["params"][0] is model.weight
+    with pytest.raises(ValueError, match="or none"):
+        optim.RMSprop([("weight", model.weight), model.bias])
+
+
+def test_averages_of_weights():
+    model = nn.Linear(1, 1, bias=False)
+    mean, moving = (
+        optim.swa_utils.AveragedModel(model),
+        optim.swa_utils.AveragedModel(model, multi_avg_fn=optim.swa_utils.get_ema_multi_avg_fn(0.75)),
+    )
+    for value in (1.0, 2.0, 6.0):
+        nn.init.constant_(model.weight, value)
+        mean.update_parameters(model)
+        moving.update_parameters(model)
+    assert mean.module.weight.item() == 3 and mean.n_averaged.item() == 3
+    assert moving(t.ones(1, 1)).item() == pytest.approx((1 * 0.75 + 2 * 0.25) * 0.75 + 6 * 0.25)

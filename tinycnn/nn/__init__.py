@@ -1,7 +1,7 @@
 """Layers and models: ``torch.nn`` is `tinycnn.nn`, ``torch.nn.functional`` is `tinycnn.nn.functional`."""
 
 from .._switches import refuse
-from . import common_types, functional, init, modules, parallel
+from . import common_types, functional, init, modules, parallel, utils
 from .activation import (
     CELU,
     ELU,
@@ -228,6 +228,7 @@ __all__ = [
     "init",
     "modules",
     "parallel",
+    "utils",
 ]
 
 

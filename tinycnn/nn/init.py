@@ -6,6 +6,8 @@ The random ones draw from ``generator=``, by default from the generator that `ti
 from __future__ import annotations
 
 import math
+import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -164,6 +166,90 @@ def kaiming_normal_(
 ) -> Tensor:
     """Normal with std = gain / sqrt(fan) (He et al. 2015); arguments as `kaiming_uniform_`."""
     return normal_(tensor, 0.0, _kaiming_std(tensor, a, mode, nonlinearity), generator)
+
+
+def eye_(tensor: Tensor) -> Tensor:
+    """The identity matrix.
+
+    Raises:
+        ValueError: if it is not a matrix.
+    """
+    if tensor.array.ndim != 2:
+        raise ValueError(f"eye_: expected a matrix, got shape {tuple(tensor.array.shape)}")
+    return _write(tensor, np.eye(*tensor.array.shape, dtype=tensor.array.dtype))
+
+
+def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
+    """Filters (O, C, ...) that let channel c of each group through as output channel c: 1 in their middle, else 0.
+
+    Raises:
+        ValueError: for fewer than 3 or more than 5 dimensions, or if the groups do not divide O.
+    """
+    shape = tensor.array.shape
+    if not 3 <= len(shape) <= 5:
+        raise ValueError(f"dirac_: expected filters of 3 to 5 dimensions, got shape {tuple(shape)}")
+    if shape[0] % groups:
+        raise ValueError(f"dirac_: groups = {groups} must divide the {shape[0]} filters")
+    values = np.zeros(shape, tensor.array.dtype)
+    per_group = shape[0] // groups
+    middle = tuple(n // 2 for n in shape[2:])
+    for g in range(groups):
+        for d in range(min(per_group, shape[1])):
+            values[(g * per_group + d, d, *middle)] = 1
+    return _write(tensor, values)
+
+
+def orthogonal_(tensor: Tensor, gain: float = 1.0, generator: Generator | None = None) -> Tensor:
+    """A random matrix with orthonormal rows or columns, times `gain` (Saxe et al. 2014); more dimensions are flattened.
+
+    Raises:
+        ValueError: for fewer than two dimensions.
+    """
+    if tensor.array.ndim < 2:
+        raise ValueError(f"orthogonal_: expected two or more dimensions, got shape {tuple(tensor.array.shape)}")
+    if not tensor.array.size:
+        return tensor
+    rows = tensor.array.shape[0]
+    columns = tensor.array.size // rows
+    drawn = generator_or_default(generator).numpy.standard_normal((max(rows, columns), min(rows, columns)))
+    q, r = np.linalg.qr(drawn)
+    q *= np.sign(np.diag(r))
+    values = (q if rows >= columns else q.T) * gain
+    return _write(tensor, values.reshape(tensor.array.shape).astype(tensor.array.dtype))
+
+
+def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01, generator: Generator | None = None) -> Tensor:
+    """A matrix drawn from N(0, std**2), of which a share `sparsity` of each column is 0 (Martens 2010).
+
+    Raises:
+        ValueError: if it is not a matrix.
+    """
+    if tensor.array.ndim != 2:
+        raise ValueError(f"sparse_: expected a matrix, got shape {tuple(tensor.array.shape)}")
+    numpy = generator_or_default(generator).numpy
+    rows, columns = tensor.array.shape
+    values = numpy.standard_normal((rows, columns), _drawing_dtype(tensor)) * std
+    for column in range(columns):
+        values[numpy.permutation(rows)[: math.ceil(sparsity * rows)], column] = 0
+    return _write(tensor, values)
+
+
+def _old(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    name = function.__name__.removesuffix("_")
+
+    def old(*args: Any, **options: Any) -> Tensor:
+        warnings.warn(f"nn.init.{name} is now nn.init.{name}_", FutureWarning, stacklevel=2)
+        return function(*args, **options)
+
+    old.__name__ = old.__qualname__ = name
+    old.__doc__ = f"`{function.__name__}`, by its name of long ago."
+    return old
+
+
+uniform, normal, constant, eye, dirac = _old(uniform_), _old(normal_), _old(constant_), _old(eye_), _old(dirac_)
+xavier_uniform, xavier_normal = _old(xavier_uniform_), _old(xavier_normal_)
+kaiming_uniform, kaiming_normal = _old(kaiming_uniform_), _old(kaiming_normal_)
+orthogonal, sparse = _old(orthogonal_), _old(sparse_)
 
 
 def reset_weight_and_bias(weight: Tensor, bias: Tensor | None) -> None:

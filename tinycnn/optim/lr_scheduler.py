@@ -253,6 +253,361 @@ class CosineAnnealingLR(LRScheduler):
         return [self.eta_min + (base - self.eta_min) * height for base in self.base_lrs]
 
 
+class MultiplicativeLR(LambdaLR):
+    """lr = the rate before * lr_lambda(epoch)"""
+
+    def get_lr(self) -> list[float]:
+        if self.last_epoch <= 0:
+            return self._now()
+        return [now * f(self.last_epoch) for now, f in zip(self._now(), self.lr_lambdas, strict=True)]
+
+
+class PolynomialLR(LRScheduler):
+    """lr = initial * (1 - epoch / total_iters)**power, then 0"""
+
+    def __init__(self, optimizer: Optimizer, total_iters: int = 5, power: float = 1.0, last_epoch: int = -1) -> None:
+        _check_count("PolynomialLR", "total_iters", total_iters)
+        self.total_iters = total_iters
+        self.power = power
+        super().__init__(optimizer, last_epoch)
+
+    def get_lr(self) -> list[float]:
+        e, total = self.last_epoch, self.total_iters
+        if self._is_initial or e == 0 or e > total:
+            return self._now()
+        return self._now(((1 - e / total) / (1 - (e - 1) / total)) ** self.power)
+
+    def _get_closed_form_lr(self) -> list[float]:
+        left = 1 - min(self.total_iters, self.last_epoch) / self.total_iters
+        return [base * left**self.power for base in self.base_lrs]
+
+
+class CosineAnnealingWarmRestarts(LRScheduler):
+    """A cosine from the initial rate to `eta_min` over T_0 epochs, then anew over T_0 * T_mult, and so on (SGDR).
+
+    `step(epoch)` also takes fractions of an epoch: ``scheduler.step(epoch + i / batches)``.
+    """
+
+    def __init__(
+        self, optimizer: Optimizer, T_0: int, T_mult: int = 1, eta_min: float = 0.0, last_epoch: int = -1
+    ) -> None:
+        _check_count("CosineAnnealingWarmRestarts", "T_0", T_0)
+        _check_count("CosineAnnealingWarmRestarts", "T_mult", T_mult)
+        self.T_0, self.T_i, self.T_mult, self.eta_min = T_0, T_0, T_mult, eta_min
+        self.T_cur: float = last_epoch
+        super().__init__(optimizer, last_epoch)
+
+    def get_lr(self) -> list[float]:
+        height = (1 + math.cos(math.pi * self.T_cur / self.T_i)) / 2
+        return [self.eta_min + (base - self.eta_min) * height for base in self.base_lrs]
+
+    def _update_lr(self, epoch: float | None = None) -> None:
+        if epoch is None:
+            epoch = self.last_epoch + 1
+            self.T_cur += 1
+            if self.T_cur >= self.T_i:
+                self.T_cur -= self.T_i
+                self.T_i *= self.T_mult
+            if self.last_epoch < 0:
+                self.T_cur = 0
+        elif epoch < 0:
+            raise ValueError(f"CosineAnnealingWarmRestarts: epoch must be 0 or more, got {epoch}")
+        else:
+            self.T_i, self.T_cur = self.T_0, epoch
+            while self.T_cur >= self.T_i:
+                self.T_cur -= self.T_i
+                self.T_i *= self.T_mult
+        self.last_epoch = math.floor(epoch)
+        self._last_lr = self.get_lr()
+        for group, lr in zip(self.optimizer.param_groups, self._last_lr, strict=True):
+            group["lr"] = lr
+
+
+def _per_group(owner: str, name: str, value: Any, optimizer: Optimizer) -> list[float]:
+    """A number for all groups, or one for each."""
+    groups = len(optimizer.param_groups)
+    if isinstance(value, (tuple, list)):
+        if len(value) != groups:
+            raise ValueError(f"{owner}: expected {groups} values of {name}, one for each group, got {len(value)}")
+        return [float(v) for v in value]
+    return [float(value)] * groups
+
+
+class CyclicLR(LRScheduler):
+    """The rate goes from base_lr to max_lr and back, step after step (Smith 2017).
+
+    Args:
+        step_size_up, step_size_down: steps of the rising and the falling half.
+        mode: ``"triangular"``, ``"triangular2"`` (the height halves each cycle) or ``"exp_range"`` (gamma**step).
+        scale_fn, scale_mode: a height of your own, a function of the cycle (``"cycle"``) or the step
+            (``"iterations"``).
+        cycle_momentum, base_momentum, max_momentum: the momentum goes the opposite way.
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        base_lr: Any,
+        max_lr: Any,
+        step_size_up: int = 2000,
+        step_size_down: int | None = None,
+        mode: str = "triangular",
+        gamma: float = 1.0,
+        scale_fn: Callable[[float], float] | None = None,
+        scale_mode: str = "cycle",
+        cycle_momentum: bool = True,
+        base_momentum: Any = 0.8,
+        max_momentum: Any = 0.9,
+        last_epoch: int = -1,
+    ) -> None:
+        name = "CyclicLR"
+        if mode not in ("triangular", "triangular2", "exp_range") and scale_fn is None:
+            raise ValueError(f"{name}: mode must be triangular, triangular2 or exp_range, got {mode!r}")
+        lows = _per_group(name, "base_lr", base_lr, optimizer)
+        if last_epoch == -1:
+            for group, lr in zip(optimizer.param_groups, lows, strict=True):
+                group["lr"] = lr
+        self.max_lrs = _per_group(name, "max_lr", max_lr, optimizer)
+        down = step_size_up if step_size_down is None else step_size_down
+        self.total_size = float(step_size_up + down)
+        self.step_ratio = step_size_up / self.total_size
+        self.mode, self.gamma, self.scale_mode = mode, gamma, scale_mode
+        self._scale_fn = scale_fn
+        if mode == "exp_range" and scale_fn is None:
+            self.scale_mode = "iterations"
+        elif scale_fn is None:
+            self.scale_mode = "cycle"
+        self.cycle_momentum = cycle_momentum
+        if cycle_momentum:
+            if "momentum" not in optimizer.defaults and "betas" not in optimizer.defaults:
+                raise ValueError(f"{name}: {type(optimizer).__name__} has no momentum; pass cycle_momentum=False")
+            self.base_momentums = _per_group(name, "base_momentum", base_momentum, optimizer)
+            self.max_momentums = _per_group(name, "max_momentum", max_momentum, optimizer)
+        super().__init__(optimizer, last_epoch)
+        self.base_lrs = lows
+
+    def _height(self, x: float) -> float:
+        if self._scale_fn is not None:
+            return self._scale_fn(x)
+        return {"triangular": 1.0, "triangular2": 1 / 2.0 ** (x - 1), "exp_range": self.gamma**x}[self.mode]
+
+    def get_lr(self) -> list[float]:
+        cycle = math.floor(1 + self.last_epoch / self.total_size)
+        x = 1 + self.last_epoch / self.total_size - cycle
+        part = x / self.step_ratio if x <= self.step_ratio else (x - 1) / (self.step_ratio - 1)
+        height = part * self._height(cycle if self.scale_mode == "cycle" else self.last_epoch)
+        if self.cycle_momentum:
+            for group, low, high in zip(
+                self.optimizer.param_groups, self.base_momentums, self.max_momentums, strict=True
+            ):
+                _set_momentum(group, high - (high - low) * height)
+        return [low + (high - low) * height for low, high in zip(self.base_lrs, self.max_lrs, strict=True)]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything but the optimizer and functions."""
+        return {key: value for key, value in super().state_dict().items() if key != "_scale_fn"}
+
+
+def _set_momentum(group: dict[str, Any], momentum: float) -> None:
+    if "betas" in group:
+        group["betas"] = (momentum, *group["betas"][1:])
+    else:
+        group["momentum"] = momentum
+
+
+class OneCycleLR(LRScheduler):
+    """From max_lr / div_factor up to max_lr, then down to the start / final_div_factor (Smith and Topin 2018).
+
+    Call `step()` after every batch.
+
+    Args:
+        max_lr: the highest rate, one for all groups or one for each.
+        total_steps: steps in all; or give epochs and steps_per_epoch.
+        pct_start: the share of the rising part.
+        anneal_strategy: ``"cos"`` or ``"linear"``.
+        cycle_momentum, base_momentum, max_momentum: the momentum goes the opposite way.
+        three_phase: fall back to the start as symmetrically as it rose, then further down.
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        max_lr: Any,
+        total_steps: int | None = None,
+        epochs: int | None = None,
+        steps_per_epoch: int | None = None,
+        pct_start: float = 0.3,
+        anneal_strategy: str = "cos",
+        cycle_momentum: bool = True,
+        base_momentum: Any = 0.85,
+        max_momentum: Any = 0.95,
+        div_factor: float = 25.0,
+        final_div_factor: float = 1e4,
+        three_phase: bool = False,
+        last_epoch: int = -1,
+    ) -> None:
+        name = "OneCycleLR"
+        if total_steps is None:
+            if epochs is None or steps_per_epoch is None:
+                raise ValueError(f"{name}: give total_steps, or epochs and steps_per_epoch")
+            _check_count(name, "epochs", epochs)
+            _check_count(name, "steps_per_epoch", steps_per_epoch)
+            total_steps = epochs * steps_per_epoch
+        _check_count(name, "total_steps", total_steps)
+        check_number(name, "pct_start", pct_start, 0, 1, closed=True)
+        if anneal_strategy not in ("cos", "linear"):
+            raise ValueError(f"{name}: anneal_strategy must be 'cos' or 'linear', got {anneal_strategy!r}")
+        self.total_steps, self.anneal_strategy = total_steps, anneal_strategy
+        rise = float(pct_start * total_steps)
+        if three_phase:
+            self._phases = [
+                (rise - 1, "initial_lr", "max_lr", "max_momentum", "base_momentum"),
+                (2 * rise - 2, "max_lr", "initial_lr", "base_momentum", "max_momentum"),
+                (total_steps - 1, "initial_lr", "min_lr", "max_momentum", "max_momentum"),
+            ]
+        else:
+            self._phases = [
+                (rise - 1, "initial_lr", "max_lr", "max_momentum", "base_momentum"),
+                (total_steps - 1, "max_lr", "min_lr", "base_momentum", "max_momentum"),
+            ]
+        self.cycle_momentum = cycle_momentum
+        if cycle_momentum and "momentum" not in optimizer.defaults and "betas" not in optimizer.defaults:
+            raise ValueError(f"{name}: {type(optimizer).__name__} has no momentum; pass cycle_momentum=False")
+        if last_epoch == -1:
+            highs = _per_group(name, "max_lr", max_lr, optimizer)
+            lows, tops = (_per_group(name, "momentum", m, optimizer) for m in (base_momentum, max_momentum))
+            for group, high, low, top in zip(optimizer.param_groups, highs, lows, tops, strict=True):
+                group["initial_lr"] = high / div_factor
+                group["max_lr"] = high
+                group["min_lr"] = group["initial_lr"] / final_div_factor
+                if cycle_momentum:
+                    group["base_momentum"], group["max_momentum"] = low, top
+                    _set_momentum(group, top)
+        super().__init__(optimizer, last_epoch)
+
+    def _between(self, start: float, end: float, part: float) -> float:
+        if self.anneal_strategy == "linear":
+            return (end - start) * part + start
+        return end + (start - end) / 2.0 * (math.cos(math.pi * part) + 1)
+
+    def get_lr(self) -> list[float]:
+        step = self.last_epoch
+        if step > self.total_steps:
+            raise ValueError(f"OneCycleLR: step {step} comes after the {self.total_steps} steps that were announced")
+        rates = []
+        for group in self.optimizer.param_groups:
+            begin = 0.0
+            for i, (end, *keys) in enumerate(self._phases):
+                if step <= end or i == len(self._phases) - 1:
+                    part = (step - begin) / (end - begin)
+                    rates.append(self._between(group[keys[0]], group[keys[1]], part))
+                    if self.cycle_momentum:
+                        _set_momentum(group, self._between(group[keys[2]], group[keys[3]], part))
+                    break
+                begin = end
+        return rates
+
+
+class ChainedScheduler(LRScheduler):
+    """Several schedulers of one optimizer, each of which takes its step every time."""
+
+    def __init__(self, schedulers: Sequence[LRScheduler], optimizer: Optimizer | None = None) -> None:
+        if not schedulers:
+            raise ValueError("ChainedScheduler: expected at least one scheduler")
+        self.optimizer = schedulers[0].optimizer if optimizer is None else optimizer
+        if any(s.optimizer is not self.optimizer for s in schedulers):
+            raise ValueError("ChainedScheduler: all schedulers must belong to one optimizer")
+        self._schedulers = list(schedulers)
+        self._last_lr = [group["lr"] for group in self.optimizer.param_groups]
+
+    def step(self, epoch: int | None = None) -> None:
+        """Let each scheduler take its step."""
+        for scheduler in self._schedulers:
+            scheduler.step()
+        self._last_lr = [group["lr"] for group in self.optimizer.param_groups]
+
+    def state_dict(self) -> dict[str, Any]:
+        """The states of the schedulers."""
+        return {**super().state_dict(), "_schedulers": [s.state_dict() for s in self._schedulers]}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on where `state_dict` was taken."""
+        self.__dict__.update({key: value for key, value in state_dict.items() if key != "_schedulers"})
+        for scheduler, state in zip(self._schedulers, state_dict["_schedulers"], strict=True):
+            scheduler.load_state_dict(state)
+
+
+class ReduceLROnPlateau(LRScheduler):
+    """lr = lr * factor when a measure has not improved for more than `patience` epochs: ``step(loss)``.
+
+    Args:
+        mode: ``"min"`` if less is better, ``"max"`` if more.
+        threshold, threshold_mode: what counts as better: ``"rel"`` by this share, ``"abs"`` by this much.
+        cooldown: epochs after a reduction in which nothing is counted.
+        min_lr: the lowest rate, one for all groups or one for each.
+        eps: a smaller change is not made.
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        mode: str = "min",
+        factor: float = 0.1,
+        patience: int = 10,
+        threshold: float = 1e-4,
+        threshold_mode: str = "rel",
+        cooldown: int = 0,
+        min_lr: Any = 0,
+        eps: float = 1e-8,
+    ) -> None:
+        name = "ReduceLROnPlateau"
+        if not isinstance(optimizer, Optimizer):
+            raise TypeError(f"{name}: expected an Optimizer, got {type(optimizer).__name__}")
+        if factor >= 1.0:
+            raise ValueError(f"{name}: factor must be less than 1, got {factor}")
+        if mode not in ("min", "max"):
+            raise ValueError(f"{name}: mode must be 'min' or 'max', got {mode!r}")
+        if threshold_mode not in ("rel", "abs"):
+            raise ValueError(f"{name}: threshold_mode must be 'rel' or 'abs', got {threshold_mode!r}")
+        self.optimizer, self.mode, self.factor, self.patience = optimizer, mode, factor, patience
+        self.threshold, self.threshold_mode = threshold, threshold_mode
+        self.cooldown, self.cooldown_counter, self.eps = cooldown, 0, eps
+        self.default_min_lr = None if isinstance(min_lr, (tuple, list)) else min_lr
+        self.min_lrs = _per_group(name, "min_lr", min_lr, optimizer)
+        self.best = math.inf if mode == "min" else -math.inf
+        self.num_bad_epochs = 0
+        self.last_epoch = 0
+        self._last_lr = [group["lr"] for group in optimizer.param_groups]
+
+    def step(self, metrics: Any, epoch: int | None = None) -> None:  # type: ignore[override]
+        """Take the measure of an epoch."""
+        current = float(metrics)
+        self.last_epoch = self.last_epoch + 1 if epoch is None else epoch
+        if self._is_better(current):
+            self.best, self.num_bad_epochs = current, 0
+        else:
+            self.num_bad_epochs += 1
+        if self.cooldown_counter > 0:
+            self.cooldown_counter -= 1
+            self.num_bad_epochs = 0
+        if self.num_bad_epochs > self.patience:
+            for group, low in zip(self.optimizer.param_groups, self.min_lrs, strict=True):
+                lr = max(group["lr"] * self.factor, low)
+                if group["lr"] - lr > self.eps:
+                    group["lr"] = lr
+            self.cooldown_counter, self.num_bad_epochs = self.cooldown, 0
+        self._last_lr = [group["lr"] for group in self.optimizer.param_groups]
+
+    def _is_better(self, a: float) -> bool:
+        sign = 1 if self.mode == "min" else -1
+        edge = (
+            self.best * (1 - sign * self.threshold)
+            if self.threshold_mode == "rel"
+            else self.best - sign * self.threshold
+        )
+        return sign * a < sign * edge
+
+
 class SequentialLR(LRScheduler):
     """One scheduler after the other; each begins at its milestone with its own epoch 0: a warm-up, then a cosine.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from .._device import device as Device
 from .._tensor import Tensor, wrap
-from ..autograd import enable_grad
+from ..autograd import RemovableHandle, enable_grad
 from ..nn.module import clear_grad
 
 
@@ -55,6 +55,8 @@ class Optimizer:
         self.defaults = defaults
         self.state: defaultdict[Tensor, dict[str, Any]] = defaultdict(dict)
         self.param_groups: list[dict[str, Any]] = []
+        self._pre_hooks: OrderedDict[int, Any] = OrderedDict()
+        self._post_hooks: OrderedDict[int, Any] = OrderedDict()
         groups = list(params)
         if not groups:
             raise ValueError(
@@ -81,11 +83,16 @@ class Optimizer:
         if isinstance(params, set):
             raise TypeError(f"{name}: parameters need an order, a set has none; pass a list")
         params = [params] if isinstance(params, Tensor) else list(params)
+        named = [p for p in params if isinstance(p, tuple) and len(p) == 2 and isinstance(p[0], str)]
+        if named:
+            if len(named) != len(params):
+                raise ValueError(f"{name}: either all parameters of a group come with a name, or none")
+            param_group = {**param_group, "param_names": [key for key, _ in named]}
+            params = [p for _, p in named]
         known = {id(p) for group in self.param_groups for p in group["params"]}
         for p in params:
             if not isinstance(p, Tensor):
-                hint = "; pass parameters(), not named_parameters()" if isinstance(p, tuple) else ""
-                raise TypeError(f"{name}: can optimize Tensors only, got {type(p).__name__}{hint}")
+                raise TypeError(f"{name}: can optimize Tensors only, got {type(p).__name__}")
             if p.grad_fn is not None:
                 raise ValueError(f"{name}: cannot optimize a tensor computed by {p.grad_fn.name()}, it must be a leaf")
             if id(p) in known:
@@ -116,13 +123,27 @@ class Optimizer:
         Returns:
             what `closure` returned, else None.
         """
+        for hook in list(self._pre_hooks.values()):
+            changed = hook(self, (closure,), {})
+            if changed is not None:
+                (closure,), _ = changed
         loss = None
         if closure is not None:
             with enable_grad():
                 loss = closure()
         for group in self.param_groups:
             self._update(group)
+        for hook in list(self._post_hooks.values()):
+            hook(self, (closure,), {})
         return loss
+
+    def register_step_pre_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
+        """Call ``hook(optimizer, args, kwargs)`` before each step; it may return other (args, kwargs)."""
+        return RemovableHandle(self._pre_hooks, hook)
+
+    def register_step_post_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
+        """Call ``hook(optimizer, args, kwargs)`` after each step."""
+        return RemovableHandle(self._post_hooks, hook)
 
     def _update(self, group: dict[str, Any]) -> None:
         """One step for the parameters of one group."""
