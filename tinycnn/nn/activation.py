@@ -52,8 +52,11 @@ def _plain(name: str, function: Callable[..., Tensor], formula: str, *rule: tupl
             return function(input, **{key: getattr(self, key) for key, _ in rule})
 
         def extra_repr(self) -> str:
+            if name in ("Hardshrink", "Softshrink"):
+                return str(self.lambd)
+            hidden = name in ("Hardsigmoid", "Hardswish")  # as PyTorch shows them
             shown = [(key, getattr(self, key)) for key, _ in rule]
-            return ", ".join(f"{key}={value}" for key, value in shown if key != "inplace" or value)
+            return ", ".join(f"{k}={v!r}" for k, v in shown if k != "inplace" or (v and not hidden))
 
     Activation.__name__ = Activation.__qualname__ = name
     Activation.__doc__ = formula

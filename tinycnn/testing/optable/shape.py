@@ -235,6 +235,20 @@ SHAPES = (
     Op("diag", lambda x: t.diag(x, -1), lambda x: np.diag(x, -1), (((3, 2),), ((2,),))),
     Op("diag_embed", t.diag_embed, lambda x: x[..., None] * np.eye(3), (((2, 3),),)),
     Op("diagflat", lambda x: t.diagflat(x, 1), lambda x: np.diagflat(x, 1), (((2, 2),),)),
+    Op(
+        "tril_indices",
+        lambda x: t.tril_indices(3, 4, 1),
+        lambda x: np.stack(np.tril_indices(3, 1, 4)),
+        ONE,
+        gradient=False,
+    ),
+    Op(
+        "triu_indices",
+        lambda x: t.triu_indices(3, 4),
+        lambda x: np.stack(np.triu_indices(3, 0, 4)),
+        ONE,
+        gradient=False,
+    ),
     Op("tril", lambda x: t.tril(x, 1), lambda x: np.tril(x, 1), (((3, 4),), ((2, 2, 2),))),
     Op("triu", t.triu, np.triu, (((3, 4),),), refuses=((lambda: t.triu(t.ones(2)), RuntimeError, "two dimensions"),)),
     Op(
