@@ -45,8 +45,10 @@ def _plain(name: str, function: Callable[..., Tensor], formula: str, *rule: tupl
             if len(args) > len(rule) or set(options) - set(names) or missing:
                 raise TypeError(f"{name}: expected the arguments {names}, got {args} and {options}")
             given = {**dict(rule), **dict(zip(names, args, strict=False)), **options}
+            if name == "Hardtanh" and not given["min_val"] < given["max_val"]:
+                raise ValueError(f"Hardtanh: min_val {given['min_val']} must be less than max_val {given['max_val']}")
             for key, value in given.items():
-                setattr(self, key, value)
+                setattr(self, key, bool(value) if key == "inplace" else value)
 
         def forward(self, input: Tensor) -> Tensor:
             return function(input, **{key: getattr(self, key) for key, _ in rule})

@@ -9,6 +9,7 @@ from .._tensor import Tensor
 from ..composed.loss import reduction_of
 from . import functional as F
 from .module import Module
+from .resample import PairwiseDistance
 
 
 class _Loss(Module):
@@ -90,73 +91,103 @@ def _plain(name: str, function: Callable[..., Tensor], formula: str, *rule: tupl
     """Make the module of a loss without tensors of its own.
 
     Args:
-        rule: name and default of the arguments in front of the old spellings of `reduction`.
+        rule: name and default of its arguments, in PyTorch's order.
     """
 
     class Loss(_Loss):
-        def __init__(
-            self,
-            *args: Any,
-            size_average: bool | None = None,
-            reduce: bool | None = None,
-            reduction: str = "mean",
-            **options: Any,
-        ) -> None:
+        def __init__(self, *args: Any, **options: Any) -> None:
             names = [key for key, _ in rule]
             if len(args) > len(rule) or set(options) - set(names):
-                raise TypeError(f"{name}: expected the arguments {[*names, 'reduction']}, got {args} and {options}")
-            super().__init__(name, size_average, reduce, reduction, *(["batchmean"] if name == "KLDivLoss" else []))
+                raise TypeError(f"{name}: expected the arguments {names}, got {args} and {options}")
             given = {**dict(rule), **dict(zip(names, args, strict=False)), **options}
+            old = given.pop("size_average", None), given.pop("reduce", None)
+            super().__init__(name, *old, given.pop("reduction"), *(["batchmean"] if name == "KLDivLoss" else []))
             for key, value in given.items():
                 setattr(self, key, value)
 
         def forward(self, *tensors: Tensor) -> Tensor:
-            options = {key: getattr(self, key) for key, _ in rule}
-            return function(*tensors, **options, reduction=self.reduction)
+            options = {key: getattr(self, key) for key, _ in rule if key not in ("size_average", "reduce")}
+            return function(*tensors, **options)
 
     Loss.__name__ = Loss.__qualname__ = name
     Loss.__doc__ = f"{formula}; see `functional.{function.__name__}`."
     return Loss
 
 
-MSELoss = _plain("MSELoss", F.mse_loss, "(input - target)**2")
-L1Loss = _plain("L1Loss", F.l1_loss, "|input - target|")
-SmoothL1Loss = _plain("SmoothL1Loss", F.smooth_l1_loss, "A parabola below beta, a line above", ("beta", 1.0))
-HuberLoss = _plain("HuberLoss", F.huber_loss, "A parabola below delta, a line above", ("delta", 1.0))
-KLDivLoss = _plain("KLDivLoss", F.kl_div, "target * (ln(target) - input)", ("log_target", False))
-SoftMarginLoss = _plain("SoftMarginLoss", F.soft_margin_loss, "ln(1 + e**(-target * input))")
-MarginRankingLoss = _plain(
-    "MarginRankingLoss", F.margin_ranking_loss, "max(0, -target * (x1 - x2) + margin)", ("margin", 0.0)
+OLD = (("size_average", None), ("reduce", None))
+REDUCTION = ("reduction", "mean")
+
+MSELoss = _plain("MSELoss", F.mse_loss, "(input - target)**2", *OLD, REDUCTION)
+L1Loss = _plain("L1Loss", F.l1_loss, "|input - target|", *OLD, REDUCTION)
+SmoothL1Loss = _plain(
+    "SmoothL1Loss", F.smooth_l1_loss, "A parabola below beta, a line above", *OLD, REDUCTION, ("beta", 1.0)
 )
-HingeEmbeddingLoss = _plain("HingeEmbeddingLoss", F.hinge_embedding_loss, "x, or max(0, margin - x)", ("margin", 1.0))
+HuberLoss = _plain("HuberLoss", F.huber_loss, "A parabola below delta, a line above", REDUCTION, ("delta", 1.0))
+KLDivLoss = _plain("KLDivLoss", F.kl_div, "target * (ln(target) - input)", *OLD, REDUCTION, ("log_target", False))
+SoftMarginLoss = _plain("SoftMarginLoss", F.soft_margin_loss, "ln(1 + e**(-target * input))", *OLD, REDUCTION)
+MarginRankingLoss = _plain(
+    "MarginRankingLoss",
+    F.margin_ranking_loss,
+    "max(0, -target * (x1 - x2) + margin)",
+    *(("margin", 0.0), *OLD, REDUCTION),
+)
+HingeEmbeddingLoss = _plain(
+    "HingeEmbeddingLoss", F.hinge_embedding_loss, "x, or max(0, margin - x)", ("margin", 1.0), *OLD, REDUCTION
+)
 CosineEmbeddingLoss = _plain(
-    "CosineEmbeddingLoss", F.cosine_embedding_loss, "1 - cos, or max(0, cos - margin)", ("margin", 0.0)
+    "CosineEmbeddingLoss", F.cosine_embedding_loss, "1 - cos, or max(0, cos - margin)", ("margin", 0.0), *OLD, REDUCTION
 )
 TripletMarginLoss = _plain(
     "TripletMarginLoss",
     F.triplet_margin_loss,
     "max(0, |a - p| - |a - n| + margin)",
-    *(("margin", 1.0), ("p", 2.0), ("eps", 1e-6), ("swap", False)),
+    *(("margin", 1.0), ("p", 2.0), ("eps", 1e-6), ("swap", False), *OLD, REDUCTION),
 )
-TripletMarginWithDistanceLoss = _plain(
-    "TripletMarginWithDistanceLoss",
-    F.triplet_margin_with_distance_loss,
-    "max(0, d(a, p) - d(a, n) + margin)",
-    *(("distance_function", None), ("margin", 1.0), ("swap", False)),
+MultiLabelMarginLoss = _plain(
+    "MultiLabelMarginLoss", F.multilabel_margin_loss, "The margins of all the classes", *OLD, REDUCTION
 )
-MultiLabelMarginLoss = _plain("MultiLabelMarginLoss", F.multilabel_margin_loss, "The margins of all the classes")
 PoissonNLLLoss = _plain(
     "PoissonNLLLoss",
     F.poisson_nll_loss,
     "e**input - target * input",
-    *(("log_input", True), ("full", False), ("eps", 1e-8)),
+    *(("log_input", True), ("full", False), OLD[0], ("eps", 1e-8), OLD[1], REDUCTION),
 )
-GaussianNLLLoss = _plain(
-    "GaussianNLLLoss",
-    F.gaussian_nll_loss,
-    "(ln(var) + (input - target)**2 / var) / 2",
-    *(("full", False), ("eps", 1e-6)),
-)
+
+
+class GaussianNLLLoss(_Loss):
+    """(ln(var) + (input - target)**2 / var) / 2; see `functional.gaussian_nll_loss`."""
+
+    def __init__(self, *, full: bool = False, eps: float = 1e-6, reduction: str = "mean") -> None:
+        super().__init__("GaussianNLLLoss", None, None, reduction)
+        self.full, self.eps = full, eps
+
+    def forward(self, input: Tensor, target: Tensor, var: Any) -> Tensor:
+        return F.gaussian_nll_loss(input, target, var, self.full, self.eps, self.reduction)
+
+
+class TripletMarginWithDistanceLoss(_Loss):
+    """max(0, d(a, p) - d(a, n) + margin) for any distance; see `functional.triplet_margin_with_distance_loss`."""
+
+    def __init__(
+        self,
+        *,
+        distance_function: Callable[[Tensor, Tensor], Tensor] | None = None,
+        margin: float = 1.0,
+        swap: bool = False,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__("TripletMarginWithDistanceLoss", None, None, reduction)
+        self.distance_function = PairwiseDistance() if distance_function is None else distance_function
+        self.margin, self.swap = margin, swap
+
+    def forward(self, anchor: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
+        return F.triplet_margin_with_distance_loss(
+            *(anchor, positive, negative),
+            distance_function=self.distance_function,
+            margin=self.margin,
+            swap=self.swap,
+            reduction=self.reduction,
+        )
 
 
 class _WeightedLoss(_Loss):
