@@ -78,6 +78,7 @@ FLOORS = [
     "kernels",
     "_device",
     "dtypes",
+    "_repr",
     "_tensor",
     "random",
     "autograd",

@@ -38,6 +38,7 @@ from ._device import (
     set_num_threads,
     strided,
 )
+from ._repr import get_printoptions, set_printoptions
 from ._switches import (
     are_deterministic_algorithms_enabled,
     compile,
@@ -268,6 +269,7 @@ from .ops.create import (
     empty,
     empty_like,
     eye,
+    from_dlpack,
     from_numpy,
     full,
     full_like,

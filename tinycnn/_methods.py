@@ -395,6 +395,15 @@ class TensorMethods:
     __iand__, __ior__, __ixor__ = bitwise_and_, bitwise_or_, bitwise_xor_
     __ilshift__, __irshift__ = bitwise_left_shift_, bitwise_right_shift_
 
+    # shape in place: the tensor itself becomes the view
+    t_, transpose_, swapaxes_ = (
+        inplace.reshaped(shape.t),
+        inplace.reshaped(shape.transpose),
+        inplace.reshaped(shape.transpose),
+    )
+    squeeze_, unsqueeze_ = inplace.reshaped(shape.squeeze), inplace.reshaped(shape.unsqueeze)
+    detach_ = inplace.detach_
+
     # gradients
     backward, register_hook, retain_grad = autograd.backward, autograd.register_hook, autograd.retain_grad
 

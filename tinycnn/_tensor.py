@@ -13,6 +13,7 @@ import numpy as np
 from . import dtypes
 from ._device import CPU, as_device
 from ._device import device as Device
+from ._repr import tensor_text
 
 if TYPE_CHECKING:  # lets editors and type checkers see the methods that _methods.py binds
     from ._methods import TensorMethods as _Methods
@@ -49,10 +50,12 @@ class Version:
     Attributes:
         writes: in-place writes so far.
         rewrites: those among them that were recorded: older views take their history anew.
+        reshaped: whether the base changed its shape in place, so that they cannot.
     """
 
     writes = 0
     rewrites = 0
+    reshaped = False
 
 
 class Tensor(_Methods):
@@ -145,6 +148,14 @@ class Tensor(_Methods):
     def is_cuda(self) -> bool:
         return self.device.type == "cuda"
 
+    @property
+    def is_cpu(self) -> bool:
+        return self.device.type == "cpu"
+
+    # What tensors of other kinds would say.
+    is_sparse = is_quantized = is_meta = is_mps = is_xpu = is_mkldnn = is_nested = False
+    names: Any = None
+
     def size(self, dim: int | None = None) -> Any:
         """The shape, or its entry `dim`."""
         return self.shape if dim is None else self.array.shape[dim]
@@ -172,6 +183,18 @@ class Tensor(_Methods):
     def is_contiguous(self, memory_format: Any = None) -> bool:
         """True if the elements lie in row-major order without gaps."""
         return self.array.flags.c_contiguous
+
+    def data_ptr(self) -> int:
+        """The address of the first element."""
+        return self.array.ctypes.data
+
+    def storage_offset(self) -> int:
+        """How many elements of its base lie in front of a view's first one; 0 for a tensor that is no view."""
+        return 0 if self._base is None else (self.data_ptr() - self._base.data_ptr()) // self.array.itemsize
+
+    def is_same_size(self, other: Tensor) -> bool:
+        """Whether another tensor has this shape."""
+        return self.array.shape == other.array.shape
 
     def is_floating_point(self) -> bool:
         return self.array.dtype.kind == "f"
@@ -311,6 +334,21 @@ class Tensor(_Methods):
             return array.astype(dtype or array.dtype)
         return array
 
+    def __dlpack__(self, **options: Any) -> Any:
+        """The memory as a DLPack capsule, for other libraries; see `numpy.ndarray.__dlpack__`.
+
+        Raises:
+            BufferError: if the tensor requires grad.
+        """
+        if self.requires_grad:
+            raise BufferError("__dlpack__: the tensor requires grad; export tensor.detach()")
+        self._counter()  # the memory is shared from now on
+        return self.array.__dlpack__(**options)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        """DLPack's numbers for the device: (1, 0) for the CPU."""
+        return self.array.__dlpack_device__()
+
     def __bool__(self) -> bool:
         if self.array.size != 1:
             raise RuntimeError(
@@ -357,19 +395,19 @@ class Tensor(_Methods):
 
     def __repr__(self, *, tensor_contents: Any = None) -> str:
         array = self.array
-        body = np.array2string(array, separator=", ", prefix="tensor(", precision=4, threshold=1000)
         notes = []
         if array.size == 0 and array.ndim != 1:
             notes.append(f"size={tuple(array.shape)}")
         if self.device.type != "cpu":
             notes.append(f"device='{self.device}'")
-        if self.dtype not in (dtypes.get_default_dtype(), dtypes.int64, dtypes.bool_):
+        understood = (dtypes.get_default_dtype(), *((dtypes.int64, dtypes.bool_) if array.size else ()))
+        if self.dtype not in understood:
             notes.append(f"dtype={self.dtype}")
         if self.grad_fn is not None:
             notes.append(f"grad_fn=<{self.grad_fn.name()}>")
         elif self._requires_grad:
             notes.append("requires_grad=True")
-        return f"tensor({', '.join([body, *notes])})"
+        return tensor_text(array if isinstance(array, np.ndarray) else array.get(), notes)
 
 
 _new: Any = object.__new__

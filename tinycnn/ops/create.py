@@ -438,3 +438,16 @@ def eye(
     """The (n, m) matrix with ones on the diagonal."""
     rows, columns = legal("eye", (n, n if m is None else m))
     return finish(np.eye(rows, columns, dtype=kind_of(dtype)), device, requires_grad)
+
+
+def from_dlpack(ext_tensor: Any) -> Tensor:
+    """A tensor on the memory of an object of another library that speaks DLPack.
+
+    Raises:
+        TypeError: if it does not, or its dtype has no counterpart here.
+    """
+    if isinstance(ext_tensor, Tensor):
+        return ext_tensor.detach()
+    if not hasattr(ext_tensor, "__dlpack__"):
+        raise TypeError(f"from_dlpack: expected an object with __dlpack__, got {type(ext_tensor).__name__}")
+    return from_numpy(np.from_dlpack(ext_tensor))

@@ -208,6 +208,40 @@ def zero_(input: Tensor) -> Tensor:
     return fill_(input, 0)
 
 
+def reshaped(operation: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """The operation after which the tensor itself is the view that `operation` takes of it."""
+    name = operation.__name__ + "_"
+
+    def method(input: Tensor, *args: Any) -> Tensor:
+        if is_grad_enabled() and input.requires_grad:
+            _check_writable(name, input)
+        if input._base is not None:
+            raise RuntimeError(f"{name}: this tensor is a view; use {name[:-1]}()")
+        counter = input._version_counter
+        if counter is not None:  # views taken before cannot be taken anew
+            counter.reshaped = True
+        result = operation(input, *args)
+        input.array = result.array
+        input._node, input._output, input._requires_grad = result._node, result._output, result._requires_grad
+        return input
+
+    method.__name__ = method.__qualname__ = name
+    method.__doc__ = f"`{operation.__name__}` of the tensor itself."
+    return method
+
+
+def detach_(input: Tensor) -> Tensor:
+    """Cut this tensor off from the graph.
+
+    Raises:
+        RuntimeError: for a view, whose base would keep its history.
+    """
+    if input._base is not None:
+        raise RuntimeError("detach_: a view cannot be detached in place; use detach()")
+    input._node, input._output, input._requires_grad = None, -1, False
+    return input
+
+
 def setitem(input: Tensor, key: Any, value: Any) -> None:
     """``x[key] = value``: written into the memory of x, with the gradient of both where they are recorded.
 
