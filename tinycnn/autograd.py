@@ -396,8 +396,8 @@ class Source:
         """Give `view` the history that it would have if it were taken now."""
         if view._version_counter is not None and view._version_counter.reshaped:
             raise RuntimeError(
-                f"this view of shape {tuple(view.array.shape)} was taken before its base changed its shape in place and "
-                "was written to; take the view again"
+                f"this view of shape {tuple(view.array.shape)} was taken before its base changed its shape in place "
+                "and was written to; take the view again"
             )
         before, _mode.recording = _mode.recording, True
         try:
