@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from inspect import Parameter, Signature
 from typing import Any
 
 import numpy as np
@@ -15,16 +16,17 @@ from . import silent_ufunc
 
 
 def _unary(name: str, formula: str, function: Callable[[Any], Any]) -> Callable[[Any], np.ndarray]:
-    kernel = silent_ufunc(function)
-    kernel.__name__ = kernel.__qualname__ = name
-    kernel.__doc__ = formula
-    return kernel
+    return _named(silent_ufunc(function), name, formula, "x")
 
 
 def _binary(name: str, formula: str, function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], np.ndarray]:
-    kernel = silent_ufunc(function)
+    return _named(silent_ufunc(function), name, formula, "a", "b")
+
+
+def _named(kernel: Any, name: str, formula: str, *operands: str) -> Any:
     kernel.__name__ = kernel.__qualname__ = name
-    kernel.__doc__ = formula
+    kernel.__module__, kernel.__doc__ = __name__, formula
+    kernel.__signature__ = Signature([Parameter(operand, Parameter.POSITIONAL_OR_KEYWORD) for operand in operands])
     return kernel
 
 
