@@ -208,8 +208,6 @@ def relu_grad_flat(workers, gy, y, out):
 def in_parallel(*arrays: Any) -> bool:
     """Whether the arrays are large, of one shape and floating dtype, and as a kernel takes them."""
     first = arrays[0]
-    if type(first) is not np.ndarray or first.size < PARALLEL:
-        return False
     return all(
         isinstance(a, np.ndarray)
         and a.shape == first.shape
@@ -228,22 +226,26 @@ def _run(kernel: Any, *arrays: np.ndarray) -> np.ndarray:
 
 def add(a: Any, b: Any) -> np.ndarray:
     """a + b"""
-    return _run(add_flat, a, b) if in_parallel(a, b) else reference.add(a, b)
+    if type(a) is np.ndarray and a.size >= PARALLEL and in_parallel(a, b):
+        return _run(add_flat, a, b)
+    return reference.add(a, b)
 
 
 def mul(a: Any, b: Any) -> np.ndarray:
     """a * b"""
-    return _run(mul_flat, a, b) if in_parallel(a, b) else reference.mul(a, b)
+    if type(a) is np.ndarray and a.size >= PARALLEL and in_parallel(a, b):
+        return _run(mul_flat, a, b)
+    return reference.mul(a, b)
 
 
 def relu(x: np.ndarray) -> np.ndarray:
     """max(x, 0); NaN stays NaN"""
-    return _run(relu_flat, x) if in_parallel(x) else reference.relu(x)
+    return _run(relu_flat, x) if x.size >= PARALLEL and in_parallel(x) else reference.relu(x)
 
 
 def relu_grad(gy: np.ndarray, y: np.ndarray) -> np.ndarray:
     """gy where y > 0, else 0"""
-    return _run(relu_grad_flat, gy, y) if in_parallel(gy, y) else reference.relu_grad(gy, y)
+    return _run(relu_grad_flat, gy, y) if gy.size >= PARALLEL and in_parallel(gy, y) else reference.relu_grad(gy, y)
 
 
 def _special(kernel: Any, x: np.ndarray) -> np.ndarray:

@@ -15,18 +15,32 @@ _umath: Any = getattr(getattr(np, "_core", None), "umath", None)
 _errors: Any = getattr(_umath, "_extobj_contextvar", None)
 
 
-def silent_ufunc(function: Callable[..., Any]) -> Callable[..., np.ndarray]:
-    """`function`, silent, and with an array as result even for 0-d arguments."""
+def silent_ufunc(function: Callable[..., Any], operands: int) -> Callable[..., np.ndarray]:
+    """`function` of one or two operands, silent, and with an array as result even for 0-d arguments."""
     if _errors is None:
-        return silent(lambda *args: np.asarray(function(*args)))
-    silence, restore, ignore = _errors.set, _errors.reset, _umath._make_extobj(all="ignore")
+        guard, ignore, silence, restore = silent(function), None, _nothing, _nothing
+    else:
+        guard, ignore = function, _umath._make_extobj(all="ignore")
+        silence, restore = _errors.set, _errors.reset
 
-    def kernel(*args: Any) -> np.ndarray:
+    def unary(x: Any) -> np.ndarray:
         token = silence(ignore)
         try:
-            result = function(*args)
+            result = guard(x)
         finally:
             restore(token)
         return np.asarray(result) if isinstance(result, np.generic) else result
 
-    return kernel
+    def binary(a: Any, b: Any) -> np.ndarray:
+        token = silence(ignore)
+        try:
+            result = guard(a, b)
+        finally:
+            restore(token)
+        return np.asarray(result) if isinstance(result, np.generic) else result
+
+    return unary if operands == 1 else binary
+
+
+def _nothing(token: Any) -> None:
+    return None

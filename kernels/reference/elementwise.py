@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from inspect import Parameter, Signature
 from typing import Any
 
 import numpy as np
@@ -16,17 +15,16 @@ from . import silent_ufunc
 
 
 def _unary(name: str, formula: str, function: Callable[[Any], Any]) -> Callable[[Any], np.ndarray]:
-    return _named(silent_ufunc(function), name, formula, "x")
+    return _named(silent_ufunc(function, 1), name, formula)
 
 
 def _binary(name: str, formula: str, function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], np.ndarray]:
-    return _named(silent_ufunc(function), name, formula, "a", "b")
+    return _named(silent_ufunc(function, 2), name, formula)
 
 
-def _named(kernel: Any, name: str, formula: str, *operands: str) -> Any:
+def _named(kernel: Any, name: str, formula: str) -> Any:
     kernel.__name__ = kernel.__qualname__ = name
     kernel.__module__, kernel.__doc__ = __name__, formula
-    kernel.__signature__ = Signature([Parameter(operand, Parameter.POSITIONAL_OR_KEYWORD) for operand in operands])
     return kernel
 
 

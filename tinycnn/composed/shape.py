@@ -537,12 +537,16 @@ def unfold(input: Tensor, dimension: int, size: int, step: int) -> Tensor:
 def as_strided(input: Tensor, size: Any, stride: Any, storage_offset: int | None = None) -> Tensor:
     """A view of the memory of a contiguous tensor with any sizes and strides, counted in elements.
 
+    Of a view it is that of its base; `storage_offset` counts from there, and stays the view's own if it is None.
+
     Raises:
         RuntimeError: if it reaches outside the tensor, or the tensor is not contiguous.
     """
     need("as_strided", input)
     shape, steps = as_sizes((tuple(size),), "as_strided"), as_sizes((tuple(stride),), "as_strided")
-    start = storage_offset or 0
+    start = input.storage_offset() if storage_offset is None else storage_offset
+    if input._base is not None:
+        input = input._base
     if len(shape) != len(steps) or min((*shape, *steps, start), default=0) < 0:
         raise RuntimeError(f"as_strided: sizes {shape} and strides {steps} must be equally many, none negative")
     if not input.array.flags.c_contiguous:

@@ -665,6 +665,8 @@ def pow(input: Any, exponent: Any) -> Tensor:
     Raises:
         RuntimeError: for integers to a negative whole power; for bools.
     """
+    if type(exponent) in (int, float) and isinstance(input, Tensor) and input.array.dtype.kind == "f":
+        return _pow(input, float(exponent))
     if not isinstance(input, Tensor) and not isinstance(exponent, Tensor):
         raise TypeError(f"pow: expected a Tensor, got {type(input).__name__} and {type(exponent).__name__}")
     return _power(input, exponent) if isinstance(input, Tensor) else _power(exponent, input, True)

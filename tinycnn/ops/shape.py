@@ -420,8 +420,10 @@ def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
     """
     ndim = input.array.ndim
     dim = wrap_dim(dim, ndim, "gather")
-    if index.array.dtype == np.int32:
+    if index.array.dtype == np.int32 or not index.array.size:
         index = wrap(index.array.astype(np.int64), index.device)
+    if not ndim and index.array.ndim == 1:
+        return gather(reshape(input, (1,)), 0, index)
     if index.array.dtype != np.int64:
         raise RuntimeError(f"gather: the index must be int64, got {index.dtype}")
     if index.array.ndim != ndim or any(
@@ -465,7 +467,7 @@ def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
         TypeError: if it is not a sequence of Tensors.
         RuntimeError: if it is empty, or shapes differ beside `dim`.
     """
-    parts = list(tensors)
+    parts = given = list(tensors)
     if not parts:
         raise RuntimeError("cat: expected at least one tensor")
     if not all(isinstance(t, Tensor) for t in parts):
@@ -475,6 +477,10 @@ def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     if not ndim:
         raise RuntimeError("cat: 0-d tensors have no dimension to join along; use stack")
     dim = wrap_dim(dim, ndim, "cat")
+    if ndim > 1 and len(parts) < len(given):  # empty vectors join as slices without entries: they get gradients
+        shape = parts[0].array.shape
+        nothing = (*shape[:dim], 0, *shape[dim + 1 :])
+        parts = [reshape(t, nothing) if t.array.shape == (0,) else t for t in given]
     shapes = [t.array.shape for t in parts]
     if any((*s[:dim], *s[dim + 1 :]) != (*shapes[0][:dim], *shapes[0][dim + 1 :]) or len(s) != ndim for s in shapes):
         raise RuntimeError(f"cat: shapes must be equal except in dimension {dim}, got {[tuple(s) for s in shapes]}")
