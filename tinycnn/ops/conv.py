@@ -84,18 +84,7 @@ def conv2d(
     dilation: int | tuple[int, int] = 1,
     groups: int = 1,
 ) -> Tensor:
-    """2-D cross-correlation of `input` with `weight`, plus `bias`.
-
-    Args:
-        input: (N, C, H, W), or (C, H, W) for one image.
-        weight: (O, C / groups, KH, KW).
-        bias: (O,) or None.
-        stride, dilation: an int or a pair (height, width).
-        padding: zeros around the image: an int, a pair, ``"valid"`` (none) or ``"same"`` (stride 1 only).
-        groups: channels are split into so many groups, each with its own filters; groups = C is depthwise.
-
-    Returns:
-        (N, O, OH, OW) with OH = floor((H + 2P - D(KH-1) - 1) / S) + 1, and OW likewise.
+    """`functional.conv2d` for float32 and float64: checks, the spec, and the kernel.
 
     Raises:
         TypeError, ValueError, RuntimeError: with the rule and the numbers, if the arguments do not fit.

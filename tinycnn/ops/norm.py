@@ -78,16 +78,7 @@ def batch_norm(
     momentum: float = 0.1,
     eps: float = 1e-5,
 ) -> Tensor:
-    """(x - mean) / sqrt(var + eps) * weight + bias, for each channel.
-
-    In training, mean and variance are those of the batch (over all dimensions but 1), and the running ones move
-    towards them: running = (1 - momentum) * running + momentum * batch, with the unbiased variance.
-
-    Args:
-        input: (N, C) or (N, C, ...).
-        running_mean, running_var: (C,), changed in place in training; may be None in training only.
-        weight, bias: (C,) or None for 1 and 0.
-        training: use the statistics of the batch.
+    """`functional.batch_norm` for float32 and float64.
 
     Raises:
         ValueError: if training sees one value per channel only, or eps is not positive.

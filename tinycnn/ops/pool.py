@@ -78,16 +78,7 @@ def max_pool2d(
     ceil_mode: bool = False,
     return_indices: bool = False,
 ) -> Any:
-    """The largest element of each window. Padding counts as -inf; of equal ones the first gets the gradient.
-
-    Args:
-        input: (N, C, H, W), or (C, H, W) for one image.
-        stride: defaults to `kernel_size`.
-        ceil_mode: also keep a last window that reaches over the edge, unless it would start in the right padding.
-        return_indices: also return, as int64, where in its image (i * W + j) each maximum was found.
-
-    Returns:
-        (N, C, OH, OW), or the pair (values, indices).
+    """`functional.max_pool2d` for float32 and float64.
 
     Raises:
         TypeError, ValueError, RuntimeError: with the rule and the numbers, if the arguments do not fit.
@@ -138,14 +129,7 @@ def avg_pool2d(
     count_include_pad: bool = True,
     divisor_override: int | None = None,
 ) -> Tensor:
-    """The mean of each window.
-
-    Args:
-        input: (N, C, H, W), or (C, H, W) for one image.
-        stride: defaults to `kernel_size`.
-        ceil_mode: also keep a last window that reaches over the edge, unless it would start in the right padding.
-        count_include_pad: whether padded zeros count as elements.
-        divisor_override: divide by this number instead of the number of elements.
+    """`functional.avg_pool2d` for float32 and float64.
 
     Raises:
         TypeError, ValueError, RuntimeError: with the rule and the numbers, if the arguments do not fit.

@@ -7,7 +7,6 @@ from typing import Any
 
 from ... import nn
 from ..._tensor import Tensor
-from ...ops.reduce import mean
 from ...ops.shape import flatten
 
 Norm = Callable[[int], nn.Module]
@@ -96,13 +95,6 @@ class Bottleneck(nn.Module):
         return self.relu(out + (x if self.downsample is None else self.downsample(x)))
 
 
-class GlobalAvgPool2d(nn.Module):
-    """The mean over each map, (N, C, H, W) to (N, C, 1, 1)."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return mean(x, (-2, -1), keepdim=True)
-
-
 class ResNet(nn.Module):
     """The residual nets for ImageNet (He, Zhang, Ren, Sun, CVPR 2016): images (N, 3, H, W) to logits (N, num_classes).
 
@@ -155,7 +147,7 @@ class ResNet(nn.Module):
         self.layer2 = self._make_layer(block, 128, layers[1], 2, dilate[0])
         self.layer3 = self._make_layer(block, 256, layers[2], 2, dilate[1])
         self.layer4 = self._make_layer(block, 512, layers[3], 2, dilate[2])
-        self.avgpool = GlobalAvgPool2d()
+        self.avgpool = nn.AdaptiveAvgPool2d((1, 1))
         self.fc = nn.Linear(512 * block.expansion, num_classes)
 
         for module in self.modules():
