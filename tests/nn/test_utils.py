@@ -81,6 +81,10 @@ def test_rarer_initial_weights():
         product = q @ q.T if q.shape[0] <= q.shape[1] else q.T @ q
         np.testing.assert_allclose(product, 4 * np.eye(len(product)), atol=1e-5)
     assert (init.sparse_(t.empty(10, 4), 0.3) == 0).sum(0).tolist() == [3] * 4
+    with pytest.raises(ValueError, match="empty"):
+        init.uniform_(t.empty(2), 1.0, 0.0)
+    with pytest.raises(ValueError, match="negative"):
+        init.normal_(t.empty(2), std=-1.0)
     with pytest.warns(FutureWarning, match="xavier_normal_"):
         init.xavier_normal(t.empty(2, 2))
     for call in (

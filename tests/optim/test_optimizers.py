@@ -378,3 +378,13 @@ def test_averages_of_weights():
         moving.update_parameters(model)
     assert mean.module.weight.item() == 3 and mean.n_averaged.item() == 3
     assert moving(t.ones(1, 1)).item() == pytest.approx((1 * 0.75 + 2 * 0.25) * 0.75 + 6 * 0.25)
+
+
+def test_rates_as_tensors_and_decoupled_decay():
+    p, q = nn.Parameter(t.ones(1)), nn.Parameter(t.ones(1))
+    one = optim.Adam([p], lr=t.tensor(0.1), weight_decay=0.2, decoupled_weight_decay=True)
+    two = optim.AdamW([q], lr=0.1, weight_decay=0.2)
+    for o, x in ((one, p), (two, q)):
+        x.grad = t.ones(1)
+        o.step()
+    assert p.item() == pytest.approx(q.item(), rel=1e-6) and isinstance(one.param_groups[0]["lr"], float)

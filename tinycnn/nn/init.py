@@ -16,7 +16,18 @@ from .._tensor import Tensor, wrap
 from ..autograd import no_grad
 from ..random import Generator, generator_or_default
 
-_GAINS = {"linear": 1.0, "conv1d": 1.0, "conv2d": 1.0, "conv3d": 1.0, "sigmoid": 1.0, "tanh": 5 / 3, "selu": 0.75}
+_GAINS = {
+    "linear": 1.0,
+    "conv1d": 1.0,
+    "conv2d": 1.0,
+    "conv3d": 1.0,
+    "conv_transpose1d": 1.0,
+    "conv_transpose2d": 1.0,
+    "conv_transpose3d": 1.0,
+    "sigmoid": 1.0,
+    "tanh": 5 / 3,
+    "selu": 0.75,
+}
 
 
 def _write(tensor: Tensor, values: Any) -> Tensor:
@@ -68,12 +79,16 @@ def fans(tensor: Tensor) -> tuple[int, int]:
 
 def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Generator | None = None) -> Tensor:
     """Numbers drawn evenly from [a, b)."""
+    if a > b:
+        raise ValueError(f"uniform_: the interval [{a}, {b}] is empty")
     drawn = generator_or_default(generator).numpy.random(tensor.array.shape, _drawing_dtype(tensor))
     return _write(tensor, drawn * (b - a) + a)
 
 
 def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Generator | None = None) -> Tensor:
     """Numbers drawn from the normal distribution N(mean, std**2)."""
+    if std < 0:
+        raise ValueError(f"normal_: std must not be negative, got {std}")
     drawn = generator_or_default(generator).numpy.standard_normal(tensor.array.shape, _drawing_dtype(tensor))
     return _write(tensor, drawn * std + mean)
 

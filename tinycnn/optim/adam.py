@@ -19,15 +19,14 @@ class Adam(Optimizer):
         params: see `Optimizer`.
         betas: (beta1, beta2).
         amsgrad: use the largest v so far (Reddi et al. 2018).
-        foreach, fused: accepted without effect: the step always is one kernel over all parameters.
+        decoupled_weight_decay: shrink p by lr * weight_decay apart from g, as `AdamW` does.
+        foreach, fused, capturable, differentiable: accepted without effect: a step is one kernel over all parameters.
 
     The state of a parameter is ``step`` (an int), ``exp_avg`` (m), ``exp_avg_sq`` (v) and ``max_exp_avg_sq``.
 
     Raises:
         TypeError, ValueError: for illegal parameters or hyper-parameters.
     """
-
-    _decoupled = False
 
     def __init__(
         self,
@@ -38,9 +37,12 @@ class Adam(Optimizer):
         weight_decay: float = 0.0,
         amsgrad: bool = False,
         *,
-        maximize: bool = False,
         foreach: bool | None = None,
+        maximize: bool = False,
+        capturable: bool = False,
+        differentiable: bool = False,
         fused: bool | None = None,
+        decoupled_weight_decay: bool = False,
     ) -> None:
         defaults = {
             "lr": lr,
@@ -49,6 +51,7 @@ class Adam(Optimizer):
             "weight_decay": weight_decay,
             "amsgrad": amsgrad,
             "maximize": maximize,
+            "decoupled_weight_decay": decoupled_weight_decay,
         }
         super().__init__(params, defaults)
 
@@ -83,7 +86,7 @@ class Adam(Optimizer):
                 beta2=group["betas"][1],
                 eps=group["eps"],
                 weight_decay=group["weight_decay"],
-                decoupled=self._decoupled,
+                decoupled=group["decoupled_weight_decay"],
                 amsgrad=amsgrad,
                 maximize=group["maximize"],
             )
@@ -92,8 +95,6 @@ class Adam(Optimizer):
 
 class AdamW(Adam):
     """Adam with decoupled weight decay (Loshchilov and Hutter 2019): p = p - lr * weight_decay * p, apart from g."""
-
-    _decoupled = True
 
     def __init__(
         self,
@@ -106,6 +107,8 @@ class AdamW(Adam):
         *,
         maximize: bool = False,
         foreach: bool | None = None,
+        capturable: bool = False,
+        differentiable: bool = False,
         fused: bool | None = None,
     ) -> None:
-        super().__init__(params, lr, betas, eps, weight_decay, amsgrad, maximize=maximize)
+        super().__init__(params, lr, betas, eps, weight_decay, amsgrad, maximize=maximize, decoupled_weight_decay=True)

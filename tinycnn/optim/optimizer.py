@@ -102,6 +102,9 @@ class Optimizer:
                 )
             known.add(id(p))
         group = {**self.defaults, **param_group, "params": params}
+        for key, value in group.items():
+            if isinstance(value, Tensor) and value.array.size == 1:  # a rate given as a tensor
+                group[key] = value.item()
         self._check_group(group)
         self.param_groups.append(group)
 
