@@ -208,7 +208,7 @@ def relu_grad_flat(workers, gy, y, out):
 def in_parallel(*arrays: Any) -> bool:
     """Whether the arrays are large, of one shape and floating dtype, and as a kernel takes them."""
     first = arrays[0]
-    return all(
+    return first.size >= PARALLEL and all(
         isinstance(a, np.ndarray)
         and a.shape == first.shape
         and a.dtype == first.dtype

@@ -65,7 +65,7 @@ def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace
     if min_val > max_val:
         raise ValueError(f"hardtanh: min_val {min_val} must not be larger than max_val {max_val}")
     if isinstance(input, Tensor) and input.array.dtype.kind in "iu":
-        if min_val < 0 and not input.dtype.is_signed:
+        if int(min_val) < 0 and not input.dtype.is_signed:
             raise RuntimeError(f"hardtanh: bounds of {input.dtype} must not be negative, got {min_val}")
         return clamp(input, int(min_val), int(max_val))
     return _apply("hardtanh", lambda x: _between(x, min_val, max_val), input, inplace)
