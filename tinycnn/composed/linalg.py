@@ -212,7 +212,7 @@ def einsum(equation: str, *operands: Any) -> Tensor:
         names, result = _pair(names, result, other, t, later, sizes)
     gone = tuple(i for i, n in enumerate(names) if n not in wanted)
     if gone:
-        result = _sum(result, gone)
+        result = r.sum(result, gone)
         names = [n for n in names if n in wanted]
     return permute(result, tuple(names.index(n) for n in wanted))
 

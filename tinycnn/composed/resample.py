@@ -88,13 +88,14 @@ def interpolate(
     x = input
     if input.array.dtype.kind != "f" or input.array.itemsize < 4:
         x = cast(input, dtypes.float32)
-    for i, (n, m, scale) in enumerate(zip(old, new, scales, strict=True)):
+    for i in reversed(range(ndim)):
+        n, m, scale = old[i], new[i], scales[i]
         if n == m and scale in (None, 1.0):
             continue
         weights = (_cubic if mode == "bicubic" else _linear)(n, m, scale, bool(align_corners), x.array.dtype)
         x = movedim(matmul(movedim(x, 2 + i, -1), wrap(weights.T)), -1, 2 + i)
-    if input.array.dtype == np.uint8:
-        return cast((x + 0.5).floor().clamp(0, 255), dtypes.uint8)
+        if input.array.dtype == np.uint8:  # PyTorch rounds after each dimension
+            x = (x + 0.5).floor().clamp(0, 255)
     return cast(clone(x) if x is input else x, input.dtype)
 
 
