@@ -382,3 +382,19 @@ def test_what_pytorch_warns_about():
         assert nn.Softmax()(t.zeros(2, 4)).tolist() == [[0.25] * 4] * 2
     with pytest.warns(UserWarning, match="deprecated"):
         nn.L1Loss(reduce=False)
+
+
+def test_integers_are_limited_in_place_too():
+    for function, wanted in (
+        (lambda x: F.relu6(x, inplace=True), [0, 3, 6]),
+        (lambda x: F.hardtanh(x, -1, 2, inplace=True), [-1, 2, 2]),
+        (lambda x: F.threshold(x, 0, 7, inplace=True), [7, 3, 9]),
+    ):
+        x = t.tensor([-5, 3, 9])
+        assert function(x) is x and x.tolist() == wanted
+
+
+def test_the_gradient_of_elu_far_below_0():
+    x = t.tensor([-20.0], requires_grad=True)
+    F.elu(x).sum().backward()
+    assert x.grad.item() == pytest.approx(np.exp(-20.0), rel=1e-5)

@@ -41,6 +41,11 @@ def _apply(name: str, formula: Callable[[Tensor], Tensor], input: Tensor, inplac
     return write(name + "_", input, formula) if inplace else formula(input)
 
 
+def _whole(name: str, formula: Callable[[Tensor], Tensor], input: Tensor, inplace: bool) -> Tensor:
+    """`formula` of a tensor of integers, written into it if `inplace`."""
+    return write(name + "_", input, formula) if inplace else formula(input)
+
+
 def relu(input: Tensor, inplace: bool = False) -> Tensor:
     """max(x, 0); the gradient at 0 is 0, and NaN stays NaN.
 
@@ -67,14 +72,14 @@ def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace
     if isinstance(input, Tensor) and input.array.dtype.kind in "iu":
         if int(min_val) < 0 and not input.dtype.is_signed:
             raise RuntimeError(f"hardtanh: bounds of {input.dtype} must not be negative, got {min_val}")
-        return clamp(input, int(min_val), int(max_val))
+        return _whole("hardtanh", lambda x: clamp(x, int(min_val), int(max_val)), input, inplace)
     return _apply("hardtanh", lambda x: _between(x, min_val, max_val), input, inplace)
 
 
 def relu6(input: Tensor, inplace: bool = False) -> Tensor:
     """min(max(x, 0), 6)"""
     if isinstance(input, Tensor) and input.array.dtype.kind in "iu":
-        return clamp(input, 0, 6)
+        return _whole("relu6", lambda x: clamp(x, 0, 6), input, inplace)
     return _apply("relu6", lambda x: _between(x, 0.0, 6.0), input, inplace)
 
 
@@ -220,8 +225,8 @@ def threshold(input: Tensor, threshold: float, value: float, inplace: bool = Fal
     if input.array.dtype.kind == "b":
         raise RuntimeError("threshold: not for bool tensors; convert with .float()")
     if input.array.dtype.kind != "f":
-        threshold, value = int(threshold), int(value)
-        return where(ew.le(input, threshold), wrap(np.asarray(value).astype(input.array.dtype)), input)
+        edge, number = int(threshold), wrap(np.asarray(int(value)).astype(input.array.dtype), input.device)
+        return _whole("threshold", lambda x: where(ew.le(x, edge), number, x), input, inplace)
     return _apply("threshold", lambda x: where(ew.le(x, threshold), value, x), input, inplace)
 
 

@@ -71,6 +71,7 @@ INPLACE = ("inplace", False)
 Tanh = _plain("Tanh", F.tanh, "(e**x - e**-x) / (e**x + e**-x)")
 Sigmoid = _plain("Sigmoid", F.sigmoid, "1 / (1 + e**-x)")
 ReLU6 = _plain("ReLU6", F.relu6, "min(max(x, 0), 6)", INPLACE)
+ReLU6.min_val, ReLU6.max_val = 0.0, 6.0  # type: ignore[attr-defined]
 LeakyReLU = _plain("LeakyReLU", F.leaky_relu, "x, or negative_slope * x below 0", ("negative_slope", 0.01), INPLACE)
 ELU = _plain("ELU", F.elu, "x, or alpha * (e**x - 1) below 0", ("alpha", 1.0), INPLACE)
 CELU = _plain("CELU", F.celu, "x, or alpha * (e**(x / alpha) - 1) below 0", ("alpha", 1.0), INPLACE)
