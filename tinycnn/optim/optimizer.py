@@ -276,12 +276,13 @@ def batches(
         if grad is None:
             continue
         own = state[p]
-        which = key(own), p.array.dtype, p.device
+        place = p.device
+        which = key(own), p.array.dtype.char, place.type, place.index  # plain values hash fast
         batch = found.get(which)
         if batch is None:
             if p.array.dtype not in (np.float32, np.float64):
                 raise TypeError(f"{owner}: parameters must be float32 or float64, got {p.dtype}")
-            batch = found[which] = Batch(p.device)
+            batch = found[which] = Batch(place)
         batch.add(p, grad, own)
     for which, batch in found.items():
         yield which[0], batch
