@@ -1,9 +1,13 @@
-"""Training steps of tinycnn and PyTorch, measured in separate processes in turn.
+"""Times tinycnn against PyTorch on the CPU: training steps, inference, single operations, memory, start-up.
 
-    python benchmarks/vs_torch.py --threads 2 --rounds 5
+    python benchmarks/vs_torch.py                                    # everything, 4 threads and 1
+    python benchmarks/vs_torch.py --quick --threads 4 --only 'conv|train'
+    python benchmarks/vs_torch.py --json now.json --against then.json --no-torch
 
-Two thread pools in one process would disturb each other, so every measurement is a process of its own; they alternate,
-and the ratio is taken round by round. Needs PyTorch: pip install -e '.[bench]'
+Two thread pools in one process would disturb each other, so each library is measured in processes of its own, which
+take turns: a process measures one group of workloads and ends. PyTorch is measured twice, as its users run it and with
+glibc's allocator told to keep its memory (`TUNED`), which spares PyTorch the fresh pages of every large result.
+Needs PyTorch: pip install -e '.[bench]'
 """
 
 from __future__ import annotations
@@ -12,99 +16,284 @@ import argparse
 import importlib
 import importlib.util
 import json
+import math
+import os
+import platform
+import re
+import resource
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-# name -> (input channels, batch size)
-STEPS = {
-    "LeNet-5, 1x32x32, batch 64": (1, 64),
-    "CIFAR tutorial net, 3x32x32, batch 4": (3, 4),
-    "CIFAR tutorial net, 3x32x32, batch 32": (3, 32),
+Times = dict[str, list[float]]  # by a workload's name
+TUNED = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "10000000000", "MALLOC_TOP_PAD_": "500000000"}
+LIBRARIES: dict[str, tuple[str, dict[str, str]]] = {  # column -> the module, and what its environment has besides
+    "tinycnn": ("tinycnn", {}),
+    "torch": ("torch", {}),
+    "torch tuned": ("torch", TUNED),
 }
 
 
-def net(nn: Any, channels: int) -> Any:
-    """LeNet-5 and the tutorial's net differ in the first layer only."""
-    return nn.Sequential(
-        *(nn.Conv2d(channels, 6, 5), nn.ReLU(), nn.MaxPool2d(2)),
-        *(nn.Conv2d(6, 16, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten()),
-        *(nn.Linear(400, 120), nn.ReLU(), nn.Linear(120, 84), nn.ReLU(), nn.Linear(84, 10)),
-    )
+@dataclass(frozen=True)
+class Group:
+    """A table: its heading, the unit of its figures, and the targets for tinycnn / PyTorch (or the figure itself).
+
+    Attributes:
+        mean: the target for the geometric mean over the lines of `part`.
+        worst: the target for each of them.
+        limits: targets for single lines, in the unit.
+    """
+
+    title: str
+    unit: str = "ms"
+    mean: float | None = None
+    worst: float | None = None
+    part: str = ""
+    limits: tuple[tuple[str, float], ...] = ()
 
 
-def measure(library: str, threads: int, steps: int) -> dict[str, list[float]]:
-    """Milliseconds of `steps` training steps for each net, after as many to warm up as are enough."""
+GROUPS = {
+    "train": Group("training steps", mean=0.45, worst=0.75),
+    "infer": Group("inference", mean=0.50),
+    "conv": Group("convolutions", mean=0.50, worst=1.10, part="f + b"),
+    "odd": Group("convolutions of odd shapes", mean=0.50, worst=1.10, part="f + b"),
+    "matmul": Group("matrix products", mean=0.90),
+    "memory": Group("memory-bound operations", mean=0.25),
+    "scaling": Group("time per image: large batches against small"),
+    "peak": Group("peak memory of a process: import and 20 training steps of ResNet-20, batch 128", "MB", mean=0.60),
+    "start": Group("start-up", "s", limits=(("import and LeNet-5's first step", 1.5),)),
+    "cold": Group("start-up with an empty kernel cache", "s", limits=(("import and LeNet-5's first step", 45.0),)),
+}
+
+
+# In the worker
+
+
+def sample(step: Any, seconds: float) -> list[float]:
+    """Milliseconds of each call: 5 to 500 calls in about so many seconds; slow ones are called at least twice."""
+    clock = time.perf_counter
+    began = clock()
+    step()  # loads kernels
+    while clock() - began < seconds / 3:
+        step()
+    times: list[float] = []
+    began = clock()
+    while len(times) < 500:
+        spent = clock() - began
+        if spent > seconds and (len(times) >= 5 or (len(times) >= 2 and spent > 4 * seconds)):
+            break
+        start = clock()
+        step()
+        times.append((clock() - start) * 1e3)
+    return times
+
+
+def peak_memory(lib: Any) -> Times:
+    """Megabytes that this process has ever held, after 20 training steps."""
+    import workloads
+
+    step = workloads.training(workloads.resnet20, (128, 3, 32, 32))(lib)
+    for _ in range(20):
+        step()
+    return {"ResNet-20 training": [resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024]}
+
+
+def start_up(library: str, threads: int) -> Times:
+    """Seconds until the library is there, and until LeNet-5 has made a training step."""
+    began = time.perf_counter()
     lib = importlib.import_module(library)
-    nn, optim = importlib.import_module(f"{library}.nn"), importlib.import_module(f"{library}.optim")
+    loaded = time.perf_counter() - began
+    import workloads
+
+    lib.set_num_threads(threads)
+    workloads.training(workloads.lenet, (64, 1, 32, 32))(lib)()
+    return {"import": [loaded], "import and LeNet-5's first step": [time.perf_counter() - began]}
+
+
+def work(library: str, group: str, only: str, threads: int, seconds: float) -> Times:
+    """Measure one group for one library, in this process."""
+    if group in ("start", "cold"):
+        return start_up(library, threads)
+    lib = importlib.import_module(library)
     lib.set_num_threads(threads)
     lib.manual_seed(0)
-    result = {}
-    for name, (channels, batch) in STEPS.items():
-        model = net(nn, channels)
-        optimizer = optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
-        criterion = nn.CrossEntropyLoss()
-        x, y = lib.randn(batch, channels, 32, 32), lib.randint(0, 10, (batch,))
-        times = []
-        for _ in range(steps + 30):
-            began = time.perf_counter()
-            optimizer.zero_grad()
-            criterion(model(x), y).backward()
-            optimizer.step()
-            times.append((time.perf_counter() - began) * 1e3)
-        result[name] = times[30:]
-    return result
+    if group == "peak":
+        return peak_memory(lib)
+    import workloads
+
+    chosen = [w for w in workloads.WORKLOADS if w.group == group and matches(only, group, w.name, w.part)]
+    return {key(w.name, w.part): [t / w.per for t in sample(w.make(lib), seconds)] for w in chosen}
 
 
-def in_a_process(library: str, args: argparse.Namespace) -> dict[str, list[float]]:
-    command = [
-        sys.executable,
-        __file__,
-        "--worker",
-        library,
-        "--threads",
-        str(args.threads),
-        "--steps",
-        str(args.steps),
-    ]
-    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+def key(name: str, part: str) -> str:
+    return f"{name}; {part}" if part else name
+
+
+def matches(only: str, group: str, name: str, part: str = "") -> bool:
+    """Whether `--only` asks for this line, by the name of its group or by its own."""
+    return re.search(only, f"{group}: {key(name, part)}") is not None
+
+
+# In the driver
+
+
+def in_a_process(column: str, group: str, args: argparse.Namespace, threads: int, **environment: str) -> Times:
+    """Run a worker; an error in it is an error here."""
+    library, tuning = LIBRARIES[column]
+    command = [sys.executable, __file__, "--worker", library, group, "--only", args.only, "--threads", str(threads)]
+    done = subprocess.run(
+        [*command, "--seconds", str(args.seconds)],
+        env={**os.environ, **tuning, **environment},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    if done.returncode:
+        raise SystemExit(f"{column} failed at group {group!r}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def lines_of(group: str, only: str) -> bool:
+    """Whether `--only` leaves anything of a group."""
+    import workloads
+
+    own = [(w.name, w.part) for w in workloads.WORKLOADS if w.group == group]
+    return any(matches(only, group, *line) for line in own or [(GROUPS[group].title, "")])
+
+
+def run_group(group: str, columns: list[str], args: argparse.Namespace, threads: int) -> dict[str, dict[str, Any]]:
+    """Measure a group in all rounds: line -> column -> {"medians": one for each round, "min": the smallest time}."""
+    rounds: list[dict[str, Times]] = []
+    if group == "cold":
+        with tempfile.TemporaryDirectory() as folder:
+            rounds.append({"tinycnn": in_a_process("tinycnn", group, args, threads, NUMBA_CACHE_DIR=folder)})
+        columns = ["tinycnn"]
+    else:
+        in_a_process("tinycnn", group, argparse.Namespace(**{**vars(args), "seconds": 0}), threads)  # compiles
+        for r in range(args.rounds):
+            turn = columns[r % len(columns) :] + columns[: r % len(columns)]
+            rounds.append({column: in_a_process(column, group, args, threads) for column in turn})
+    return {
+        line: {
+            column: {
+                "medians": [statistics.median(r[column][line]) for r in rounds],
+                "min": min(min(r[column][line]) for r in rounds),
+            }
+            for column in columns
+        }
+        for line in rounds[0]["tinycnn"]
+    }
+
+
+def ratios(line: dict[str, Any], column: str) -> tuple[float, float]:
+    """tinycnn / PyTorch: the median over the rounds of the ratio within a round, and the ratio of the minima."""
+    ours, theirs = line["tinycnn"], line[column]
+    each = [a / b for a, b in zip(ours["medians"], theirs["medians"], strict=True)]
+    return statistics.median(each), ours["min"] / theirs["min"]
+
+
+def share(group: str, line: str, milliseconds: float, ceilings: dict[str, float]) -> str:
+    """How fast that is, and which part of the machine's ceiling: ``"120 GF 24%"``."""
+    import workloads
+
+    for w in workloads.WORKLOADS:
+        if w.group == group and key(w.name, w.part) == line and (w.flops or w.bytes):
+            kind, amount, unit = ("flops", w.flops, "GF") if w.flops else ("bytes", w.bytes, "GB")
+            speed = amount / milliseconds * 1e3
+            return f"{speed / 1e9:5.0f} {unit} {100 * speed / ceilings[kind]:4.0f}%"
+    return ""
+
+
+def summary(group: Group, table: dict[str, Any], column: str) -> Iterator[str]:
+    """The geometric mean and the worst line against their targets, for each part of a group that has targets."""
+    if group.mean is None:
+        return
+    parts = sorted({line.partition("; ")[2] for line in table})
+    for part in parts:
+        found = {line: ratios(row, column)[0] for line, row in table.items() if line.partition("; ")[2] == part}
+        mean = math.exp(statistics.fmean(math.log(r) for r in found.values()))
+        text = f"  tinycnn / {column}{', ' + part if part else ''}: geometric mean {mean:.2f}"
+        worst = max(found, key=lambda line: found[line])
+        aims = part == group.part
+        text += f" (target {group.mean:.2f})" if aims and group.mean else ""
+        text += f", worst {found[worst]:.2f}" + (f" (target {group.worst:.2f})" if aims and group.worst else "")
+        yield f"{text}: {worst.partition('; ')[0]}" if len(found) > 1 else text
+
+
+def report(group: str, table: dict[str, Any], ceilings: dict[str, float], then: dict[str, Any]) -> None:
+    """Print one group."""
+    spec = GROUPS[group]
+    columns = list(next(iter(table.values())))
+    print(f"\n{spec.title} [{group}], {spec.unit}: median (minimum); ratios of medians (of minima)")
+    heads = "".join(f"{c:>19}" for c in columns) + "".join(f"{'/ ' + c:>16}" for c in columns[1:])
+    print(f"{'':50}{heads}{'reached':>15}{'  now / then' if then else ''}")
+    for line, row in table.items():
+        text = f"{line:50}"
+        for column in columns:
+            text += f"{statistics.median(row[column]['medians']):10.3f} ({row[column]['min']:6.3f})"
+        for column in columns[1:]:
+            text += "{:8.2f} ({:5.2f})".format(*ratios(row, column))
+        text += f"{share(group, line, row['tinycnn']['min'], ceilings):>15}"
+        if line in then:
+            text += f"{row['tinycnn']['min'] / then[line]['tinycnn']['min']:12.2f}"
+        limit = dict(spec.limits).get(line)
+        print(text + (f"   target {limit} {spec.unit}" if limit else ""))
+    for column in columns[1:]:
+        for text in summary(spec, table, column):
+            print(text)
+    sys.stdout.flush()
+
+
+def options() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--threads", type=int, nargs="+", default=[4, 1])
+    parser.add_argument("--rounds", type=int, default=5, help="processes of each library and group, in turn")
+    parser.add_argument("--seconds", type=float, default=0.5, help="for each workload in each process")
+    parser.add_argument("--quick", action="store_true", help="2 rounds of 0.2 seconds, no cold start")
+    parser.add_argument("--only", default="", metavar="REGEX", help=f"lines or groups ({', '.join(GROUPS)})")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to a file as well")
+    parser.add_argument("--against", type=Path, metavar="FILE", help="compare tinycnn's minima with those of a --json")
+    parser.add_argument("--no-torch", action="store_true", help="tinycnn only")
+    parser.add_argument("--worker", nargs=2, metavar=("LIBRARY", "GROUP"), help=argparse.SUPPRESS)
+    return parser
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--rounds", type=int, default=5, help="processes of each library, in turn")
-    parser.add_argument("--steps", type=int, default=200, help="training steps in each")
-    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
-    parser.add_argument("--worker", choices=("tinycnn", "torch"), help=argparse.SUPPRESS)
-    args = parser.parse_args()
+    args = options().parse_args()
     if args.worker:
-        print(json.dumps(measure(args.worker, args.threads, args.steps)))
+        library, group = args.worker
+        if group == "ceiling":
+            import ceiling
+
+            print(json.dumps(ceiling.measure(args.threads[0])))
+        else:
+            print(json.dumps(work(library, group, args.only, args.threads[0], args.seconds)))
         return
-    if importlib.util.find_spec("torch") is None:
-        raise SystemExit("this benchmark needs PyTorch: pip install -e '.[bench]'")
-    in_a_process("tinycnn", args)  # compiles what is not yet on disk
-    rounds = [{lib: in_a_process(lib, args) for lib in ("tinycnn", "torch")} for _ in range(args.rounds)]
-    table = {}
-    for name in STEPS:
-        medians = {lib: [statistics.median(r[lib][name]) for r in rounds] for lib in ("tinycnn", "torch")}
-        table[name] = {
-            "tinycnn_ms": statistics.median(medians["tinycnn"]),
-            "torch_ms": statistics.median(medians["torch"]),
-            "tinycnn_min_ms": min(min(r["tinycnn"][name]) for r in rounds),
-            "torch_min_ms": min(min(r["torch"][name]) for r in rounds),
-            "ratio": statistics.median(a / b for a, b in zip(medians["tinycnn"], medians["torch"], strict=True)),
-        }
-    if args.json:
-        print(json.dumps(table, indent=2))
-        return
-    print(f"training step, ms; {args.threads} threads, {args.rounds} rounds of {args.steps} steps, medians")
-    print(f"{'':40} {'tinycnn':>9} {'(min)':>9} {'PyTorch':>9} {'(min)':>9} {'ratio':>6}")
-    for name, row in table.items():
-        ours, theirs = (f"{row[f'{lib}_ms']:9.2f} {row[f'{lib}_min_ms']:9.2f}" for lib in ("tinycnn", "torch"))
-        print(f"{name:40} {ours} {theirs} {row['ratio']:6.2f}")
+    if args.quick:
+        args.rounds, args.seconds = 2, 0.2
+    columns = ["tinycnn"] if args.no_torch else list(LIBRARIES)
+    if not args.no_torch and importlib.util.find_spec("torch") is None:
+        raise SystemExit("this benchmark needs PyTorch: pip install -e '.[bench]'; --no-torch leaves it out")
+    then = json.loads(args.against.read_text())["threads"] if args.against else {}
+    result: dict[str, Any] = {"machine": platform.processor() or platform.machine(), "threads": {}}
+    for threads in args.threads:
+        ceilings: Any = in_a_process("tinycnn", "ceiling", args, threads)
+        flops, copied = ceilings["flops"] / 1e9, ceilings["bytes"] / 1e9
+        print(f"\n== {threads} threads; this machine's ceilings: {flops:.0f} GF (float32 multiply-adds in registers), ")
+        print(f"   {copied:.1f} GB/s read and written (copies of 134 MB)", flush=True)
+        groups = [g for g in GROUPS if lines_of(g, args.only) and not (g == "cold" and args.quick)]
+        tables = {}
+        for group in groups:
+            tables[group] = run_group(group, columns, args, threads)
+            report(group, tables[group], ceilings, then.get(str(threads), {}).get("groups", {}).get(group, {}))
+        result["threads"][str(threads)] = {"ceilings": ceilings, "groups": tables}
+        if args.json:
+            args.json.write_text(json.dumps(result, indent=1))
 
 
 if __name__ == "__main__":
