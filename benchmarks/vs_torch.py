@@ -147,9 +147,10 @@ def in_a_process(column: str, group: str, args: argparse.Namespace, threads: int
     """Run a worker; an error in it is an error here."""
     library, tuning = LIBRARIES[column]
     command = [sys.executable, __file__, "--worker", library, group, "--only", args.only, "--threads", str(threads)]
+    here = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}  # as users start it
     done = subprocess.run(
         [*command, "--seconds", str(args.seconds)],
-        env={**os.environ, **tuning, **environment},
+        env={**here, **tuning, **environment},
         stdout=subprocess.PIPE,
         text=True,
     )

@@ -17,6 +17,7 @@ from typing import Any
 import numba
 from numba.core import event, types
 from numba.core.caching import FunctionCache
+from numba.core.runtime import rtsys
 
 # Sums may be reordered and products fused, once at compile time: the same bits in every run. NaN and inf keep their
 # meaning, so 'nnan' and 'ninf' are not among these.
@@ -39,6 +40,16 @@ class _Cache(FunctionCache):
 
     def _index_key(self, sig: Any, codegen: Any) -> Any:
         return (*super()._index_key(sig, codegen), _version)
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        """Numba's, without filling its tables of all functions that it can compile.
+
+        A kernel from the disk is machine code and needs Numba's runtime only. The tables cost half a second, and load
+        SciPy where it is installed; Numba fills them as soon as a function must be compiled.
+        """
+        rtsys.initialize(target_context)
+        with self._guard_against_spurious_io_errors():
+            return self._load_overload(sig, target_context)
 
 
 def kernel(parallel: bool = False, fast: bool = True) -> Callable[[Callable[..., Any]], Any]:
