@@ -1,0 +1,23 @@
+"""Memory for results: NumPy's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+
+def empty(shape: int | Sequence[int], dtype: Any) -> np.ndarray:
+    """An array of that shape, C-contiguous, its contents undefined."""
+    return np.empty(shape, dtype)
+
+
+def zeros(shape: int | Sequence[int], dtype: Any) -> np.ndarray:
+    """An array of zeros of that shape, C-contiguous."""
+    return np.zeros(shape, dtype)
+
+
+def copy(x: np.ndarray) -> np.ndarray:
+    """x in memory of its own, C-contiguous."""
+    return x.copy()
