@@ -6,11 +6,12 @@ in this folder, so that an edit of a helper in another file is seen.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ def _sources_hash() -> str:
 
 
 _version = _sources_hash()
+_kernels: list[Any] = []
 
 
 class _Cache(FunctionCache):
@@ -65,6 +67,7 @@ def kernel(parallel: bool = False, fast: bool = True) -> Callable[[Callable[...,
             parallel=parallel, nogil=True, error_model="numpy", fastmath=FAST if fast else False, cache=True
         )(function)
         compiled._cache = _Cache(function)  # type: ignore[attr-defined]
+        _kernels.append(compiled)
         return compiled
 
     return decorate
@@ -116,4 +119,26 @@ class _Announcer(event.Listener):
         sys.stderr.flush()
 
 
-event.register("numba:compile", _Announcer())
+_announcer = _Announcer()
+event.register("numba:compile", _announcer)
+
+
+@contextlib.contextmanager
+def unannounced() -> Iterator[None]:
+    """Inside the block nothing is said about compiling."""
+    event.unregister("numba:compile", _announcer)
+    try:
+        yield
+    finally:
+        event.register("numba:compile", _announcer)
+
+
+def counts() -> tuple[int, int]:
+    """How many kernels this process has (compiled, loaded from the disk), one for each dtype."""
+    stats = [k.stats for k in _kernels]
+    return sum(sum(s.cache_misses.values()) for s in stats), sum(sum(s.cache_hits.values()) for s in stats)
+
+
+def cache_folders() -> list[str]:
+    """Where the compiled kernels of this process lie on disk."""
+    return sorted({k.stats.cache_path for k in _kernels})

@@ -1,0 +1,165 @@
+"""Compiling kernels in advance: each task runs something small that takes one more way through the kernels.
+
+Kernels are compiled when they are first called, for each dtype, and kept on disk. So what is run here starts at once
+in every later process. A kernel that got a new branch gets a task here whose shapes take it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from tqdm import tqdm
+
+import tinycnn
+
+from . import nn, optim
+from .nn import functional as F
+from .vision.models import LeNet5
+from .vision.models.resnet import BasicBlock, conv1x1, conv3x3
+
+Shape = tuple[int, ...]
+Task = Callable[[tinycnn.dtype], Any]
+
+
+def training(model: Callable[[], nn.Module], shape: Shape) -> Task:
+    """A training step with SGD and momentum, then the same model's inference of one image."""
+
+    def run(dtype: tinycnn.dtype) -> None:
+        net = model().to(dtype)
+        optimizer = optim.SGD(net.parameters(), lr=0.01, momentum=0.9, weight_decay=1e-4)
+        x, y = tinycnn.randn(*shape, dtype=dtype), tinycnn.zeros(shape[0], dtype=tinycnn.int64)
+        nn.CrossEntropyLoss()(net(x), y).backward()
+        optimizer.step()
+        net.eval()
+        with tinycnn.no_grad():
+            net(x)
+            net(x[:1]).argmax(1)
+
+    return run
+
+
+def gradient(function: Callable[..., Any], *shapes: Shape) -> Task:
+    """`function` of random tensors, and its gradients."""
+
+    def run(dtype: tinycnn.dtype) -> None:
+        inputs = [tinycnn.randn(*shape, dtype=dtype, requires_grad=True) for shape in shapes]
+        y = function(*inputs)
+        tinycnn.autograd.grad(y, inputs, tinycnn.ones_like(y))
+
+    return run
+
+
+def stepping(optimizer: str, **options: Any) -> Task:
+    """A step of an optimizer."""
+
+    def run(dtype: tinycnn.dtype) -> None:
+        p = nn.Parameter(tinycnn.zeros(10, dtype=dtype))
+        p.grad = tinycnn.ones_like(p)
+        getattr(optim, optimizer)([p], lr=0.1, **options).step()
+
+    return run
+
+
+def small_resnet() -> nn.Module:
+    """One block of each stage of ResNet-20: every kernel of the whole net."""
+
+    def stage(channels: int, filters: int) -> BasicBlock:
+        fit = nn.Sequential(conv1x1(channels, filters, 2), nn.BatchNorm2d(filters))
+        return BasicBlock(channels, filters, 2, fit)
+
+    return nn.Sequential(
+        *(conv3x3(3, 16), nn.BatchNorm2d(16), nn.ReLU(), BasicBlock(16, 16), stage(16, 32), stage(32, 64)),
+        *(BasicBlock(64, 64), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10)),
+    )
+
+
+# (N, C, H, O, kernel size), square images; options as in conv2d
+CONVS: list[tuple[tuple[int, int, int, int, int], dict[str, int]]] = [
+    ((8, 3, 32, 16, 3), {"padding": 1}),  # an image's channels
+    ((8, 64, 32, 64, 3), {"padding": 1}),  # 3x3, many tiles
+    ((1, 64, 8, 64, 3), {"padding": 1}),  # 3x3, few tiles
+    ((8, 128, 16, 128, 3), {"padding": 1}),  # 3x3, many channels
+    ((4, 256, 7, 256, 3), {"padding": 1}),  # 3x3, more channels than pixels
+    ((2, 16, 15, 32, 3), {"padding": 1, "stride": 2}),
+    ((2, 17, 9, 33, 3), {}),  # odd channels, no padding
+    ((2, 16, 16, 24, 5), {"padding": 2}),
+    ((1, 3, 64, 64, 7), {"padding": 3, "stride": 2}),  # ResNet's first layer
+    ((2, 16, 12, 16, 3), {"padding": 2, "dilation": 2}),
+    ((4, 64, 14, 128, 1), {}),
+    ((4, 64, 14, 128, 1), {"stride": 2}),
+    ((2, 64, 14, 64, 3), {"padding": 1, "groups": 4}),
+    ((2, 64, 14, 64, 3), {"padding": 1, "groups": 64}),  # depthwise
+    ((2, 64, 14, 64, 3), {"padding": 1, "groups": 64, "stride": 2}),
+]
+PRODUCTS = [(1, 64, 10), (8, 8, 8), (64, 400, 120), (256, 256, 256), (64, 3136, 16)]  # (m, k, n)
+MAPS = (8, 16, 32, 32)
+
+
+def _convolution(numbers: tuple[int, int, int, int, int], rule: dict[str, int]) -> Task:
+    n, c, h, o, k = numbers
+    return gradient(
+        lambda x, w, b: F.conv2d(x, w, b, **rule),
+        *((n, c, h, h), (o, c // rule.get("groups", 1), k, k), (o,)),
+    )
+
+
+TASKS: dict[str, Task] = {
+    "LeNet-5": training(LeNet5, (64, 1, 32, 32)),
+    "ResNet-20": training(small_resnet, (128, 3, 32, 32)),
+    "Adam": stepping("Adam"),
+    "AdamW": stepping("AdamW"),
+    "SGD": stepping("SGD"),
+    **{f"conv2d {sizes} {rule or ''}".strip(): _convolution(sizes, rule) for sizes, rule in CONVS},
+    **{f"matmul {m}x{k}x{n}": gradient(tinycnn.matmul, (m, k), (k, n)) for m, k, n in PRODUCTS},
+    "matmul of batches": gradient(tinycnn.matmul, (4, 32, 64), (4, 64, 32)),
+    "max_pool2d 2x2": gradient(lambda x: F.max_pool2d(x, 2), MAPS),
+    "max_pool2d 3x3": gradient(lambda x: F.max_pool2d(x, 3, 2, 1), MAPS),
+    "avg_pool2d 2x2": gradient(lambda x: F.avg_pool2d(x, 2), MAPS),
+    "avg_pool2d 3x3": gradient(lambda x: F.avg_pool2d(x, 3, 2, 1), MAPS),
+    "adaptive_avg_pool2d": gradient(lambda x: F.adaptive_avg_pool2d(x, 1), MAPS),
+    "batch_norm of maps": gradient(lambda x, w, b: F.batch_norm(x, None, None, w, b, True), MAPS, (16,), (16,)),
+    "batch_norm of rows": gradient(lambda x, w, b: F.batch_norm(x, None, None, w, b, True), (64, 32), (32,), (32,)),
+    "layer_norm": gradient(lambda x, w, b: F.layer_norm(x, (256,), w, b), (64, 256), (256,), (256,)),
+    "group_norm": gradient(lambda x, w, b: F.group_norm(x, 4, w, b), MAPS, (16,), (16,)),
+    "dropout": gradient(lambda x: F.dropout(x, 0.5), MAPS),
+    "softmax": gradient(lambda x: F.softmax(x, 1), (64, 10)),
+    "log_softmax": gradient(lambda x: F.log_softmax(x, 1), (64, 10)),
+    "gelu": gradient(F.gelu, MAPS),
+    "sums and means": gradient(lambda x: x.sum((0, 2, 3)) + x.mean((0, 2, 3)) + x.sum() + x.mean(), MAPS),
+    "sums over rows and columns": gradient(lambda x: x.sum(0) + x.sum(1), (256, 256)),
+    "a + b, a * b, relu": gradient(lambda a, b: F.relu(a + b) * a, MAPS, MAPS),
+}
+
+
+def warm_up(dtypes: Sequence[str] = ("float32",), only: str = "", show: bool = True) -> str:
+    """Compile the kernels that training and inference of common nets need, and keep them on disk.
+
+    Args:
+        dtypes: names of floating dtypes.
+        only: run only the tasks whose names contain this.
+        show: a progress bar on stderr.
+
+    Returns:
+        What was done, in words.
+    """
+    jit: Any = importlib.import_module("tinycnn.kernels.cpu.jit")  # loads Numba
+    before = jit.counts()
+    began = time.perf_counter()
+    state = tinycnn.get_rng_state()  # the tasks draw numbers
+    todo = [(name, kind) for kind in dtypes for name in TASKS if only in name]
+    with jit.unannounced(), tqdm(todo, file=sys.stderr, disable=not show, unit="task", leave=False) as bar:
+        for name, kind in bar:
+            bar.set_description(f"{kind}: {name}")
+            TASKS[name](getattr(tinycnn, kind))
+    tinycnn.set_rng_state(state)
+    compiled, loaded = (now - then for now, then in zip(jit.counts(), before, strict=True))
+    where = ", ".join(jit.cache_folders()) or "none (TINYCNN_BACKEND=reference compiles nothing)"
+    done = f"{compiled} compiled" if compiled else "nothing to compile"
+    return (
+        f"{done}, {loaded} were on disk already, in {time.perf_counter() - began:.1f} s ({', '.join(dtypes)})\n"
+        f"cache: {where}"
+    )
