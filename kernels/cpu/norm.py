@@ -1,4 +1,13 @@
-"""Batch normalization of x (N, C, L): a channel at a time."""
+"""Batch normalization of x (N, C, L): two passes over the memory each way.
+
+The sums of a channel are made of runs of about RUN elements: inside a run in the dtype of x, in the lanes of vectors;
+from run to run in float64. Runs depend on the shape alone, and so do the results' bits.
+
+With many channels a worker does both passes over one channel and then takes the next; the second pass walks the runs
+backwards, so that it meets first what the first pass has left in the cache. With few channels each is shared out in
+groups of runs, one pass after the other. Where L is 1, x is a matrix whose columns are the channels, and vectors hold
+channels side by side.
+"""
 
 from __future__ import annotations
 
@@ -7,103 +16,308 @@ from numba import prange, uintp
 
 from .gemm import plain
 from .jit import helper, kernel
+from .memory import empty
+from .simd_rows import row_gradient, row_moments, row_products, row_scale
 from .threads import launch
 
-RUN = 1024  # elements of one sum in the dtype of x: short, so that float32 keeps its digits
+RUN = 4096  # elements of one sum in the dtype of x: 64 in each of its float32 lanes
+FIRST = 64  # elements whose mean is the origin that distances are taken from
+UNITS = 32  # of work, if there are fewer than half as many channels
+BLOCK = 64  # channels side by side, where L is 1
 
 
 @helper
-def _roughly_mean(x, c):
-    """The mean of a channel, good to the digits of its largest elements."""
-    batch, _, length = x.shape
+def _runs(batch, length):
+    """How many runs a channel has: several images in one run, or several runs in one image."""
+    if length <= RUN:
+        images = RUN // length
+        return (batch + images - 1) // images
+    return batch * ((length + RUN - 1) // RUN)
+
+
+@helper
+def _run(r, batch, length):
+    """Run r of a channel: (first image, first column, columns, images)."""
+    if length <= RUN:
+        images = RUN // length
+        return r * images, 0, length, min(images, batch - r * images)
+    parts = (length + RUN - 1) // RUN
+    start = r % parts * RUN
+    return r // parts, start, min(RUN, length - start), 1
+
+
+@helper
+def _origin(x, shape, c):
+    """The mean of a channel's first elements: near enough to its mean for the squares to keep their digits, mostly."""
+    batch, channels, length = shape
+    images = min(batch, (FIRST + length - 1) // length)
+    columns = min(length, FIRST)
     total = 0.0
-    for n in range(batch):
-        for start in range(0, length, RUN):
-            run = x.dtype.type(0)
-            for p in range(uintp(start), uintp(min(start + RUN, length))):
-                run += x[n, c, p]
-            total += run
-    return x.dtype.type(total / (batch * length))
+    for n in range(images):
+        for p in range(columns):
+            total += x[(n * channels + c) * length + p]
+    origin = total / (images * columns)
+    return x.dtype.type(origin if np.isfinite(origin) else 0.0)
 
 
-@kernel(parallel=True)
-def train(workers, x, weight, bias, y, mean, var, eps):
-    """mean, var and y of each channel, in three passes; runs of RUN elements are added up in float64.
+@helper
+def _add_moments(x, shape, c, first, last, origin, totals):
+    """totals += the sums of x - origin and of its square over runs first .. last - 1 of a channel"""
+    batch, channels, length = shape
+    for r in range(first, last):
+        n, start, columns, images = _run(r, batch, length)
+        row_moments(x, (n * channels + c) * length + start, channels * length, columns, images, origin, totals)
 
-    Distances are taken from a first, rough mean, so that a mean far from 0 costs no digits of the variance.
+
+@helper
+def _statistics(x, shape, c, origin, totals):
+    """(mean, variance) of a channel from the sums around its origin.
+
+    If the origin turns out further from the mean than the values spread, the difference of two large numbers has lost
+    digits of the variance: the sums are then taken anew around the mean.
     """
-    batch, channels, length = x.shape
-    for worker in prange(workers):
-        for c in range(worker, channels, workers):
-            origin = _roughly_mean(x, c)
-            total, squares = 0.0, 0.0
-            for n in range(batch):
-                for start in range(0, length, RUN):
-                    run, run_squares = x.dtype.type(0), x.dtype.type(0)
-                    for p in range(uintp(start), uintp(min(start + RUN, length))):
-                        distance = x[n, c, p] - origin
-                        run += distance
-                        run_squares += distance * distance
-                    total += run
-                    squares += run_squares
-            count = batch * length
-            mu = total / count
-            mean[c] = origin + mu
-            var[c] = max(squares / count - mu * mu, 0.0)
-            scale = x.dtype.type(weight[c] / np.sqrt(np.float64(var[c]) + eps))
-            centre, shift = mean[c], bias[c]
-            for n in range(batch):
-                for p in range(length):
-                    y[n, c, p] = (x[n, c, p] - centre) * scale + shift
+    batch, channels, length = shape
+    count = batch * length
+    mu = totals[0] / count
+    spread = totals[1] / count - mu * mu
+    if mu * mu > spread:
+        origin = x.dtype.type(origin + mu)
+        totals[:] = 0.0
+        _add_moments(x, shape, c, 0, _runs(batch, length), origin, totals)
+        mu = totals[0] / count
+        spread = totals[1] / count - mu * mu
+    if spread < 0:
+        spread = 0.0
+    return x.dtype.type(origin + mu), x.dtype.type(spread)
+
+
+@helper
+def _normalize(x, y, shape, c, first, last, mean, var, weight, bias, eps):
+    """y = (x - mean) / sqrt(var + eps) * weight + bias over runs last - 1 .. first of a channel"""
+    batch, channels, length = shape
+    scale = x.dtype.type(weight / np.sqrt(np.float64(var) + eps))
+    for back in range(last - first):
+        n, start, columns, images = _run(last - 1 - back, batch, length)
+        at = (n * channels + c) * length + start
+        row_scale(x, y, at, channels * length, columns, images, mean, scale, bias)
 
 
 @kernel(parallel=True)
-def train_grad(workers, gy, x, mean, var, weight, gx, gweight, gbias, eps):
-    """gx = weight * inverse * (gy - mean(gy) - xhat * mean(gy * xhat)); the two sums are the other gradients."""
-    batch, channels, length = x.shape
+def train(workers, x, shape, weight, bias, y, mean, var, eps):
+    """mean, var and y, a channel at a time; traffic: x is read twice, mostly from the cache, and y written."""
+    runs = _runs(shape[0], shape[2])
     for worker in prange(workers):
-        for c in range(worker, channels, workers):
-            inverse = 1.0 / np.sqrt(np.float64(var[c]) + eps)
-            mu = mean[c]
-            total, product = 0.0, 0.0
-            for n in range(batch):
-                for start in range(0, length, RUN):
-                    run, run_product = x.dtype.type(0), x.dtype.type(0)
-                    for p in range(uintp(start), uintp(min(start + RUN, length))):
-                        run += gy[n, c, p]
-                        run_product += gy[n, c, p] * (x[n, c, p] - mu)
-                    total += run
-                    product += run_product
-            product *= inverse
-            gbias[c], gweight[c] = total, product
-            count = batch * length
-            scale = x.dtype.type(weight[c] * inverse)
-            slope, level = x.dtype.type(product * inverse / count), x.dtype.type(total / count)
-            for n in range(batch):
-                for p in range(length):
-                    gx[n, c, p] = (gy[n, c, p] - level - (x[n, c, p] - mu) * slope) * scale
+        totals = np.empty(2)
+        for c in range(shape[1] * worker // workers, shape[1] * (worker + 1) // workers):
+            totals[:] = 0.0
+            origin = _origin(x, shape, c)
+            _add_moments(x, shape, c, 0, runs, origin, totals)
+            mean[c], var[c] = _statistics(x, shape, c, origin, totals)
+            _normalize(x, y, shape, c, 0, runs, mean[c], var[c], weight[c], bias[c], eps)
+
+
+@helper
+def _add_parts(parts, c, groups, totals):
+    """totals = the sums of all groups of a channel"""
+    totals[0] = totals[1] = 0
+    for unit in range(c * groups, (c + 1) * groups):
+        totals[0] += parts[unit, 0]
+        totals[1] += parts[unit, 1]
 
 
 @kernel(parallel=True)
-def evaluate(workers, x, mean, var, weight, bias, y, eps):
-    """y = (x - mean) / sqrt(var + eps) * weight + bias"""
-    batch, channels, length = x.shape
+def train_split(workers, x, shape, weight, bias, y, mean, var, eps, groups):
+    """The same for few channels: each in `groups` groups of runs."""
+    channels, runs = shape[1], _runs(shape[0], shape[2])
+    parts, totals = np.empty((channels * groups, 2)), np.empty((channels, 2))
     for worker in prange(workers):
-        for unit in range(worker, batch * channels, workers):
-            n, c = unit // channels, unit % channels
-            scale = x.dtype.type(weight[c] / np.sqrt(np.float64(var[c]) + eps))
-            centre, shift = mean[c], bias[c]
-            for p in range(length):
-                y[n, c, p] = (x[n, c, p] - centre) * scale + shift
+        for unit in range(worker, channels * groups, workers):
+            c, group = unit // groups, unit % groups
+            first, last = runs * group // groups, runs * (group + 1) // groups
+            parts[unit, 0] = parts[unit, 1] = 0
+            _add_moments(x, shape, c, first, last, _origin(x, shape, c), parts[unit])
+    for c in range(channels):
+        _add_parts(parts, c, groups, totals[c])
+        mean[c], var[c] = _statistics(x, shape, c, _origin(x, shape, c), totals[c])
+    for worker in prange(workers):
+        for unit in range(worker, channels * groups, workers):
+            c, group = unit // groups, unit % groups
+            first, last = runs * group // groups, runs * (group + 1) // groups
+            _normalize(x, y, shape, c, first, last, mean[c], var[c], weight[c], bias[c], eps)
+
+
+@helper
+def _add_products(gy, x, shape, c, first, last, mean, totals):
+    """totals += the sums of gy and of gy * (x - mean) over runs first .. last - 1 of a channel"""
+    batch, channels, length = shape
+    for r in range(first, last):
+        n, start, columns, images = _run(r, batch, length)
+        row_products(gy, x, (n * channels + c) * length + start, channels * length, columns, images, mean, totals)
+
+
+@helper
+def _differentiate(gy, x, gx, shape, c, first, last, mean, var, weight, eps, totals):
+    """gx = weight * inverse * (gy - mean(gy) - xhat * mean(gy * xhat)) over runs last - 1 .. first of a channel"""
+    batch, channels, length = shape
+    inverse = 1.0 / np.sqrt(np.float64(var) + eps)
+    count = batch * length
+    scale, level = x.dtype.type(weight * inverse), x.dtype.type(totals[0] / count)
+    slope = x.dtype.type(totals[1] * inverse * inverse / count)
+    for back in range(last - first):
+        n, start, columns, images = _run(last - 1 - back, batch, length)
+        at = (n * channels + c) * length + start
+        row_gradient(gy, x, gx, at, channels * length, columns, images, mean, slope, level, scale)
+
+
+@kernel(parallel=True)
+def train_grad(workers, gy, x, shape, mean, var, weight, gx, gweight, gbias, eps):
+    """All gradients, a channel at a time; traffic: gy and x are read twice, mostly from the cache, and gx written."""
+    runs = _runs(shape[0], shape[2])
+    for worker in prange(workers):
+        totals = np.empty(2)
+        for c in range(shape[1] * worker // workers, shape[1] * (worker + 1) // workers):
+            totals[:] = 0.0
+            _add_products(gy, x, shape, c, 0, runs, mean[c], totals)
+            gbias[c], gweight[c] = totals[0], totals[1] / np.sqrt(np.float64(var[c]) + eps)
+            _differentiate(gy, x, gx, shape, c, 0, runs, mean[c], var[c], weight[c], eps, totals)
+
+
+@kernel(parallel=True)
+def train_grad_split(workers, gy, x, shape, mean, var, weight, gx, gweight, gbias, eps, groups):
+    """The same for few channels: each in `groups` groups of runs."""
+    channels, runs = shape[1], _runs(shape[0], shape[2])
+    parts, totals = np.empty((channels * groups, 2)), np.empty((channels, 2))
+    for worker in prange(workers):
+        for unit in range(worker, channels * groups, workers):
+            c, group = unit // groups, unit % groups
+            first, last = runs * group // groups, runs * (group + 1) // groups
+            parts[unit, 0] = parts[unit, 1] = 0
+            _add_products(gy, x, shape, c, first, last, mean[c], parts[unit])
+    for c in range(channels):
+        _add_parts(parts, c, groups, totals[c])
+        gbias[c], gweight[c] = totals[c, 0], totals[c, 1] / np.sqrt(np.float64(var[c]) + eps)
+    for worker in prange(workers):
+        for unit in range(worker, channels * groups, workers):
+            c, group = unit // groups, unit % groups
+            first, last = runs * group // groups, runs * (group + 1) // groups
+            _differentiate(gy, x, gx, shape, c, first, last, mean[c], var[c], weight[c], eps, totals[c])
+
+
+@helper
+def _add_up(runs, totals, width):
+    """totals += runs, runs = 0"""
+    for k in range(2):
+        for j in range(uintp(width)):
+            totals[k, j] += runs[k, j]
+            runs[k, j] = 0
+
+
+@kernel(parallel=True)
+def train_columns(workers, x, weight, bias, y, mean, var, eps):
+    """mean, var and y of the columns of x (N, C), BLOCK of them at a time.
+
+    Three passes, over memory that mostly stays in the cache: the mean, the squares around it, y.
+    """
+    batch, channels = x.shape
+    for worker in prange(workers):
+        runs, totals, scale = np.zeros((2, BLOCK), x.dtype), np.empty((2, BLOCK)), np.empty(BLOCK, x.dtype)
+        for c in range(worker * BLOCK, channels, workers * BLOCK):
+            width = uintp(min(BLOCK, channels - c))
+            totals[:] = 0.0
+            for squares in range(2):
+                center = mean[c : c + width]
+                for n in range(batch):
+                    row = x[n, c : c + width]
+                    if squares:
+                        for j in range(width):
+                            runs[1, j] += (row[j] - center[j]) * (row[j] - center[j])
+                    else:
+                        for j in range(width):
+                            runs[0, j] += row[j]
+                    if n % BLOCK == BLOCK - 1:
+                        _add_up(runs, totals, width)
+                _add_up(runs, totals, width)
+                if not squares:
+                    for j in range(width):
+                        center[j] = totals[0, j] / batch
+            for j in range(width):
+                var[c + j] = totals[1, j] / batch
+                scale[j] = weight[c + j] / np.sqrt(np.float64(var[c + j]) + eps)
+            for n in range(batch):
+                row, out, level = x[n, c : c + width], y[n, c : c + width], bias[c : c + width]
+                for j in range(width):
+                    out[j] = (row[j] - center[j]) * scale[j] + level[j]
+
+
+@kernel(parallel=True)
+def train_grad_columns(workers, gy, x, mean, var, weight, gx, gweight, gbias, eps):
+    """All gradients of the columns of x (N, C), BLOCK of them at a time, in two passes."""
+    batch, channels = x.shape
+    for worker in prange(workers):
+        runs, totals, factors = np.zeros((2, BLOCK), x.dtype), np.empty((2, BLOCK)), np.empty((3, BLOCK), x.dtype)
+        for c in range(worker * BLOCK, channels, workers * BLOCK):
+            width = uintp(min(BLOCK, channels - c))
+            totals[:] = 0.0
+            center = mean[c : c + width]
+            for n in range(batch):
+                row, g = x[n, c : c + width], gy[n, c : c + width]
+                for j in range(width):
+                    runs[0, j] += g[j]
+                    runs[1, j] += g[j] * (row[j] - center[j])
+                if n % BLOCK == BLOCK - 1:
+                    _add_up(runs, totals, width)
+            _add_up(runs, totals, width)
+            for j in range(width):
+                inverse = 1.0 / np.sqrt(np.float64(var[c + j]) + eps)
+                gbias[c + j], gweight[c + j] = totals[0, j], totals[1, j] * inverse
+                factors[0, j], factors[1, j] = weight[c + j] * inverse, totals[0, j] / batch
+                factors[2, j] = totals[1, j] * inverse * inverse / batch
+            for n in range(batch):
+                row, g, out = x[n, c : c + width], gy[n, c : c + width], gx[n, c : c + width]
+                for j in range(width):
+                    out[j] = (g[j] - factors[1, j] - (row[j] - center[j]) * factors[2, j]) * factors[0, j]
+
+
+@kernel(parallel=True)
+def evaluate_columns(workers, x, mean, scale, bias, y):
+    """y = (x - mean) * scale + bias, row by row of x (N, C)"""
+    for worker in prange(workers):
+        for n in range(worker, x.shape[0], workers):
+            for j in range(uintp(x.shape[1])):
+                y[n, j] = (x[n, j] - mean[j]) * scale[j] + bias[j]
+
+
+@kernel(parallel=True)
+def evaluate(workers, x, shape, mean, scale, bias, y):
+    """y = (x - mean) * scale + bias, plane by plane"""
+    batch, channels, length = shape
+    for worker in prange(workers):
+        for plane in range(batch * channels * worker // workers, batch * channels * (worker + 1) // workers):
+            c = plane % channels
+            row_scale(x, y, plane * length, length, length, 1, mean[c], scale[c], bias[c])
+
+
+def groups_of(shape: tuple[int, ...]) -> int:
+    """Into how many groups of runs a channel is cut: 1 if there are channels enough for all workers."""
+    batch, channels, length = shape
+    return 1 if channels >= UNITS // 2 else max(1, min(UNITS // channels, _runs.py_func(batch, length)))
 
 
 def batch_norm_train(
     x: np.ndarray, weight: np.ndarray, bias: np.ndarray, eps: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(y, mean, var): y = (x - mean) / sqrt(var + eps) * weight + bias, with the biased variance."""
-    y, mean, var = np.empty(x.shape, x.dtype), *np.full((2, x.shape[1]), np.nan, x.dtype)
+    y, mean, var = empty(x.shape, x.dtype), *np.full((2, x.shape[1]), np.nan, x.dtype)
     if x.size:
-        launch(train, plain(x), plain(weight), plain(bias), y, mean, var, float(eps))
+        rule = plain(weight), plain(bias)
+        found = mean, var, float(eps)
+        groups = groups_of(x.shape)
+        if x.shape[2] == 1:
+            launch(train_columns, plain(x).reshape(x.shape[:2]), *rule, y.reshape(x.shape[:2]), *found, elements=x.size)
+        elif groups == 1:
+            launch(train, plain(x).reshape(-1), x.shape, *rule, y.reshape(-1), *found, elements=x.size)
+        else:
+            launch(train_split, plain(x).reshape(-1), x.shape, *rule, y.reshape(-1), *found, groups, elements=x.size)
     return y, mean, var
 
 
@@ -111,11 +325,20 @@ def batch_norm_train_grad(
     gy: np.ndarray, x: np.ndarray, mean: np.ndarray, var: np.ndarray, weight: np.ndarray, eps: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(gx, gweight, gbias) of `batch_norm_train`."""
-    gx = np.empty(x.shape, x.dtype)
-    gweight, gbias = np.zeros(x.shape[1], x.dtype), np.zeros(x.shape[1], x.dtype)
+    gx = empty(x.shape, x.dtype)
+    gweight, gbias = np.zeros((2, x.shape[1]), x.dtype)
     if x.size:
-        arrays = (plain(a) for a in (gy, x, mean, var, weight))
-        launch(train_grad, *arrays, gx, gweight, gbias, float(eps))
+        groups = groups_of(x.shape)
+        rule = plain(mean), plain(var), plain(weight)
+        found = gweight, gbias, float(eps)
+        flat = plain(gy).reshape(-1), plain(x).reshape(-1), x.shape
+        if x.shape[2] == 1:
+            columns = plain(gy).reshape(x.shape[:2]), plain(x).reshape(x.shape[:2])
+            launch(train_grad_columns, *columns, *rule, gx.reshape(x.shape[:2]), *found, elements=x.size)
+        elif groups == 1:
+            launch(train_grad, *flat, *rule, gx.reshape(-1), *found, elements=x.size)
+        else:
+            launch(train_grad_split, *flat, *rule, gx.reshape(-1), *found, groups, elements=x.size)
     return gx, gweight, gbias
 
 
@@ -123,7 +346,13 @@ def batch_norm_eval(
     x: np.ndarray, mean: np.ndarray, var: np.ndarray, weight: np.ndarray, bias: np.ndarray, eps: float
 ) -> np.ndarray:
     """(x - mean) / sqrt(var + eps) * weight + bias"""
-    y = np.empty(x.shape, x.dtype)
+    y = empty(x.shape, x.dtype)
     if x.size:
-        launch(evaluate, *(plain(a) for a in (x, mean, var, weight, bias)), y, float(eps))
+        with np.errstate(all="ignore"):
+            scale = (weight / np.sqrt(var.astype(np.float64) + eps)).astype(x.dtype)
+        rule = plain(mean), scale, plain(bias)
+        if x.shape[2] == 1:
+            launch(evaluate_columns, plain(x).reshape(x.shape[:2]), *rule, y.reshape(x.shape[:2]), elements=x.size)
+        else:
+            launch(evaluate, plain(x).reshape(-1), x.shape, *rule, y.reshape(-1), elements=x.size)
     return y

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .._tensor import Tensor, filled, wrap
-from ..autograd import Function, is_grad_enabled, no_grad
+from ..autograd import Function, is_grad_enabled
 from .elementwise import require_float
 from .matmul import same_kind
 from .reduce import mean, sum
@@ -68,6 +68,14 @@ class BatchNormEval(Function):
         )
 
 
+def _follow(running: Tensor | None, batch: Tensor, momentum: float, factor: float) -> None:
+    """running = (1 - momentum) * running + momentum * factor * batch, in place, on the arrays: it has no gradient."""
+    if running is not None:
+        running.array *= 1 - momentum
+        running.array += momentum * factor * batch.array
+        running._bump()
+
+
 def batch_norm(
     input: Tensor,
     running_mean: Tensor | None,
@@ -119,9 +127,6 @@ def batch_norm(
         )
     y, mu, var = BatchNormTrain.apply(x, w, b, eps)
     if count:
-        with no_grad():
-            if running_mean is not None:
-                running_mean.mul_(1 - momentum).add_(mu, alpha=momentum)
-            if running_var is not None:
-                running_var.mul_(1 - momentum).add_(var, alpha=momentum * count / (count - 1))
+        _follow(running_mean, mu, momentum, 1)
+        _follow(running_var, var, momentum, count / (count - 1))
     return reshape(y, shape)
