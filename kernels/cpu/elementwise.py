@@ -1,87 +1,30 @@
-"""Kernels on each element: NumPy's, and for large arrays in the hot families Numba's, in parallel.
+"""Kernels on each element: NumPy's for small arrays; large ones are computed in parallel where that is memory's work.
 
-A parallel kernel takes 1-D arrays of one dtype; below PARALLEL elements NumPy is as fast as a launch.
+From PARALLEL elements on, results lie in memory of the pool, and the commonest families (arithmetic, relu, choice) run
+as Numba loops in all threads: `..._flat`, on 1-D arrays of one dtype. The rest is NumPy's ufunc, writing into the pool.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numba import prange
 
+from ..reference import IGNORE, restore, silence
 from ..reference import elementwise as reference
 from ..reference.elementwise import (
-    abs,
-    acos,
-    acosh,
-    asin,
-    asinh,
-    atan,
-    atan2,
-    atanh,
     bitwise_and,
     bitwise_left_shift,
     bitwise_not,
     bitwise_or,
     bitwise_right_shift,
     bitwise_xor,
-    ceil,
-    copysign,
-    cos,
-    cosh,
-    div,
-    eq,
-    exp,
-    exp2,
-    expm1,
-    floor,
-    floor_divide,
-    fmax,
-    fmin,
-    fmod,
-    ge,
-    gt,
-    hypot,
-    isfinite,
-    isinf,
-    isnan,
-    le,
-    log,
-    log1p,
-    log2,
-    log10,
-    logaddexp,
-    logaddexp2,
-    logical_and,
-    logical_not,
-    logical_or,
-    logical_xor,
-    lt,
-    maximum,
-    minimum,
-    ne,
-    neg,
-    pow,
-    reciprocal,
-    remainder,
-    round,
-    rsqrt,
-    sigmoid,
-    sign,
-    signbit,
-    sin,
-    sinh,
-    sqrt,
-    square,
-    sub,
-    tan,
-    tanh,
-    trunc,
-    where,
 )
 from .jit import kernel
+from .memory import empty
 from .threads import launch
 
 PARALLEL = 1 << 15
@@ -165,16 +108,45 @@ __all__ = [
 
 @kernel(parallel=True)
 def add_flat(workers, a, b, out):
-    """out = a + b"""
+    """out = a + b; b may be one number"""
+    if b.size == 1:
+        number = b[0]
+        for i in prange(a.size):
+            out[i] = a[i] + number
+    else:
+        for i in prange(a.size):
+            out[i] = a[i] + b[i]
+
+
+@kernel(parallel=True)
+def sub_flat(workers, a, b, out):
+    """out = a - b"""
     for i in prange(a.size):
-        out[i] = a[i] + b[i]
+        out[i] = a[i] - b[i]
 
 
 @kernel(parallel=True)
 def mul_flat(workers, a, b, out):
-    """out = a * b"""
-    for i in prange(a.size):
-        out[i] = a[i] * b[i]
+    """out = a * b; b may be one number"""
+    if b.size == 1:
+        number = b[0]
+        for i in prange(a.size):
+            out[i] = a[i] * number
+    else:
+        for i in prange(a.size):
+            out[i] = a[i] * b[i]
+
+
+@kernel(parallel=True, fast=False)
+def div_flat(workers, a, b, out):
+    """out = a / b; b may be one number. Divided, not multiplied by 1 / b, which would round twice."""
+    if b.size == 1:
+        number = b[0]
+        for i in prange(a.size):
+            out[i] = a[i] / number
+    else:
+        for i in prange(a.size):
+            out[i] = a[i] / b[i]
 
 
 @kernel(parallel=True)
@@ -205,6 +177,22 @@ def relu_grad_flat(workers, gy, y, out):
         out[i] = gy[i] if y[i] > 0 else 0
 
 
+@kernel(parallel=True)
+def where_flat(workers, cond, a, b, out):
+    """out = a where cond holds, else b; one of a and b may be one number"""
+    if a.size == 1:
+        number = a[0]
+        for i in prange(cond.size):
+            out[i] = number if cond[i] else b[i]
+    elif b.size == 1:
+        number = b[0]
+        for i in prange(cond.size):
+            out[i] = a[i] if cond[i] else number
+    else:
+        for i in prange(cond.size):
+            out[i] = a[i] if cond[i] else b[i]
+
+
 def in_parallel(*arrays: Any) -> bool:
     """Whether the arrays are large, of one shape and floating dtype, and as a kernel takes them."""
     first = arrays[0]
@@ -219,28 +207,221 @@ def in_parallel(*arrays: Any) -> bool:
 
 
 def _run(kernel: Any, *arrays: np.ndarray) -> np.ndarray:
-    out = np.empty(arrays[0].shape, arrays[0].dtype)
+    out = empty(arrays[0].shape, arrays[0].dtype)
     launch(kernel, *(a.reshape(-1) for a in arrays), out.reshape(-1))
     return out
 
 
-def add(a: Any, b: Any) -> np.ndarray:
-    """a + b"""
-    if type(a) is np.ndarray and a.size >= PARALLEL and in_parallel(a, b):
-        return _run(add_flat, a, b)
-    return reference.add(a, b)
+def _is_number(b: Any) -> bool:
+    return not isinstance(b, np.ndarray) or not b.ndim
 
 
-def mul(a: Any, b: Any) -> np.ndarray:
-    """a * b"""
-    if type(a) is np.ndarray and a.size >= PARALLEL and in_parallel(a, b):
-        return _run(mul_flat, a, b)
-    return reference.mul(a, b)
+def _with_number(kernel: Any, a: np.ndarray, b: Any) -> np.ndarray:
+    """As `_run`, on an array and a number (or an array without dimensions)."""
+    out = empty(a.shape, a.dtype)
+    token = silence(IGNORE)  # a number may be too large for the dtype: inf
+    try:
+        number = np.asarray(b, a.dtype).reshape(1)
+    finally:
+        restore(token)
+    launch(kernel, a.reshape(-1), number, out.reshape(-1))
+    return out
 
 
-def relu(x: np.ndarray) -> np.ndarray:
-    """max(x, 0); NaN stays NaN"""
-    return _run(relu_flat, x) if x.size >= PARALLEL and in_parallel(x) else reference.relu(x)
+def _room(a: Any, b: Any, truth: bool) -> np.ndarray | None:
+    """An array of the pool for the result of a ufunc; None if NumPy should choose its dtype."""
+    like = a if isinstance(a, np.ndarray) and (a.ndim or not isinstance(b, np.ndarray)) else b
+    if not truth and (
+        like.dtype.kind != "f" or (isinstance(a, np.ndarray) and a.dtype != getattr(b, "dtype", a.dtype))
+    ):
+        return None
+    if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
+        shape = a.shape if a.shape == b.shape else np.broadcast_shapes(a.shape, b.shape)
+    else:
+        shape = like.shape
+    return empty(shape, np.bool_ if truth else like.dtype)
+
+
+def _binary(
+    plain: Any, truth: bool = False, flat: Any = None, number: bool = False, swaps: bool = False
+) -> Callable[[Any, Any], np.ndarray]:
+    """A kernel of two operands.
+
+    Args:
+        plain: the one of `reference`.
+        truth: its results are bools.
+        flat: the Numba loop for large arrays of one shape.
+        number: it also takes a number as second operand,
+        swaps: or as first.
+    """
+    ufunc = plain.function
+
+    def large(a: Any, b: Any) -> np.ndarray:
+        if flat is not None:
+            if isinstance(a, np.ndarray) and in_parallel(a, b):
+                return _run(flat, a, b)
+            if number and _is_number(b) and in_parallel(a):
+                return _with_number(flat, a, b)
+            if swaps and _is_number(a) and in_parallel(b):
+                return _with_number(flat, b, a)
+        token = silence(IGNORE)
+        try:
+            result: np.ndarray = ufunc(a, b, out=_room(a, b, truth))
+        finally:
+            restore(token)
+        return result
+
+    def binary(a: Any, b: Any) -> np.ndarray:
+        if (type(a) is np.ndarray and a.size >= PARALLEL) or (type(b) is np.ndarray and b.size >= PARALLEL):
+            return large(a, b)
+        token = silence(IGNORE)
+        try:
+            result = ufunc(a, b)
+        finally:
+            restore(token)
+        return np.asarray(result) if isinstance(result, np.generic) else result
+
+    return _named(binary, plain)
+
+
+def _unary(plain: Any, truth: bool = False, into: Any = None, flat: Any = None) -> Callable[[Any], np.ndarray]:
+    """A kernel of one operand.
+
+    Args:
+        plain: the one of `reference`.
+        truth: its results are bools.
+        into: ``into(x, out)`` writes the result into `out`; by default the ufunc itself.
+        flat: the Numba loop for large arrays.
+    """
+    function = plain.function
+    write = function if into is None else into
+
+    def large(x: np.ndarray) -> np.ndarray:
+        if flat is not None and in_parallel(x):
+            return _run(flat, x)
+        token = silence(IGNORE)
+        try:
+            if not truth and x.dtype.kind != "f":
+                result: np.ndarray = function(x)
+            else:
+                result = empty(x.shape, np.bool_ if truth else x.dtype)
+                write(x, out=result)
+        finally:
+            restore(token)
+        return result
+
+    def unary(x: Any) -> np.ndarray:
+        if x.size >= PARALLEL:
+            return large(x)
+        token = silence(IGNORE)
+        try:
+            result = function(x)
+        finally:
+            restore(token)
+        return np.asarray(result) if isinstance(result, np.generic) else result
+
+    return _named(unary, plain)
+
+
+def _named(kernel: Any, plain: Any) -> Any:
+    kernel.__name__ = kernel.__qualname__ = plain.__name__
+    kernel.__doc__ = plain.__doc__
+    return kernel
+
+
+add = _binary(reference.add, flat=add_flat, number=True, swaps=True)
+sub = _binary(reference.sub, flat=sub_flat)
+mul = _binary(reference.mul, flat=mul_flat, number=True, swaps=True)
+div = _binary(reference.div, flat=div_flat, number=True)
+pow = _binary(reference.pow)
+maximum = _binary(reference.maximum)
+minimum = _binary(reference.minimum)
+fmax = _binary(reference.fmax)
+fmin = _binary(reference.fmin)
+atan2 = _binary(reference.atan2)
+hypot = _binary(reference.hypot)
+copysign = _binary(reference.copysign)
+floor_divide = _binary(reference.floor_divide)
+remainder = _binary(reference.remainder)
+fmod = _binary(reference.fmod)
+logaddexp = _binary(reference.logaddexp)
+logaddexp2 = _binary(reference.logaddexp2)
+
+logical_and = _binary(reference.logical_and, truth=True)
+logical_or = _binary(reference.logical_or, truth=True)
+logical_xor = _binary(reference.logical_xor, truth=True)
+eq = _binary(reference.eq, truth=True)
+ne = _binary(reference.ne, truth=True)
+lt = _binary(reference.lt, truth=True)
+le = _binary(reference.le, truth=True)
+gt = _binary(reference.gt, truth=True)
+ge = _binary(reference.ge, truth=True)
+
+abs = _unary(reference.abs)
+acos = _unary(reference.acos)
+acosh = _unary(reference.acosh)
+asin = _unary(reference.asin)
+asinh = _unary(reference.asinh)
+atan = _unary(reference.atan)
+atanh = _unary(reference.atanh)
+ceil = _unary(reference.ceil)
+cos = _unary(reference.cos)
+cosh = _unary(reference.cosh)
+exp = _unary(reference.exp)
+exp2 = _unary(reference.exp2)
+expm1 = _unary(reference.expm1)
+floor = _unary(reference.floor)
+log = _unary(reference.log)
+log10 = _unary(reference.log10)
+log1p = _unary(reference.log1p)
+log2 = _unary(reference.log2)
+neg = _unary(reference.neg)
+round = _unary(reference.round)
+sin = _unary(reference.sin)
+sinh = _unary(reference.sinh)
+sqrt = _unary(reference.sqrt)
+square = _unary(reference.square)
+tan = _unary(reference.tan)
+tanh = _unary(reference.tanh)
+trunc = _unary(reference.trunc)
+
+isnan = _unary(reference.isnan, truth=True)
+isinf = _unary(reference.isinf, truth=True)
+isfinite = _unary(reference.isfinite, truth=True)
+signbit = _unary(reference.signbit, truth=True)
+logical_not = _unary(reference.logical_not, truth=True)
+
+
+def _sign(x: np.ndarray, out: np.ndarray) -> None:
+    np.sign(x, out)
+    np.copyto(out, 0, where=np.isnan(x, empty(x.shape, np.bool_)))
+
+
+def _reciprocal(x: np.ndarray, out: np.ndarray) -> None:
+    np.divide(1, x, out)
+
+
+def _rsqrt(x: np.ndarray, out: np.ndarray) -> None:
+    np.sqrt(x, out)
+    np.divide(1, out, out)
+
+
+def _sigmoid(x: np.ndarray, out: np.ndarray) -> None:
+    np.negative(x, out)
+    np.exp(out, out)
+    np.add(1, out, out)
+    np.divide(1, out, out)
+
+
+def _relu(x: np.ndarray, out: np.ndarray) -> None:
+    np.maximum(x, 0, out=out)
+
+
+sign = _unary(reference.sign, into=_sign)
+reciprocal = _unary(reference.reciprocal, into=_reciprocal)
+rsqrt = _unary(reference.rsqrt, into=_rsqrt)
+sigmoid = _unary(reference.sigmoid, into=_sigmoid)
+relu = _unary(reference.relu, into=_relu, flat=relu_flat)
 
 
 def relu_grad(gy: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -248,10 +429,23 @@ def relu_grad(gy: np.ndarray, y: np.ndarray) -> np.ndarray:
     return _run(relu_grad_flat, gy, y) if gy.size >= PARALLEL and in_parallel(gy, y) else reference.relu_grad(gy, y)
 
 
+def where(cond: np.ndarray, a: Any, b: Any) -> np.ndarray:
+    """a where cond holds, else b."""
+    if cond.size >= PARALLEL and cond.flags.carray and not (_is_number(a) and _is_number(b)):
+        like = b if _is_number(a) else a
+        other = a if like is b else b
+        if cond.shape == like.shape and in_parallel(like) and (_is_number(other) or in_parallel(like, other)):
+            out = empty(cond.shape, like.dtype)
+            flat = [np.asarray(v, like.dtype).reshape(-1) for v in (a, b)]
+            launch(where_flat, cond.reshape(-1), *flat, out.reshape(-1))
+            return out
+    return reference.where(cond, a, b)
+
+
 def _special(kernel: Any, x: np.ndarray) -> np.ndarray:
     """A function that NumPy does not have, for any floating dtype and strides."""
     wide = np.ascontiguousarray(x, np.float32 if x.dtype == np.float16 else x.dtype).reshape(-1)
-    out = np.empty_like(wide)
+    out = empty(wide.shape, wide.dtype)
     launch(kernel, wide, out, elements=16 * x.size)
     return out.reshape(x.shape).astype(x.dtype, copy=False)
 

@@ -21,6 +21,7 @@ from ..reference.reduce import (
     prod,
 )
 from .jit import kernel
+from .memory import empty
 from .threads import launch
 
 __all__ = [
@@ -102,7 +103,7 @@ def sum(x: np.ndarray, axes: Axes, keepdims: bool) -> np.ndarray:
     if form is None:
         return reference.sum(x, axes, keepdims)
     outer, kept, length = form
-    out = np.empty(kept, x.dtype)
+    out = empty(kept, x.dtype)
     if length == 1 and outer > 1:
         launch(sum_rows, x.reshape(outer, kept), out, elements=x.size)
     elif kept == 1 and outer == 1 and length % RUN == 0:

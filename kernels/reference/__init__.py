@@ -15,32 +15,38 @@ _umath: Any = getattr(getattr(np, "_core", None), "umath", None)
 _errors: Any = getattr(_umath, "_extobj_contextvar", None)
 
 
+if _errors is None:
+
+    def silence(token: Any) -> Any:
+        """Begin to ignore what dividing by zero or overflowing would warn of; `restore` ends it."""
+        return np.seterr(all="ignore")
+
+    def restore(token: Any) -> None:
+        np.seterr(**token)
+
+    IGNORE: Any = None
+else:
+    silence, restore = _errors.set, _errors.reset
+    IGNORE = _umath._make_extobj(all="ignore")
+
+
 def silent_ufunc(function: Callable[..., Any], operands: int) -> Callable[..., np.ndarray]:
     """`function` of one or two operands, silent, and with an array as result even for 0-d arguments."""
-    if _errors is None:
-        guard, ignore, silence, restore = silent(function), None, _nothing, _nothing
-    else:
-        guard, ignore = function, _umath._make_extobj(all="ignore")
-        silence, restore = _errors.set, _errors.reset
 
     def unary(x: Any) -> np.ndarray:
-        token = silence(ignore)
+        token = silence(IGNORE)
         try:
-            result = guard(x)
+            result = function(x)
         finally:
             restore(token)
         return np.asarray(result) if isinstance(result, np.generic) else result
 
     def binary(a: Any, b: Any) -> np.ndarray:
-        token = silence(ignore)
+        token = silence(IGNORE)
         try:
-            result = guard(a, b)
+            result = function(a, b)
         finally:
             restore(token)
         return np.asarray(result) if isinstance(result, np.generic) else result
 
     return unary if operands == 1 else binary
-
-
-def _nothing(token: Any) -> None:
-    return None

@@ -15,14 +15,15 @@ from . import silent_ufunc
 
 
 def _unary(name: str, formula: str, function: Callable[[Any], Any]) -> Callable[[Any], np.ndarray]:
-    return _named(silent_ufunc(function, 1), name, formula)
+    return _named(silent_ufunc(function, 1), function, name, formula)
 
 
 def _binary(name: str, formula: str, function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], np.ndarray]:
-    return _named(silent_ufunc(function, 2), name, formula)
+    return _named(silent_ufunc(function, 2), function, name, formula)
 
 
-def _named(kernel: Any, name: str, formula: str) -> Any:
+def _named(kernel: Any, function: Any, name: str, formula: str) -> Any:
+    kernel.function = function
     kernel.__name__ = kernel.__qualname__ = name
     kernel.__module__, kernel.__doc__ = __name__, formula
     return kernel

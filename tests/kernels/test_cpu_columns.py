@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinycnn import kernels
-from tinycnn.kernels.cpu import elementwise, norm, optim, pool, reduce, softmax
+from tinycnn.kernels.cpu import elementwise, index, norm, optim, pool, reduce, softmax, threads
 from tinycnn.kernels.cpu.dropout import dropout
+from tinycnn.kernels.cpu.threads import launch
 from tinycnn.kernels.geometry import GeometryError, pool_spec
 from tinycnn.kernels.reference import dropout as reference_dropout
 from tinycnn.kernels.reference import elementwise as reference_elementwise
@@ -21,7 +22,7 @@ from tinycnn.kernels.reference import reduce as reference_reduce
 from tinycnn.kernels.reference import softmax as reference_softmax
 
 DTYPES = [np.float32, np.float64]
-TOLERANCE = {np.dtype(np.float32): 2e-5, np.dtype(np.float64): 1e-12}
+TOLERANCE = {np.dtype(np.float16): 1e-3, np.dtype(np.float32): 2e-5, np.dtype(np.float64): 1e-12}
 
 
 def near(actual, expected):
@@ -185,6 +186,125 @@ def test_elementwise_on_both_sides_of_the_parallel_size(dtype, n):
     near(elementwise.relu(a), reference_elementwise.relu(a))
     near(elementwise.add(a, 2.0), a + dtype(2))
     near(elementwise.mul(a[::-1], b), a[::-1] * b)
+
+
+N = elementwise.PARALLEL
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("n", [1, 17, N - 1, N, N + 17])
+@pytest.mark.parametrize(
+    ("flat", "number"), [("add", True), ("sub", False), ("mul", True), ("div", True), ("relu_grad", False)]
+)
+def test_flat_loops_of_two_operands(flat, number, dtype, n):
+    a, b = draw_normal(n, dtype, n, n)
+    a[-1], b[0] = np.nan, -np.inf
+    a[n // 2], b[n // 3] = np.inf, 0
+    kernel, plain = getattr(elementwise, flat + "_flat"), getattr(reference_elementwise, flat)
+    for second in (b, b[:1].copy(), np.full(1, 3, dtype))[: 3 if number else 1]:
+        out = np.full(n, 7, dtype)
+        launch(kernel, a, second, out)
+        assert np.array_equal(out, plain(a, second), equal_nan=True)  # bit for bit: one rounding each
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("n", [2, 17, N, N + 17])
+def test_flat_choice(dtype, n):
+    a, b = draw_normal(n, dtype, n, n)
+    a[-1], b[0] = np.nan, -np.inf
+    cond = a > 0
+    for first, second in ((a, b), (a, np.full(1, np.nan, dtype)), (np.full(1, 3, dtype), b)):
+        out = np.full(n, 7, dtype)
+        launch(elementwise.where_flat, cond, first, second, out)
+        assert np.array_equal(out, np.where(cond, first, second), equal_nan=True)
+
+
+UNARY = [n for n in kernels.FAMILIES["elementwise"] if reference_elementwise.__dict__[n].__code__.co_argcount == 1]
+BINARY = [n for n in kernels.FAMILIES["elementwise"] if reference_elementwise.__dict__[n].__code__.co_argcount == 2]
+
+
+@pytest.mark.parametrize("n", [N - 1, N])
+@pytest.mark.parametrize("name", UNARY)
+def test_one_operand_on_both_sides_of_the_parallel_size(name, n):
+    kinds = [np.int64, np.bool_] if name == "bitwise_not" else [*DTYPES, np.float16, np.int64]
+    for dtype in kinds if name not in ("erf", "erfc") else DTYPES:
+        x = (draw_normal(n, np.float64, n)[0] * 3).astype(dtype)
+        if x.dtype.kind == "f":
+            x[:3] = np.nan, np.inf, -np.inf
+        for source in (x, x[::-1], x.reshape(1, n)):
+            if x.dtype.kind != "f" and name == "reciprocal":
+                continue
+            y = getattr(elementwise, name)(source)
+            near(y, getattr(reference_elementwise, name)(source))
+            assert n < N or y.itemsize < 4 or x.dtype.kind != "f" or not y.flags.owndata
+
+
+@pytest.mark.parametrize("n", [N - 1, N])
+@pytest.mark.parametrize("name", BINARY)
+def test_two_operands_on_both_sides_of_the_parallel_size(name, n):
+    mine, plain = getattr(elementwise, name), getattr(reference_elementwise, name)
+    for dtype in [np.int64, np.bool_] if name.startswith("bitwise") else [*DTYPES, np.float16, np.int64]:
+        if dtype is np.bool_ and name.endswith("shift"):
+            continue
+        a, b = (v.astype(dtype) for v in draw_normal(n, np.float64, n, n))
+        if a.dtype.kind == "f":
+            a[:3], b[2:5] = (np.nan, np.inf, -np.inf), (np.nan, -np.inf, 0)
+        else:
+            a, b = np.abs(a), np.abs(b) + dtype(1)
+        pairs = [(a, b), (a[::-1], b), (a.reshape(1, n), b), (a, b[3]), (a, np.asarray(b[3])), (a, b[3].item())]
+        if name != "relu_grad":
+            pairs += [(a.reshape(n, 1), b[:1]), (a[:1], b), (np.asarray(a[7]), b), (a[7].item(), b)]
+        for first, second in pairs:
+            if name == "relu_grad" and np.shape(second) != first.shape:
+                continue
+            near(mine(first, second), plain(first, second))
+
+
+@pytest.mark.parametrize("n", [N - 1, N])
+@pytest.mark.parametrize("dtype", [*DTYPES, np.int64])
+def test_where_on_both_sides_of_the_parallel_size(dtype, n):
+    a, b = (v.astype(dtype) for v in draw_normal(n, np.float64, n, n))
+    cond = a > 0
+    zero = np.zeros((), dtype)
+    for arguments in (
+        *((cond, a, b), (cond, zero, b), (cond, a, zero), (cond, zero, zero), (cond[::-1], a, b), (cond, a[::-1], b)),
+        *((cond[:1], a, b), (cond.reshape(1, n), a, b), (cond.reshape(n, 1), a[:2], zero), (cond, a[:1], b[:1])),
+    ):
+        near(elementwise.where(*arguments), np.where(*arguments))
+
+
+def test_numbers_beyond_the_dtype():
+    x = np.ones(N, np.float32)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert np.isinf(elementwise.mul(x, 1e300)).all() and not elementwise.div(x, 1e300).any()
+
+
+def test_elementwise_bits_do_not_depend_on_the_threads():
+    a, b = draw_normal(0, np.float32, N + 5, N + 5)
+    before = threads.get_num_threads()
+    results = []
+    try:
+        for n in range(1, before + 1):
+            threads.set_num_threads(n)
+            results.append([getattr(elementwise, k)(a, b).tobytes() for k in ("add", "sub", "mul", "div", "relu_grad")])
+    finally:
+        threads.set_num_threads(before)
+    assert all(r == results[0] for r in results)
+
+
+def test_joining_and_filling_of_large_arrays():
+    a, b = draw_normal(0, np.float32, (3, 40, 1000), (3, 2, 1000))
+    for axis in (1, -2):
+        joined = index.concatenate([a, b, a[:, ::-1]], axis)
+        assert not joined.flags.owndata and np.array_equal(joined, np.concatenate([a, b, a[:, ::-1]], axis))
+    mixed = index.concatenate([a, a.astype(np.float64)], 0)
+    assert mixed.dtype == np.float64 and mixed.shape == (6, 40, 1000)
+    for kind, value in ((np.float32, 2.5), (np.float64, np.nan), (np.int64, -1), (np.uint8, 200), (np.bool_, True)):
+        near(index.full((2, 1 << 20), value, kind), np.full((2, 1 << 20), value, kind))
+    g = a[:, :5]
+    near(index.index_add(g, (slice(None), slice(0, 5)), a.shape, False)[:, :5], g)
+    near(index.index_add(g, (slice(None), np.zeros(5, int)), a.shape, True)[:, 0], g.sum(1))
 
 
 def test_elementwise_computes_in_silence():
