@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 import tinycnn
 
-from . import nn, optim
+from . import Tensor, nn, optim
 from .nn import functional as F
 from .vision.models import LeNet5
 from .vision.models.resnet import BasicBlock, conv1x1, conv3x3
@@ -49,6 +49,16 @@ def gradient(function: Callable[..., Any], *shapes: Shape) -> Task:
         inputs = [tinycnn.randn(*shape, dtype=dtype, requires_grad=True) for shape in shapes]
         y = function(*inputs)
         tinycnn.autograd.grad(y, inputs, tinycnn.ones_like(y))
+
+    return run
+
+
+def forward(function: Callable[..., Any], *shapes: Shape) -> Task:
+    """`function` of random tensors without gradients."""
+
+    def run(dtype: tinycnn.dtype) -> None:
+        with tinycnn.no_grad():
+            function(*(tinycnn.randn(*shape, dtype=dtype) for shape in shapes))
 
     return run
 
@@ -97,6 +107,7 @@ CONVS: list[tuple[tuple[int, int, int, int, int], dict[str, int]]] = [
 ]
 PRODUCTS = [(1, 64, 10), (8, 8, 8), (64, 400, 120), (256, 256, 256), (64, 3136, 16)]  # (m, k, n)
 MAPS = (8, 16, 32, 32)
+LARGE = (64, 16, 32, 32)  # more than one thread copies
 
 
 def _convolution(numbers: tuple[int, int, int, int, int], rule: dict[str, int]) -> Task:
@@ -105,6 +116,10 @@ def _convolution(numbers: tuple[int, int, int, int, int], rule: dict[str, int]) 
         lambda x, w, b: F.conv2d(x, w, b, **rule),
         *((n, c, h, h), (o, c // rule.get("groups", 1), k, k), (o,)),
     )
+
+
+def batch_norm(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    return F.batch_norm(x, None, None, weight, bias, True)
 
 
 TASKS: dict[str, Task] = {
@@ -121,8 +136,10 @@ TASKS: dict[str, Task] = {
     "avg_pool2d 2x2": gradient(lambda x: F.avg_pool2d(x, 2), MAPS),
     "avg_pool2d 3x3": gradient(lambda x: F.avg_pool2d(x, 3, 2, 1), MAPS),
     "adaptive_avg_pool2d": gradient(lambda x: F.adaptive_avg_pool2d(x, 1), MAPS),
-    "batch_norm of maps": gradient(lambda x, w, b: F.batch_norm(x, None, None, w, b, True), MAPS, (16,), (16,)),
-    "batch_norm of rows": gradient(lambda x, w, b: F.batch_norm(x, None, None, w, b, True), (64, 32), (32,), (32,)),
+    "batch_norm of maps": gradient(batch_norm, MAPS, (16,), (16,)),
+    "batch_norm of few channels": gradient(batch_norm, (64, 2, 32, 32), (2,), (2,)),
+    "batch_norm of rows": gradient(batch_norm, (64, 512), (512,), (512,)),
+    "batch_norm of rows, eval": forward(lambda x, m: F.batch_norm(x, m, m * m), (64, 512), (512,)),
     "layer_norm": gradient(lambda x, w, b: F.layer_norm(x, (256,), w, b), (64, 256), (256,), (256,)),
     "group_norm": gradient(lambda x, w, b: F.group_norm(x, 4, w, b), MAPS, (16,), (16,)),
     "dropout": gradient(lambda x: F.dropout(x, 0.5), MAPS),
@@ -131,7 +148,9 @@ TASKS: dict[str, Task] = {
     "gelu": gradient(F.gelu, MAPS),
     "sums and means": gradient(lambda x: x.sum((0, 2, 3)) + x.mean((0, 2, 3)) + x.sum() + x.mean(), MAPS),
     "sums over rows and columns": gradient(lambda x: x.sum(0) + x.sum(1), (256, 256)),
-    "a + b, a * b, relu": gradient(lambda a, b: F.relu(a + b) * a, MAPS, MAPS),
+    "a + b, a - b, a * b, a / b, relu": gradient(lambda a, b: F.relu(a + b) * a - a / b, MAPS, MAPS),
+    "where, erf, erfc": gradient(lambda a, b: tinycnn.where(a > 0, a.erf(), b.erfc()), MAPS, MAPS),
+    "copies and fills": forward(lambda x: x.clone().fill_(2), LARGE),
 }
 
 
