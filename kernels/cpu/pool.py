@@ -8,6 +8,10 @@ from numba import prange
 from ..geometry import PoolSpec
 from .gemm import plain
 from .jit import helper, kernel
+from .memory import empty
+from .rows import add, clear, fill
+from .simd_pool import largest_2x2, largest_3x3, scatter_2x2, scatter_3x3
+from .simd_rows import row_moments
 from .threads import launch
 
 
@@ -44,35 +48,26 @@ def largest(workers, x, y, argmax, planes, g):
 
 
 @kernel(parallel=True)
-def largest_2x2(workers, x, y, argmax, planes, height, width, oh, ow):
-    """The same for 2x2 windows side by side, without padding: the shape of almost every CNN."""
+def largest_by_two(workers, x, y, argmax, planes, g):
+    """The same for windows of 2x2 without padding or of 3x3, which move by two: the shapes of almost every CNN."""
+    height, width, kh, _, _, _, ph, pw, _, _, oh, ow = g
     for worker in prange(workers):
-        for plane in range(worker, planes, workers):
-            for i in range(oh):
-                row = np.uintp(plane * height * width + 2 * i * width)
-                below = row + np.uintp(width)
-                out = np.uintp(plane * oh * ow + i * ow)
-                for j in range(np.uintp(ow)):
-                    a, b = x[row + j + j], x[row + j + j + np.uintp(1)]
-                    c, d = x[below + j + j], x[below + j + j + np.uintp(1)]
-                    best, where = a, np.uint8(0)
-                    if b > best or b != b:
-                        best, where = b, np.uint8(1)
-                    if c > best or c != c:
-                        best, where = c, np.uint8(2)
-                    if d > best or d != d:
-                        best, where = d, np.uint8(3)
-                    y[out + j] = best
-                    argmax[out + j] = where
+        for plane in range(planes * worker // workers, planes * (worker + 1) // workers):
+            x0, o = plane * height * width, plane * oh * ow
+            if kh == 2:
+                largest_2x2(x, x0, height, width, y, argmax, o, oh, ow, ph, pw)
+            else:
+                largest_3x3(x, x0, height, width, y, argmax, o, oh, ow, ph, pw)
 
 
 @kernel(parallel=True)
 def scatter(workers, gy, argmax, gx, planes, g):
-    """gx += gy at the winners; gx starts as zeros."""
+    """gx = the sums of gy at the winners, 0 elsewhere: each plane is cleared, then added to."""
     height, width, kh, kw, sh, sw, ph, pw, dh, dw, oh, ow = g
     for worker in prange(workers):
         for plane in range(worker, planes, workers):
             x0, out = plane * height * width, plane * oh * ow
+            clear(gx, x0, height * width)
             for i in range(oh):
                 for j in range(ow):
                     where = np.int64(argmax[np.uintp(out)])
@@ -84,21 +79,16 @@ def scatter(workers, gy, argmax, gx, planes, g):
 
 
 @kernel(parallel=True)
-def scatter_2x2(workers, gy, argmax, gx, planes, height, width, oh, ow):
-    """The same for 2x2 windows side by side: every element inside a window is written once."""
-    zero = gy.dtype.type(0)
+def scatter_by_two(workers, gy, argmax, gx, planes, g):
+    """The same for the windows of `largest_by_two`: every element of gx gathers what it won, and is written once."""
+    height, width, kh, _, _, _, ph, pw, _, _, oh, ow = g
     for worker in prange(workers):
-        for plane in range(worker, planes, workers):
-            for i in range(oh):
-                row = np.uintp(plane * height * width + 2 * i * width)
-                below = row + np.uintp(width)
-                out = np.uintp(plane * oh * ow + i * ow)
-                for j in range(np.uintp(ow)):
-                    where, g = argmax[out + j], gy[out + j]
-                    gx[row + j + j] = g if where == 0 else zero
-                    gx[row + j + j + np.uintp(1)] = g if where == 1 else zero
-                    gx[below + j + j] = g if where == 2 else zero
-                    gx[below + j + j + np.uintp(1)] = g if where == 3 else zero
+        for plane in range(planes * worker // workers, planes * (worker + 1) // workers):
+            x0, o = plane * height * width, plane * oh * ow
+            if kh == 2:
+                scatter_2x2(gy, argmax, o, oh, ow, gx, x0, height, width, ph, pw)
+            else:
+                scatter_3x3(gy, argmax, o, oh, ow, gx, x0, height, width, ph, pw)
 
 
 @kernel(parallel=True)
@@ -120,55 +110,101 @@ def pick(workers, x, argmax, y, planes, g):
 
 
 @helper
-def _count(i, j, g, include_pad, divisor):
-    """What the sum of window (i, j) is divided by."""
-    height, width, kh, kw, sh, sw, ph, pw, _, _, _, _ = g
-    if divisor:
-        return divisor
-    top, left = i * sh - ph, j * sw - pw
-    bottom, right = min(top + kh, height + ph), min(left + kw, width + pw)
-    if include_pad:
-        return (bottom - top) * (right - left)
-    return (min(bottom, height) - max(top, 0)) * (min(right, width) - max(left, 0))
+def _reach(p, kernel, stride, padding, size, include_pad):
+    """How many elements of one axis window p counts."""
+    start = p * stride - padding
+    end = min(start + kernel, size + padding)
+    return end - start if include_pad else min(end, size) - max(start, 0)
+
+
+@helper
+def _seen(tap, stride, padding, size, windows):
+    """The windows whose tap lies on the image: (first, last)."""
+    first = (padding - tap + stride - 1) // stride if tap < padding else 0
+    last = (size - 1 + padding - tap) // stride + 1 if size + padding > tap else 0
+    return first, max(first, min(last, windows))
 
 
 @kernel(parallel=True)
 def average(workers, x, y, planes, g, include_pad, divisor):
-    """y = the sum of each window divided by what counts; divisor 0 means by number."""
+    """y = the sum of each window divided by what counts; divisor 0 means by number.
+
+    Loop nest: planes, rows of y, taps, a row of y: it stays in the first cache while the taps are added to it.
+    """
     height, width, kh, kw, sh, sw, ph, pw, dh, dw, oh, ow = g
     for worker in prange(workers):
-        for plane in range(worker, planes, workers):
-            x0, out = plane * height * width, plane * oh * ow
+        across = np.empty(ow, x.dtype)
+        for j in range(ow):
+            across[j] = _reach(j, kw, sw, pw, width, include_pad)
+        for plane in range(planes * worker // workers, planes * (worker + 1) // workers):
             for i in range(oh):
-                u0, u1, top = _taps(i, kh, sh, ph, dh, height)
-                for j in range(ow):
-                    v0, v1, left = _taps(j, kw, sw, pw, dw, width)
-                    total = x.dtype.type(0)
-                    for u in range(u0, u1):
-                        row = x0 + (top + u) * width + left
-                        for v in range(v0, v1):
-                            total += x[np.uintp(row + v)]
-                    y[np.uintp(out)] = total / x.dtype.type(_count(i, j, g, include_pad, divisor))
-                    out += 1
+                u0, u1, top = _taps(i, kh, sh, ph, 1, height)
+                o = np.uintp((plane * oh + i) * ow)
+                clear(y, o, ow)
+                for u in range(u0, u1):
+                    row = (plane * height + top + u) * width - pw
+                    for v in range(kw):
+                        first, last = _seen(v, sw, pw, width, ow)
+                        start, step = np.uintp(row + v + first * sw), np.uintp(sw)
+                        out, n = o + np.uintp(first), np.uintp(last - first)
+                        if sw == 1:
+                            for j in range(n):
+                                y[out + j] += x[start + j]
+                        elif sw == 2:
+                            for j in range(n):
+                                y[out + j] += x[start + j + j]
+                        else:
+                            for j in range(n):
+                                y[out + j] += x[start + j * step]
+                if divisor:
+                    for j in range(np.uintp(ow)):
+                        y[o + j] /= x.dtype.type(divisor)
+                else:
+                    down = x.dtype.type(_reach(i, kh, sh, ph, height, include_pad))
+                    for j in range(np.uintp(ow)):
+                        y[o + j] /= down * across[j]
 
 
 @kernel(parallel=True)
 def spread(workers, gy, gx, planes, g, include_pad, divisor):
-    """gx += gy divided likewise, over each window; gx starts as zeros."""
+    """gx = the sums of gy, divided likewise, over the windows that see each element; loop nest as in `average`."""
     height, width, kh, kw, sh, sw, ph, pw, dh, dw, oh, ow = g
     for worker in prange(workers):
-        for plane in range(worker, planes, workers):
-            x0, out = plane * height * width, plane * oh * ow
+        across, share = np.empty(ow, gy.dtype), np.empty(ow, gy.dtype)
+        for j in range(ow):
+            across[j] = _reach(j, kw, sw, pw, width, include_pad)
+        for plane in range(planes * worker // workers, planes * (worker + 1) // workers):
+            clear(gx, plane * height * width, height * width)
             for i in range(oh):
-                u0, u1, top = _taps(i, kh, sh, ph, dh, height)
-                for j in range(ow):
-                    v0, v1, left = _taps(j, kw, sw, pw, dw, width)
-                    share = gy[np.uintp(out)] / gy.dtype.type(_count(i, j, g, include_pad, divisor))
-                    for u in range(u0, u1):
-                        row = x0 + (top + u) * width + left
-                        for v in range(v0, v1):
-                            gx[np.uintp(row + v)] += share
-                    out += 1
+                u0, u1, top = _taps(i, kh, sh, ph, 1, height)
+                o = np.uintp((plane * oh + i) * ow)
+                down = gy.dtype.type(_reach(i, kh, sh, ph, height, include_pad))
+                for j in range(np.uintp(ow)):
+                    share[j] = gy[o + j] / (gy.dtype.type(divisor) if divisor else down * across[j])
+                for u in range(u0, u1):
+                    row = (plane * height + top + u) * width - pw
+                    for v in range(kw):
+                        first, last = _seen(v, sw, pw, width, ow)
+                        add(share, first, gx, row + v + first * sw, sw, last - first)
+
+
+@kernel(parallel=True)
+def average_planes(workers, x, y, length, divisor):
+    """y = the sum of each plane divided by `divisor`"""
+    for worker in prange(workers):
+        totals = np.empty(2)
+        for plane in range(y.size * worker // workers, y.size * (worker + 1) // workers):
+            totals[0] = totals[1] = 0
+            row_moments(x, plane * length, length, length, 1, x.dtype.type(0), totals)
+            y[plane] = totals[0] / divisor
+
+
+@kernel(parallel=True)
+def spread_planes(workers, gy, gx, length, divisor):
+    """each plane of gx = gy / divisor"""
+    for worker in prange(workers):
+        for plane in range(gy.size * worker // workers, gy.size * (worker + 1) // workers):
+            fill(gx, plane * length, length, gy.dtype.type(gy[plane] / divisor))
 
 
 def _numbers(spec: PoolSpec) -> tuple[int, ...]:
@@ -182,54 +218,60 @@ def _flat(array: np.ndarray) -> np.ndarray:
     return plain(array).reshape(-1)
 
 
-def side_by_side(spec: PoolSpec) -> bool:
-    """Whether `largest_2x2` computes this pooling."""
+def by_two(spec: PoolSpec) -> bool:
+    """Whether `largest_by_two` computes this pooling."""
     inside = all(2 * o <= n for o, n in zip(spec.output_size, spec.input_size, strict=True))
-    return spec.kernel_size == spec.stride == (2, 2) and spec.padding == (0, 0) and spec.dilation == (1, 1) and inside
+    pairs = spec.kernel_size == (2, 2) and spec.padding == (0, 0) and inside
+    return spec.stride == (2, 2) and spec.dilation == (1, 1) and (pairs or spec.kernel_size == (3, 3))
+
+
+def whole_planes(spec: PoolSpec) -> bool:
+    """Whether there is one window, which is the image."""
+    return spec.kernel_size == spec.input_size and spec.padding == (0, 0)
 
 
 def max_pool2d(x: np.ndarray, spec: PoolSpec) -> tuple[np.ndarray, np.ndarray]:
     """(y, argmax): the largest element of each window and the tap that saw it; see `reference.pool`."""
-    y = np.empty(spec.output_shape, x.dtype)
+    y = empty(spec.output_shape, x.dtype)
     small = spec.kernel_size[0] * spec.kernel_size[1] <= 255
-    argmax = np.empty(spec.output_shape, np.uint8 if small else np.int32)
-    planes = spec.batch * spec.channels
-    if planes and side_by_side(spec):
-        launch(largest_2x2, _flat(x), y.reshape(-1), argmax.reshape(-1), planes, *spec.input_size, *spec.output_size)
-    elif planes:
-        launch(largest, _flat(x), y.reshape(-1), argmax.reshape(-1), planes, _numbers(spec))
+    argmax = empty(spec.output_shape, np.uint8 if small else np.int32)
+    if y.size:
+        planes = spec.batch * spec.channels
+        arrays = _flat(x), y.reshape(-1), argmax.reshape(-1)
+        launch(largest_by_two if by_two(spec) else largest, *arrays, planes, _numbers(spec), elements=x.size)
     return y, argmax
 
 
 def max_pool2d_grad(gy: np.ndarray, argmax: np.ndarray, spec: PoolSpec) -> np.ndarray:
     """gx: every gy added where its window found the largest element."""
-    planes = spec.batch * spec.channels
-    if planes and side_by_side(spec):
-        covered = all(2 * o == n for o, n in zip(spec.output_size, spec.input_size, strict=True))
-        gx = (np.empty if covered else np.zeros)(spec.input_shape, gy.dtype)
-        sizes = *spec.input_size, *spec.output_size
-        launch(scatter_2x2, _flat(gy), _flat(argmax), gx.reshape(-1), planes, *sizes)
-        return gx
-    gx = np.zeros(spec.input_shape, gy.dtype)
+    gx = empty(spec.input_shape, gy.dtype)
     if gx.size:
-        launch(scatter, _flat(gy), _flat(argmax), gx.reshape(-1), spec.batch * spec.channels, _numbers(spec))
+        planes = spec.batch * spec.channels
+        arrays = _flat(gy), _flat(argmax), gx.reshape(-1)
+        launch(scatter_by_two if by_two(spec) else scatter, *arrays, planes, _numbers(spec), elements=gx.size)
     return gx
 
 
 def max_pool2d_take(x: np.ndarray, argmax: np.ndarray, spec: PoolSpec) -> np.ndarray:
     """For each window the element of x that tap `argmax` sees, 0 where there is none."""
-    y = np.empty(spec.output_shape, x.dtype)
+    y = empty(spec.output_shape, x.dtype)
     if y.size:
-        launch(pick, _flat(x), _flat(argmax), y.reshape(-1), spec.batch * spec.channels, _numbers(spec))
+        planes = spec.batch * spec.channels
+        launch(pick, _flat(x), _flat(argmax), y.reshape(-1), planes, _numbers(spec), elements=x.size)
     return y
 
 
 def avg_pool2d(x: np.ndarray, spec: PoolSpec, count_include_pad: bool, divisor_override: int | None) -> np.ndarray:
     """The sum of each window divided by the number of elements that count; see `reference.pool`."""
-    y = np.empty(spec.output_shape, x.dtype)
+    y = empty(spec.output_shape, x.dtype)
     if y.size:
-        rule = bool(count_include_pad), divisor_override or 0
-        launch(average, _flat(x), y.reshape(-1), spec.batch * spec.channels, _numbers(spec), *rule)
+        arrays = _flat(x), y.reshape(-1)
+        if whole_planes(spec):
+            length = spec.input_size[0] * spec.input_size[1]
+            launch(average_planes, *arrays, length, float(divisor_override or length), elements=x.size)
+        else:
+            rule = bool(count_include_pad), divisor_override or 0
+            launch(average, *arrays, spec.batch * spec.channels, _numbers(spec), *rule, elements=x.size)
     return y
 
 
@@ -237,8 +279,13 @@ def avg_pool2d_grad(
     gy: np.ndarray, spec: PoolSpec, count_include_pad: bool, divisor_override: int | None
 ) -> np.ndarray:
     """gx: every gy divided likewise and added to all elements of its window."""
-    gx = np.zeros(spec.input_shape, gy.dtype)
+    gx = empty(spec.input_shape, gy.dtype)
     if gx.size:
-        rule = bool(count_include_pad), divisor_override or 0
-        launch(spread, _flat(gy), gx.reshape(-1), spec.batch * spec.channels, _numbers(spec), *rule)
+        arrays = _flat(gy), gx.reshape(-1)
+        if whole_planes(spec):
+            length = spec.input_size[0] * spec.input_size[1]
+            launch(spread_planes, *arrays, length, float(divisor_override or length), elements=gx.size)
+        else:
+            rule = bool(count_include_pad), divisor_override or 0
+            launch(spread, *arrays, spec.batch * spec.channels, _numbers(spec), *rule, elements=gx.size)
     return gx

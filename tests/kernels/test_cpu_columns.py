@@ -90,14 +90,6 @@ def test_max_pooling(spec, dtype, seed):
     check_max_pool(spec, dtype, seed)
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("size", [(8, 8), (9, 8), (8, 9), (2, 2), (3, 3), (28, 28)])
-def test_max_pooling_of_windows_side_by_side(dtype, size):
-    spec = pool_spec((2, 3, *size), 2)
-    assert pool.side_by_side(spec)
-    check_max_pool(spec, dtype, 0)
-
-
 def test_max_pooling_of_a_large_window_counts_in_int32():
     check_max_pool(pool_spec((1, 1, 20, 20), 16, 2), np.float32, 0)
     assert pool.max_pool2d(np.ones((1, 1, 20, 20)), pool_spec((1, 1, 20, 20), 16, 2))[1].dtype == np.int32
