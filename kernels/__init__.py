@@ -22,7 +22,7 @@ if not __name__.startswith("tinycnn."):
     raise ImportError("these kernels belong to tinycnn: import tinycnn.kernels")
 
 FAMILIES: dict[str, tuple[str, ...]] = {
-    "memory": ("empty", "zeros", "copy"),
+    "memory": ("empty", "zeros", "copy", "cast"),
     "conv": ("conv2d", "conv2d_input_grad", "conv2d_weight_grad"),
     "pool": ("max_pool2d", "max_pool2d_grad", "max_pool2d_take", "avg_pool2d", "avg_pool2d_grad"),
     "norm": ("batch_norm_train", "batch_norm_train_grad", "batch_norm_eval"),

@@ -86,6 +86,7 @@ FLOORS = [
     "composed",
     "_methods",
     "linalg",
+    "memory",
     "types",
     "_switches",
     "accelerator",

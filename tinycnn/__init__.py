@@ -17,6 +17,7 @@ from . import (
     jit,
     kernels,
     linalg,
+    memory,
     mps,
     multiprocessing,
     nn,

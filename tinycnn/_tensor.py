@@ -6,6 +6,7 @@ as methods, in one place.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, SupportsIndex
 
 import numpy as np
@@ -424,8 +425,9 @@ def wrap(array: Any, place: Device = CPU) -> Tensor:
 
 def filled(shape: tuple[int, ...], kind: Any, place: Device = CPU, value: Any = 0) -> Tensor:
     """A Tensor of `shape` and NumPy dtype `kind`, every element `value`."""
-    if place is not CPU:
-        return wrap(place.kernels.full(shape, value, kind), place)
+    if place is not CPU or math.prod(shape) > 1 << 12:  # the kernels know where large memory comes from
+        kernels = place.kernels
+        return wrap(kernels.full(shape, value, kind) if value else kernels.zeros(shape, kind), place)
     return wrap(np.full(shape, value, kind) if value else np.zeros(shape, kind))
 
 

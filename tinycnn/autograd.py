@@ -515,7 +515,7 @@ def _accumulate(leaf: Tensor, grad: Tensor, mine: bool, create_graph: bool) -> N
         if create_graph:
             leaf._grad = grad.clone()  # recorded, and in memory that no other leaf shares
         else:
-            leaf._grad = grad if mine else wrap(grad.array.copy(), grad.device)
+            leaf._grad = grad if mine else wrap(grad.device.kernels.copy(grad.array), grad.device)
     elif create_graph:
         leaf._grad = before + grad
     else:
@@ -638,6 +638,8 @@ def _walk(
                 if mine and grad is result:
                     mine = not any(grad is o for o in (*grads, *saved, *results[:i], *results[i + 1 :]))
                 deliver(target, output, grad, mine)
+            # What the next node does not need must not live while it computes: its memory is used again.
+            slots = grads = saved = results = result = grad = there = given = None  # type: ignore[assignment]
     finally:
         _mode.recording = recording
     return captured

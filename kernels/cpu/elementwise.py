@@ -1,7 +1,7 @@
 """Kernels on each element: NumPy's for small arrays; large ones are computed in parallel where that is memory's work.
 
-From PARALLEL elements on, results lie in memory of the pool, and the commonest families (arithmetic, relu, choice) run
-as Numba loops in all threads: `..._flat`, on 1-D arrays of one dtype. The rest is NumPy's ufunc, writing into the pool.
+The commonest families (arithmetic, relu, choice) run as Numba loops in all threads from PARALLEL elements on:
+`..._flat`, on 1-D arrays of one dtype. The rest is NumPy's ufunc, which writes large results into memory of the pool.
 """
 
 from __future__ import annotations
@@ -24,10 +24,11 @@ from ..reference.elementwise import (
     bitwise_xor,
 )
 from .jit import kernel
-from .memory import empty
+from .memory import SMALLEST, empty
 from .threads import launch
 
-PARALLEL = 1 << 15
+PARALLEL = 1 << 15  # elements; fewer are computed by NumPy in less time than waking the threads takes
+LARGE = SMALLEST // 4  # elements from which a result may be large enough for the pool
 
 __all__ = [
     "abs",
@@ -272,7 +273,7 @@ def _binary(
         return result
 
     def binary(a: Any, b: Any) -> np.ndarray:
-        if (type(a) is np.ndarray and a.size >= PARALLEL) or (type(b) is np.ndarray and b.size >= PARALLEL):
+        if (type(a) is np.ndarray and a.size >= LARGE) or (type(b) is np.ndarray and b.size >= LARGE):
             return large(a, b)
         token = silence(IGNORE)
         try:
@@ -311,7 +312,7 @@ def _unary(plain: Any, truth: bool = False, into: Any = None, flat: Any = None) 
         return result
 
     def unary(x: Any) -> np.ndarray:
-        if x.size >= PARALLEL:
+        if x.size >= LARGE:
             return large(x)
         token = silence(IGNORE)
         try:

@@ -183,11 +183,22 @@ def zeros(shape: int | Sequence[int], dtype: Any) -> np.ndarray:
 
 def copy(x: np.ndarray) -> np.ndarray:
     """x in memory of its own, C-contiguous."""
+    if x.nbytes < SMALLEST:
+        return x.copy()
     out = empty(x.shape, x.dtype)
     if x.nbytes < PARALLEL or not x.flags.carray or x.nbytes % 8:
         np.copyto(out, x)
     else:
         launch(copy_words, x.reshape(-1).view(np.uint64), out.reshape(-1).view(np.uint64))
+    return out
+
+
+def cast(x: np.ndarray, dtype: Any) -> np.ndarray:
+    """The numbers of x in another dtype, in the order that x has."""
+    if x.size * np.dtype(dtype).itemsize < SMALLEST or not x.flags.c_contiguous:
+        return x.astype(dtype)
+    out = empty(x.shape, dtype)
+    np.copyto(out, x, casting="unsafe")
     return out
 
 

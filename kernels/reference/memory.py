@@ -21,3 +21,8 @@ def zeros(shape: int | Sequence[int], dtype: Any) -> np.ndarray:
 def copy(x: np.ndarray) -> np.ndarray:
     """x in memory of its own, C-contiguous."""
     return x.copy()
+
+
+def cast(x: np.ndarray, dtype: Any) -> np.ndarray:
+    """The numbers of x in another dtype, in the order that x has."""
+    return x.astype(dtype)

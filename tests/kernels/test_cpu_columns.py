@@ -180,7 +180,7 @@ def test_elementwise_on_both_sides_of_the_parallel_size(dtype, n):
     near(elementwise.mul(a[::-1], b), a[::-1] * b)
 
 
-N = elementwise.PARALLEL
+N, LARGE = elementwise.PARALLEL, elementwise.LARGE
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -215,9 +215,9 @@ UNARY = [n for n in kernels.FAMILIES["elementwise"] if reference_elementwise.__d
 BINARY = [n for n in kernels.FAMILIES["elementwise"] if reference_elementwise.__dict__[n].__code__.co_argcount == 2]
 
 
-@pytest.mark.parametrize("n", [N - 1, N])
+@pytest.mark.parametrize("n", [LARGE - 1, LARGE, N])
 @pytest.mark.parametrize("name", UNARY)
-def test_one_operand_on_both_sides_of_the_parallel_size(name, n):
+def test_one_operand_on_both_sides_of_the_large_sizes(name, n):
     kinds = [np.int64, np.bool_] if name == "bitwise_not" else [*DTYPES, np.float16, np.int64]
     for dtype in kinds if name not in ("erf", "erfc") else DTYPES:
         x = (draw_normal(n, np.float64, n)[0] * 3).astype(dtype)
@@ -228,12 +228,12 @@ def test_one_operand_on_both_sides_of_the_parallel_size(name, n):
                 continue
             y = getattr(elementwise, name)(source)
             near(y, getattr(reference_elementwise, name)(source))
-            assert n < N or y.itemsize < 4 or x.dtype.kind != "f" or not y.flags.owndata
+            assert n < LARGE or y.itemsize < 4 or x.dtype.kind != "f" or not y.flags.owndata
 
 
-@pytest.mark.parametrize("n", [N - 1, N])
+@pytest.mark.parametrize("n", [LARGE - 1, LARGE, N])
 @pytest.mark.parametrize("name", BINARY)
-def test_two_operands_on_both_sides_of_the_parallel_size(name, n):
+def test_two_operands_on_both_sides_of_the_large_sizes(name, n):
     mine, plain = getattr(elementwise, name), getattr(reference_elementwise, name)
     for dtype in [np.int64, np.bool_] if name.startswith("bitwise") else [*DTYPES, np.float16, np.int64]:
         if dtype is np.bool_ and name.endswith("shift"):

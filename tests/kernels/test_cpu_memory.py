@@ -12,6 +12,7 @@ import pytest
 
 from tinycnn.kernels.cpu import memory
 from tinycnn.kernels.cpu.memory import ALWAYS, PARALLEL, SMALLEST, Pool
+from tinycnn.kernels.reference import memory as reference
 
 F32 = np.dtype(np.float32)
 
@@ -122,6 +123,17 @@ def test_fill_and_copy(dtype, nbytes):
     for source in (x, x[::-1], x[1:], np.broadcast_to(x[-2:], (3, 2))):
         twin = memory.copy(source)
         assert twin.flags.carray and np.array_equal(twin, source) and not np.shares_memory(twin, source)
+
+
+def test_cast():
+    for size in (5, 1 << 15):
+        x = np.arange(size) * 1.5
+        for source in (x, x[::-2], x.reshape(-1, 1).T):
+            for dtype in (np.float32, np.int64, bool):
+                for column in (memory, reference):
+                    y = column.cast(source, dtype)
+                    assert y.dtype == dtype and np.array_equal(y, source.astype(dtype))
+                    assert y.flags.owndata or size > 5
 
 
 def test_what_is_kept_follows_from_what_was_in_use():

@@ -104,7 +104,7 @@ class Cast(Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, dtype: dtypes.dtype) -> Tensor:
-        return wrap(x.array.astype(dtype.numpy), x.device)
+        return wrap(x.device.kernels.cast(x.array, dtype.numpy), x.device)
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> Any:
@@ -821,7 +821,7 @@ class Clone(Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
-        return wrap(x.array.copy(), x.device)
+        return wrap(x.device.kernels.copy(x.array), x.device)
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> Tensor:

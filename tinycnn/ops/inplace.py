@@ -31,7 +31,7 @@ class ViewPut(Function):
         if written:
             return wrap(x.array, x.device)
         places = _follow(wrap(np.arange(x.array.size).reshape(x.array.shape), x.device), path).array
-        result = x.array.copy()
+        result = x.device.kernels.copy(x.array)
         result.reshape(-1)[places] = value.array
         return wrap(result, x.device)
 
@@ -89,7 +89,7 @@ def write(name: str, target: Tensor, operation: Callable[..., Tensor], *operands
             path = _path(name, target)
         source = _history_of(target)  # a twin on the old numbers, which the operation may save
         if target._version_counter is not None:
-            source.array = target.array.copy()
+            source.array = target.device.kernels.copy(target.array)
     result = operation(source, *operands)
     if result.array.shape != target.array.shape:
         raise RuntimeError(

@@ -12,12 +12,13 @@ from .reduce import sum
 from .shape import expand, matrix_transpose, reshape, unsqueeze
 
 
-def _plain(array: Any) -> tuple[Any, bool]:
+def _plain(x: Tensor) -> tuple[Any, bool]:
     """A row-major array and whether the kernel has to transpose it: a transposed view costs no copy."""
+    array = x.array
     if array.flags.c_contiguous:
         return array, False
     flipped = array.swapaxes(-1, -2)
-    return (flipped, True) if flipped.flags.c_contiguous else (np.ascontiguousarray(array), False)
+    return (flipped, True) if flipped.flags.c_contiguous else (x.device.kernels.copy(array), False)
 
 
 class MatMul(Function):
@@ -26,7 +27,7 @@ class MatMul(Function):
     @staticmethod
     def forward(ctx: Any, a: Tensor, b: Tensor) -> Tensor:
         ctx.save_for_backward(a, b)
-        (x, flip_x), (y, flip_y) = _plain(a.array), _plain(b.array)
+        (x, flip_x), (y, flip_y) = _plain(a), _plain(b)
         return wrap(a.device.kernels.matmul(x, y, flip_x, flip_y), a.device)
 
     @staticmethod
@@ -132,7 +133,7 @@ class Linear(Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         ctx.save_for_backward(x, weight)
-        (a, flip_a), (w, flip_w) = _plain(x.array), _plain(weight.array)
+        (a, flip_a), (w, flip_w) = _plain(x), _plain(weight)
         y = x.device.kernels.matmul(a, w, flip_a, not flip_w)
         if bias is not None:
             y += bias.array

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from .._tensor import Tensor, view_of, wrap
+from .._tensor import Tensor, filled, view_of, wrap
 from ..autograd import Function
 from .elementwise import cast, common, contiguous
 
@@ -311,7 +311,7 @@ class IndexPut(Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, value: Tensor, key: Any) -> Tensor:
         ctx.key, ctx.shape = key, value.array.shape
-        result = x.array.copy()
+        result = x.device.kernels.copy(x.array)
         result[key] = value.array
         return wrap(result, x.device)
 
@@ -562,7 +562,7 @@ class Flip(Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, dims: tuple[int, ...]) -> Tensor:
         ctx.dims = dims
-        return wrap(np.flip(x.array, dims).copy(), x.device)
+        return wrap(x.device.kernels.copy(np.flip(x.array, dims)), x.device)
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> Any:
@@ -602,5 +602,5 @@ def pad(input: Tensor, pad: Sequence[int], value: float | None = None) -> Tensor
         raise RuntimeError(f"pad: {sides} cuts more than there is of shape {tuple(input.array.shape)}")
     inner = tuple(slice(max(b, 0), n - max(a, 0)) for n, b, a in zip(shape, before, after, strict=True))
     cut = tuple(slice(max(-b, 0), n - max(-a, 0)) for n, b, a in zip(input.array.shape, before, after, strict=True))
-    frame = wrap(np.full(shape, value or 0, input.array.dtype), input.device)
+    frame = filled(shape, input.array.dtype, input.device, value or 0)
     return IndexPut.apply(frame, Index.apply(contiguous(input), cut), inner)

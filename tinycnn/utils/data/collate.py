@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ... import dtypes
+from ..._device import CPU
 from ..._tensor import Tensor, wrap
 from ...ops.create import tensor
 from ...ops.shape import stack
@@ -49,7 +50,10 @@ def _collate(batch: Sequence[Any], path: str) -> Any:
         _same([t.array.shape for t in batch], "shape", path)
         if any(t.requires_grad or t.is_cuda or t.array.dtype != first.array.dtype for t in batch):
             return stack(batch, 0)
-        return wrap(np.stack([t.array for t in batch]))  # for small samples several times faster than a recorded stack
+        shape = (len(batch), *first.array.shape)
+        large = first.nbytes * len(batch) >= 1 << 16  # then the kernels know where memory comes from
+        out = CPU.kernels.empty(shape, first.array.dtype) if large else None
+        return wrap(np.stack([t.array for t in batch], out=out))  # for small samples faster than a recorded stack
     if isinstance(first, np.ndarray):
         return _collate([a if isinstance(a, Tensor) else _from_numpy(a, path) for a in batch], path)
     if isinstance(first, np.generic) and first.dtype.kind in "biuf":
