@@ -3,66 +3,98 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import prange
+from numba import prange, uintp
 
+from .exponential import exp
 from .gemm import plain
 from .jit import helper, kernel
+from .memory import empty
 from .threads import launch
+
+LANES = 16  # running maxima of a row, side by side
 
 
 @helper
-def _largest_and_sum(x, r):
-    """The largest element of a row (NaN if there is one), and the sum of exp(x - largest)."""
-    largest = x.dtype.type(-np.inf)
-    for k in range(x.shape[1]):
-        if x[r, k] > largest or x[r, k] != x[r, k]:
-            largest = x[r, k]
-    total = x.dtype.type(0)
-    for k in range(x.shape[1]):
-        total += np.exp(x[r, k] - largest)
-    return largest, total
+def _largest(row, lanes):
+    """The largest element of a row, NaN left out: the sum of the exponentials will be NaN then.
+
+    LLVM does not make vectors of a running maximum, which NaN would upset; of sixteen side by side it does.
+    """
+    whole = uintp(len(row) // LANES * LANES)
+    for i in range(LANES):
+        lanes[i] = -np.inf
+    for k in range(uintp(0), whole, uintp(LANES)):
+        for i in range(uintp(LANES)):
+            lanes[i] = row[k + i] if row[k + i] > lanes[i] else lanes[i]
+    largest = lanes[0]
+    for i in range(1, LANES):
+        largest = lanes[i] if lanes[i] > largest else largest
+    for k in range(whole, uintp(len(row))):
+        largest = row[k] if row[k] > largest else largest
+    return largest
+
+
+@helper
+def _sum_of_exp(row, largest):
+    """sum(exp(x - largest))"""
+    total = row.dtype.type(0)
+    for k in range(uintp(len(row))):
+        total += exp(row[k] - largest)
+    return total
 
 
 @kernel(parallel=True)
 def forward(workers, x, y, logarithm):
     """softmax of each row, or its logarithm"""
+    rows = x.shape[0]
     for worker in prange(workers):
-        for r in range(worker, x.shape[0], workers):
-            largest, total = _largest_and_sum(x, r)
+        lanes = np.empty(LANES, x.dtype)
+        for r in range(rows * worker // workers, rows * (worker + 1) // workers):
+            row, out = x[r], y[r]
+            largest = _largest(row, lanes)
             if logarithm:
-                log_total = np.log(total)
-                for k in range(x.shape[1]):
-                    y[r, k] = x[r, k] - largest - log_total
+                log_total = np.log(_sum_of_exp(row, largest))
+                for k in range(uintp(len(row))):
+                    out[k] = row[k] - largest - log_total
             else:
-                for k in range(x.shape[1]):
-                    y[r, k] = np.exp(x[r, k] - largest) / total
+                for k in range(uintp(len(row))):
+                    out[k] = exp(row[k] - largest)
+                total = x.dtype.type(0)
+                for k in range(uintp(len(row))):
+                    total += out[k]
+                for k in range(uintp(len(row))):
+                    out[k] /= total
 
 
 @kernel(parallel=True)
 def backward(workers, gy, y, gx, logarithm):
     """y * (gy - sum(gy * y)), or for the logarithm gy - exp(y) * sum(gy)"""
+    rows = gy.shape[0]
     for worker in prange(workers):
-        for r in range(worker, gy.shape[0], workers):
+        for r in range(rows * worker // workers, rows * (worker + 1) // workers):
+            g, p, out = gy[r], y[r], gx[r]
             total = gy.dtype.type(0)
             if logarithm:
-                for k in range(gy.shape[1]):
-                    total += gy[r, k]
-                for k in range(gy.shape[1]):
-                    gx[r, k] = gy[r, k] - np.exp(y[r, k]) * total
+                for k in range(uintp(len(g))):
+                    total += g[k]
+                for k in range(uintp(len(g))):
+                    out[k] = g[k] - exp(p[k]) * total
             else:
-                for k in range(gy.shape[1]):
-                    total += gy[r, k] * y[r, k]
-                for k in range(gy.shape[1]):
-                    gx[r, k] = y[r, k] * (gy[r, k] - total)
+                for k in range(uintp(len(g))):
+                    total += g[k] * p[k]
+                for k in range(uintp(len(g))):
+                    out[k] = p[k] * (g[k] - total)
 
 
 @kernel(parallel=True)
 def loss_forward(workers, x, target, ignore_index, loss, lse):
     """lse = log(sum(exp(x))) and loss = lse - x[target], or 0"""
+    rows = x.shape[0]
     for worker in prange(workers):
-        for r in range(worker, x.shape[0], workers):
-            largest, total = _largest_and_sum(x, r)
-            log_total = np.log(total)
+        lanes = np.empty(LANES, x.dtype)
+        for r in range(rows * worker // workers, rows * (worker + 1) // workers):
+            largest = _largest(x[r], lanes)
+            log_total = np.log(_sum_of_exp(x[r], largest))
             lse[r] = largest + log_total
             if target[r] == ignore_index:
                 loss[r] = 0
@@ -73,26 +105,28 @@ def loss_forward(workers, x, target, ignore_index, loss, lse):
 @kernel(parallel=True)
 def loss_backward(workers, scale, x, lse, target, ignore_index, gx):
     """gx = scale * (softmax(x) - onehot(target)), or 0"""
+    rows = x.shape[0]
     for worker in prange(workers):
-        for r in range(worker, x.shape[0], workers):
+        for r in range(rows * worker // workers, rows * (worker + 1) // workers):
+            row, out, shift, factor = x[r], gx[r], lse[r], scale[r]
             if target[r] == ignore_index:
-                for k in range(x.shape[1]):
-                    gx[r, k] = 0
+                for k in range(uintp(len(row))):
+                    out[k] = 0
             else:
-                for k in range(x.shape[1]):
-                    gx[r, k] = scale[r] * np.exp(x[r, k] - lse[r])
-                gx[r, target[r]] -= scale[r]
+                for k in range(uintp(len(row))):
+                    out[k] = factor * exp(row[k] - shift)
+                gx[r, target[r]] -= factor
 
 
 def _forward(x: np.ndarray, logarithm: bool) -> np.ndarray:
-    y = np.empty(x.shape, x.dtype)
+    y = empty(x.shape, x.dtype)
     if x.size:
         launch(forward, plain(x), y, logarithm, elements=x.size)
     return y
 
 
 def _backward(gy: np.ndarray, y: np.ndarray, logarithm: bool) -> np.ndarray:
-    gx = np.empty(y.shape, y.dtype)
+    gx = empty(y.shape, y.dtype)
     if y.size:
         launch(backward, plain(gy), plain(y), gx, logarithm, elements=y.size)
     return gx
@@ -130,7 +164,7 @@ def cross_entropy_grad(
     scale: np.ndarray, x: np.ndarray, lse: np.ndarray, target: np.ndarray, ignore_index: int
 ) -> np.ndarray:
     """gx = scale * (softmax(x) - onehot(target)) for each row, 0 where the target is ignored."""
-    gx = np.empty(x.shape, x.dtype)
+    gx = empty(x.shape, x.dtype)
     if x.size:
         arrays = (plain(a) for a in (scale, x, lse, target))
         launch(loss_backward, *arrays, int(ignore_index), gx, elements=x.size)
