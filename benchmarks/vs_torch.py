@@ -71,7 +71,7 @@ GROUPS = {
     "scaling": Group("time per image: large batches against small"),
     "peak": Group("peak memory of a process: import and 20 training steps of ResNet-20, batch 128", "MB", mean=0.60),
     "start": Group("start-up", "s", limits=(("import and LeNet-5's first step", 1.5),)),
-    "cold": Group("start-up with an empty kernel cache", "s", limits=(("import and LeNet-5's first step", 45.0),)),
+    "cold": Group("the same with an empty kernel cache", "s", limits=(("import and LeNet-5's first step", 45.0),)),
 }
 
 
