@@ -9,7 +9,7 @@ from numba import prange
 
 from .jit import helper, kernel
 from .rows import copy
-from .simd import COLUMNS32, COLUMNS64, DOTS, ROWS, dot_tile, tile
+from .simd import COLUMNS32, COLUMNS64, ROWS, VECTORS, tile
 from .threads import launch, scratch, workers
 
 DEPTH = 256  # a packed panel is (DEPTH, columns of a tile): 32 KB, it stays in the first or second cache
@@ -28,21 +28,11 @@ def product(a, ai, a_row, a_col, b, bi, b_row, c, ci, c_row, m, n, k, add, width
     """c (m, n) = (c if add) + a (m, k) @ b (k, n), tile by tile; addresses as in `simd.tile`."""
     for j in range(0, n, width):
         cols = min(width, n - j)
-        for i in range(0, m, ROWS):
+        rows = 2 * ROWS if cols * VECTORS <= width else ROWS
+        for i in range(0, m, rows):
             tile(
                 a, ai + i * a_row, a_row, a_col, b, bi + j, b_row, c, ci + i * c_row + j, c_row,
-                min(ROWS, m - i), cols, k, add,
-            )  # fmt: skip
-
-
-@helper
-def dots(a, ai, a_row, b, bi, b_row, c, ci, c_row, m, n, k, add):
-    """c (m, n) = (c if add) + a (m, k) @ b (n, k)^T, both read along k; addresses as in `simd.dot_tile`."""
-    for j in range(0, n, DOTS):
-        for i in range(0, m, DOTS):
-            dot_tile(
-                a, ai + i * a_row, a_row, b, bi + j * b_row, b_row, c, ci + i * c_row + j, c_row,
-                min(DOTS, m - i), min(DOTS, n - j), k, add,
+                min(rows, m - i), cols, k, add,
             )  # fmt: skip
 
 

@@ -1,14 +1,16 @@
-"""The vector code: two register tiles, which every product of matrices here is made of, and moves of planes.
+"""The vector code: register tiles, which every product of matrices here is made of, and moves of rows and blocks.
 
 Numba's loops over arrays are vectorised by LLVM, but it keeps no block of sums in registers and spends long on rows of
-ten elements. These say what is meant in LLVM's own terms (vectors, fused multiply-add, masked loads and stores), for
-any processor. Each is a function of its own in the module of the kernel that uses it, compiled once however often it
-is called.
+ten elements. The functions below say what is meant in LLVM's own terms (vectors, fused multiply-add, masked loads and
+stores), for any processor. Each becomes a function of its own in the module of the kernel that uses it, compiled once
+however often it is called. All arrays they are given are 1-D and contiguous; an index is where something begins.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import platform
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import llvmlite.binding as llvm
@@ -16,82 +18,169 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-ROWS = 6  # of a tile
-VECTORS = 2  # of a tile's width
-DOTS = 4  # rows and columns of a tile of dot products
 _features = llvm.get_host_cpu_features()
 VECTOR_BYTES = 64 if _features.get("avx512f") else 32 if _features.get("avx2") else 16
-COLUMNS32 = VECTORS * VECTOR_BYTES // 4
-COLUMNS64 = VECTORS * VECTOR_BYTES // 8
+# A tile holds ROWS * VECTORS sums in registers: 24 of 32 where there are so many, 12 of 16 elsewhere.
+ROWS = 8 if VECTOR_BYTES == 64 or platform.machine().lower() in ("arm64", "aarch64") else 4
+VECTORS = 3
+DOTS = 4  # rows and columns of a block of dot products
+LANES32, LANES64 = VECTOR_BYTES // 4, VECTOR_BYTES // 8
+COLUMNS32, COLUMNS64 = VECTORS * LANES32, VECTORS * LANES64
+WIDE = 8  # vectors of a tile of one row
+_MOST = {1: 2 * ROWS, 2: ROWS, 3: ROWS}  # rows of a tile for so many vectors: with one, more rows keep the units busy
 
-_i1, _i32, _i64 = ir.IntType(1), ir.IntType(32), ir.IntType(64)
+_i1, _i8, _i32, _i64 = ir.IntType(1), ir.IntType(8), ir.IntType(32), ir.IntType(64)
 
 
-def _int(n: int) -> ir.Constant:
+def number(n: int) -> ir.Constant:
+    """An int64 constant."""
     return ir.Constant(_i64, n)
 
 
-def _splat(b: ir.IRBuilder, value: ir.Value, lanes: int) -> ir.Value:
-    """A vector with `value` in every lane."""
-    vector = ir.VectorType(value.type, lanes)
-    empty = ir.Constant(vector, ir.Undefined)
-    one = b.insert_element(empty, value, ir.Constant(_i32, 0))
-    return b.shuffle_vector(one, empty, ir.Constant(ir.VectorType(_i32, lanes), [0] * lanes))
+class Vectors:
+    """Writes vector code into a function: llvmlite's builder (`build`), and operations on vectors that fill a register.
+
+    Attributes:
+        lanes: elements of a vector.
+        kind: the LLVM type of a vector.
+    """
+
+    def __init__(self, function: ir.Function, element: ir.Type) -> None:
+        self.build = ir.IRBuilder(function.append_basic_block("entry"))
+        self.element = element
+        self._bits = 64 if isinstance(element, ir.DoubleType) else 32
+        self.lanes = VECTOR_BYTES * 8 // self._bits
+        self.kind = ir.VectorType(element, self.lanes)
+
+    def _call(self, name: str, result: ir.Type, args: Sequence[ir.Value]) -> ir.Value:
+        kind = ir.FunctionType(result, [a.type for a in args])
+        return self.build.call(cgutils.get_or_insert_function(self.build.module, kind, name), args)
+
+    def _suffix(self, kind: ir.VectorType) -> str:
+        return f"v{kind.count}f{self._bits}"
+
+    def constant(self, value: float) -> ir.Constant:
+        return ir.Constant(self.kind, [float(value)] * self.lanes)
+
+    def splat(self, value: ir.Value) -> ir.Value:
+        """A vector with `value` in every lane."""
+        empty = ir.Constant(ir.VectorType(value.type, self.lanes), ir.Undefined)
+        one = self.build.insert_element(empty, value, ir.Constant(_i32, 0))
+        return self.shuffle(one, empty, [0] * self.lanes)
+
+    def shuffle(self, a: ir.Value, b: ir.Value, lanes: Sequence[int]) -> ir.Value:
+        """The numbered lanes of a, then of b."""
+        return self.build.shuffle_vector(a, b, ir.Constant(ir.VectorType(_i32, len(lanes)), list(lanes)))
+
+    def fma(self, a: ir.Value, b: ir.Value, c: ir.Value) -> ir.Value:
+        """a * b + c, rounded once."""
+        return self._call(f"llvm.fma.{self._suffix(a.type)}", a.type, [a, b, c])
+
+    def below(self, count: ir.Value, first: int = 0) -> ir.Value:
+        """A mask: lane i is on where first + i < count."""
+        numbers = ir.Constant(ir.VectorType(_i64, self.lanes), list(range(first, first + self.lanes)))
+        return self.build.icmp_signed("<", numbers, self.splat(count))
+
+    def at(self, pointer: ir.Value, *offsets: ir.Value | int) -> ir.Value:
+        """The pointer moved on by the sum of the offsets."""
+        for offset in offsets:
+            if not isinstance(offset, int) or offset:
+                pointer = self.build.gep(pointer, [number(offset) if isinstance(offset, int) else offset])
+        return pointer
+
+    def load(self, pointer: ir.Value, mask: ir.Value | None = None, count: int | None = None) -> ir.Value:
+        """Load a vector (of `count` lanes). Lanes that a mask turns off are 0 and their memory is not touched."""
+        kind = self.kind if count is None else ir.VectorType(self.element, count)
+        typed = self.build.bitcast(pointer, kind.as_pointer())
+        if mask is None:
+            return self.build.load(typed, align=self._bits // 8)
+        args = [typed, ir.Constant(_i32, self._bits // 8), mask, ir.Constant(kind, [0.0] * kind.count)]
+        return self._call(f"llvm.masked.load.{self._suffix(kind)}.p0", kind, args)
+
+    def store(self, value: ir.Value, pointer: ir.Value, mask: ir.Value | None = None) -> None:
+        """Store a vector, or the lanes of it that are on."""
+        typed = self.build.bitcast(pointer, value.type.as_pointer())
+        if mask is None:
+            self.build.store(value, typed, align=self._bits // 8)
+        else:
+            args = [value, typed, ir.Constant(_i32, self._bits // 8), mask]
+            self._call(f"llvm.masked.store.{self._suffix(value.type)}.p0", ir.VoidType(), args)
+
+    def sums(self, starts: Sequence[ir.Value]) -> list[ir.Value]:
+        """Variables with these starts; LLVM keeps them in registers."""
+        with self.build.goto_entry_block():
+            variables = [self.build.alloca(start.type) for start in starts]
+        for variable, start in zip(variables, starts, strict=True):
+            self.build.store(start, variable)
+        return variables
+
+    @contextlib.contextmanager
+    def loop(self, stop: ir.Value, step: int = 1) -> Iterator[ir.Value]:
+        """for index in range(0, stop, step)"""
+        with cgutils.for_range_slice(self.build, number(0), stop, number(step), inc=True) as (index, _):
+            yield index
+
+    def across(self, value: ir.Value) -> ir.Value:
+        """The sum of the lanes."""
+        kind = ir.FunctionType(self.element, [self.element, value.type])
+        name = f"llvm.vector.reduce.fadd.{self._suffix(value.type)}"
+        function = cgutils.get_or_insert_function(self.build.module, kind, name)
+        return self.build.call(function, [ir.Constant(self.element, -0.0), value], fastmath=("reassoc",))
 
 
-def _lanes_below(b: ir.IRBuilder, count: ir.Value, first: int, lanes: int) -> ir.Value:
-    """A mask: lane i is on where first + i < count."""
-    numbers = ir.Constant(ir.VectorType(_i64, lanes), list(range(first, first + lanes)))
-    return b.icmp_signed("<", numbers, _splat(b, count, lanes))
+def outlined(name: str, build: Callable[..., None]) -> Callable[..., Any]:
+    """An intrinsic's code: a call to a function made by ``build(v, *args)``, once in each module for each dtype.
 
-
-def _call(b: ir.IRBuilder, name: str, result: ir.Type, args: list[ir.Value]) -> ir.Value:
-    """Call an LLVM intrinsic."""
-    kind = ir.FunctionType(result, [a.type for a in args])
-    return b.call(cgutils.get_or_insert_function(b.module, kind, name), args)
-
-
-def _masked_load(b: ir.IRBuilder, vector: ir.VectorType, pointer: ir.Value, mask: ir.Value, suffix: str) -> ir.Value:
-    """Load the lanes that are on; the others are 0 and their memory is not touched."""
-    typed = b.bitcast(pointer, vector.as_pointer())
-    zero = ir.Constant(vector, [0.0] * vector.count)
-    align = ir.Constant(_i32, 8 if isinstance(vector.element, ir.DoubleType) else 4)
-    return _call(b, f"llvm.masked.load.{suffix}.p0", vector, [typed, align, mask, zero])
-
-
-def _masked_store(b: ir.IRBuilder, value: ir.Value, pointer: ir.Value, mask: ir.Value, suffix: str) -> None:
-    """Store the lanes that are on."""
-    typed = b.bitcast(pointer, value.type.as_pointer())
-    align = ir.Constant(_i32, 8 if isinstance(value.type.element, ir.DoubleType) else 4)
-    _call(b, f"llvm.masked.store.{suffix}.p0", ir.VoidType(), [value, typed, align, mask])
-
-
-def _suffix(element: ir.Type, lanes: int) -> str:
-    """How LLVM names the vector type in its intrinsics."""
-    return f"v{lanes}f{64 if isinstance(element, ir.DoubleType) else 32}"
-
-
-def _outlined(name: str, build: Callable[[ir.Function, ir.Type, int], None]) -> Callable[..., Any]:
-    """An intrinsic's code: a call to a function made by `build`, once in each module for each dtype."""
+    The first array gives the dtype. Arrays arrive in `build` as pointers to their first element.
+    """
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        values = [
-            context.make_array(kind)(context, builder, value).data if isinstance(kind, types.Array) else value
-            for kind, value in zip(signature.args, args, strict=True)
-        ]
-        element = values[0].type.pointee
-        full_name = f"tinycnn_{name}_{element}"
-        function = builder.module.globals.get(full_name)
-        if function is None:
-            kind = ir.FunctionType(ir.VoidType(), [v.type for v in values])
-            function = ir.Function(builder.module, kind, full_name)
-            function.linkage = "internal"
-            function.attributes.add("noinline")
-            build(function, element, VECTOR_BYTES // (8 if isinstance(element, ir.DoubleType) else 4))
-        builder.call(function, values)
+        values = pointers(context, builder, signature, args)
+        function_of(builder.module, name, values, build)(builder, values)
         return context.get_dummy_value()
 
     return codegen
+
+
+def pointers(context: Any, builder: Any, signature: Any, args: Any) -> list[ir.Value]:
+    """The arguments, arrays as pointers to their first element."""
+    return [
+        context.make_array(kind)(context, builder, value).data if isinstance(kind, types.Array) else value
+        for kind, value in zip(signature.args, args, strict=True)
+    ]
+
+
+def function_of(
+    module: ir.Module, name: str, values: Sequence[ir.Value], build: Callable[..., None]
+) -> Callable[[ir.IRBuilder, Sequence[ir.Value]], None]:
+    """What calls the module's function of that name, which is made if it is not there yet."""
+    element = next(value.type.pointee for value in values if value.type.is_pointer)
+    full_name = f"tinycnn_{name}_{element}"
+    function = module.globals.get(full_name)
+    if function is None:
+        function = ir.Function(module, ir.FunctionType(ir.VoidType(), [v.type for v in values]), full_name)
+        function.linkage = "internal"
+        function.attributes.add("noinline")
+        vectors = Vectors(function, element)
+        build(vectors, *function.args)
+        vectors.build.ret_void()
+    return lambda builder, args: builder.call(function, args)
+
+
+def of_floats(*arrays: Any) -> bool:
+    """Whether these are the types of arrays of one dtype, float32 or float64."""
+    first = arrays[0]
+    return (
+        isinstance(first, types.Array)
+        and first.dtype in (types.float32, types.float64)
+        and all(isinstance(a, types.Array) and a.dtype == first.dtype for a in arrays)
+    )
+
+
+_index, _bool = types.intp, types.boolean
+
+
+# -- products -----------------------------------------------------------------------------------------------------
 
 
 @intrinsic
@@ -101,250 +190,263 @@ def tile(
 ) -> Any:  # fmt: skip
     """c[r, j] = (c[r, j] if add else 0) + sum over k < depth of a[r, k] * b[k, j], for r < rows and j < cols.
 
-    All arrays are 1-D and contiguous; an element is found at
+    An element is found at
 
         a[ai + r * a_row + k * a_col]        b[bi + k * b_row + j]        c[ci + r * c_row + j]
 
-    At most ROWS rows and COLUMNS32 (COLUMNS64 for float64) columns. The sums stay in ROWS * VECTORS vector registers;
-    each k costs VECTORS loads of b, ROWS scalars of a, and ROWS * VECTORS multiply-adds. Missing columns are masked;
-    missing rows repeat the last row, whose own result is stored last. Nothing outside is read or written.
+    At most VECTORS vectors of columns and ROWS rows (2 * ROWS if one vector is enough), or one row of WIDE vectors. The
+    sums stay in vector registers; each k costs a load for every vector of b, a scalar for every row of a, and their
+    multiply-adds. Missing columns are masked; missing rows repeat the last row, whose own result is stored last.
+    Nothing outside is read or written.
     """
-    if not (isinstance(a, types.Array) and a.dtype in (types.float32, types.float64) and a.dtype == b.dtype == c.dtype):
+    if not of_floats(a, b, c):
         return None
-    index = types.intp
-    sig = types.void(a, index, index, index, b, index, index, c, index, index, index, index, index, types.boolean)
-
-    return sig, _outlined("tile", _build_tile)
+    sig = types.void(a, *[_index] * 3, b, *[_index] * 2, c, *[_index] * 5, _bool)
+    return sig, outlined("tile", _build_tile)
 
 
-def _build_tile(function: ir.Function, element: ir.Type, lanes: int) -> None:
-    a, ai, a_row, a_col, b_, bi, b_row, c, ci, c_row, rows, cols, depth, add = function.args
-    vector, suffix = ir.VectorType(element, lanes), _suffix(element, lanes)
-    zero = ir.Constant(vector, [0.0] * lanes)
-
-    b = ir.IRBuilder(function.append_basic_block("entry"))
-    masks = [_lanes_below(b, cols, v * lanes, lanes) for v in range(VECTORS)]
-    last_row = b.sub(rows, _int(1))
-    row = [b.select(b.icmp_signed("<", _int(r), rows), _int(r), last_row) for r in range(ROWS)]
-    a_rows = [b.gep(a, [b.add(ai, b.mul(r, a_row))]) for r in row]
-    c_rows = [b.gep(c, [b.add(ci, b.mul(r, c_row))]) for r in row]
-    b_start = b.gep(b_, [bi])
-    places = [(r, v) for r in range(ROWS) for v in range(VECTORS)]
-
-    entry = b.block
-    load, loop_head = b.append_basic_block("load"), b.append_basic_block("head")
-    loop, done = b.append_basic_block("k"), b.append_basic_block("done")
-    b.cbranch(add, load, loop_head)
-
-    b.position_at_end(load)
-    loaded = [_masked_load(b, vector, b.gep(c_rows[r], [_int(v * lanes)]), masks[v], suffix) for r, v in places]
-    b.branch(loop_head)
-
-    b.position_at_end(loop_head)
-    starts = []
-    for value in loaded:
-        phi = b.phi(vector)
-        phi.add_incoming(zero, entry)
-        phi.add_incoming(value, load)
-        starts.append(phi)
-    b.cbranch(b.icmp_signed(">", depth, _int(0)), loop, done)
-
-    b.position_at_end(loop)
-    k = b.phi(_i64)
-    k.add_incoming(_int(0), loop_head)
-    sums = []
-    for start in starts:
-        phi = b.phi(vector)
-        phi.add_incoming(start, loop_head)
-        sums.append(phi)
-    b_k = b.gep(b_start, [b.mul(k, b_row)])
-    a_k = b.mul(k, a_col)
-    right = [_masked_load(b, vector, b.gep(b_k, [_int(v * lanes)]), masks[v], suffix) for v in range(VECTORS)]
-    left = [_splat(b, b.load(b.gep(pointer, [a_k])), lanes) for pointer in a_rows]
-    fused = [
-        _call(b, f"llvm.fma.{suffix}", vector, [left[r], right[v], total])
-        for (r, v), total in zip(places, sums, strict=True)
-    ]
-    following = b.add(k, _int(1))
-    k.add_incoming(following, loop)
-    for phi, value in zip(sums, fused, strict=True):
-        phi.add_incoming(value, loop)
-    b.cbranch(b.icmp_signed("<", following, depth), loop, done)
-
-    b.position_at_end(done)
-    results = []
-    for start, value in zip(starts, fused, strict=True):
-        phi = b.phi(vector)
-        phi.add_incoming(start, loop_head)
-        phi.add_incoming(value, loop)
-        results.append(phi)
-    for (r, v), value in reversed(list(zip(places, results, strict=True))):
-        _masked_store(b, value, b.gep(c_rows[r], [_int(v * lanes)]), masks[v], suffix)
-    b.ret_void()
+def _build_tile(v: Vectors, *args: ir.Value) -> None:
+    a, ai, a_row, a_col, b, bi, b_row, c, ci, c_row, rows, cols, depth, add = args
+    _tiles(
+        v, c, ci, c_row, rows, cols, depth, add,
+        lambda v, r: v.at(a, ai, v.build.mul(r, a_row)),
+        lambda v, pointer, k: v.at(pointer, v.build.mul(k, a_col)),
+        lambda v, k: v.at(b, bi, v.build.mul(k, b_row)),
+    )  # fmt: skip
 
 
 @intrinsic
-def dot_tile(
-    typing: Any, a: Any, ai: Any, a_row: Any, b: Any, bi: Any, b_row: Any, c: Any, ci: Any, c_row: Any,
+def tap_tile(
+    typing: Any, a: Any, ai: Any, a_row: Any, b: Any, bi: Any, taps: Any, ti: Any, c: Any, ci: Any, c_row: Any,
     rows: Any, cols: Any, depth: Any, add: Any,
 ) -> Any:  # fmt: skip
-    """c[r, s] = (c[r, s] if add else 0) + sum over p < depth of a[r, p] * b[s, p], for r < rows and s < cols.
-
-    Both operands are read along their rows; addresses are as in `tile`, with a_col = 1. At most DOTS rows and columns.
-    The sums run in DOTS * DOTS vector registers over p, and are added up across their lanes at the end.
-    """
-    if not (isinstance(a, types.Array) and a.dtype in (types.float32, types.float64) and a.dtype == b.dtype == c.dtype):
+    """As `tile`, the rows of b wherever a table says: a[ai + r * a_row + k], b[bi + taps[ti + k] + j]."""
+    if not of_floats(a, b, c):
         return None
-    index = types.intp
-    sig = types.void(a, index, index, b, index, index, c, index, index, index, index, index, types.boolean)
-    return sig, _outlined("dot_tile", _build_dot_tile)
+    sig = types.void(a, *[_index] * 2, b, _index, taps, _index, c, *[_index] * 5, _bool)
+    return sig, outlined("tap_tile", _build_tap_tile)
 
 
-def _build_dot_tile(function: ir.Function, element: ir.Type, lanes: int) -> None:
-    a, ai, a_row, b_, bi, b_row, c, ci, c_row, rows, cols, depth, add = function.args
-    vector, suffix = ir.VectorType(element, lanes), _suffix(element, lanes)
-    zero = ir.Constant(vector, [0.0] * lanes)
-
-    b = ir.IRBuilder(function.append_basic_block("entry"))
-
-    def pointers(base: ir.Value, start: ir.Value, step: ir.Value, count: ir.Value) -> list[ir.Value]:
-        last = b.sub(count, _int(1))
-        number = [b.select(b.icmp_signed("<", _int(r), count), _int(r), last) for r in range(DOTS)]
-        return [b.gep(base, [b.add(start, b.mul(r, step))]) for r in number]
-
-    a_rows, b_rows = pointers(a, ai, a_row, rows), pointers(b_, bi, b_row, cols)
-    c_rows = pointers(c, ci, c_row, rows)
-    last_col = b.sub(cols, _int(1))
-    col = [b.select(b.icmp_signed("<", _int(s), cols), _int(s), last_col) for s in range(DOTS)]
-    places = [(r, s) for r in range(DOTS) for s in range(DOTS)]
-
-    entry = b.block
-    loop, done = b.append_basic_block("p"), b.append_basic_block("done")
-    b.cbranch(b.icmp_signed(">", depth, _int(0)), loop, done)
-
-    b.position_at_end(loop)
-    p = b.phi(_i64)
-    p.add_incoming(_int(0), entry)
-    sums = [b.phi(vector) for _ in places]
-    mask = _lanes_below(b, b.sub(depth, p), 0, lanes)
-    left = [_masked_load(b, vector, b.gep(row, [p]), mask, suffix) for row in a_rows]
-    right = [_masked_load(b, vector, b.gep(row, [p]), mask, suffix) for row in b_rows]
-    fused = [
-        _call(b, f"llvm.fma.{suffix}", vector, [left[r], right[s], total])
-        for (r, s), total in zip(places, sums, strict=True)
-    ]
-    following = b.add(p, _int(lanes))
-    p.add_incoming(following, loop)
-    for phi, value in zip(sums, fused, strict=True):
-        phi.add_incoming(zero, entry)
-        phi.add_incoming(value, loop)
-    b.cbranch(b.icmp_signed("<", following, depth), loop, done)
-
-    b.position_at_end(done)
-    totals = []
-    for value in fused:
-        phi = b.phi(vector)
-        phi.add_incoming(zero, entry)
-        phi.add_incoming(value, loop)
-        totals.append(phi)
-    befores = [b.load(b.gep(c_rows[r], [col[s]])) for r, s in places]  # all before the first store
-    for (r, s), total, before in reversed(list(zip(places, totals, befores, strict=True))):
-        kind = ir.FunctionType(element, [element, vector])
-        reduce = cgutils.get_or_insert_function(b.module, kind, f"llvm.vector.reduce.fadd.{suffix}")
-        across = b.call(reduce, [ir.Constant(element, -0.0), total], fastmath=("reassoc",))
-        start = b.select(add, before, ir.Constant(element, 0.0))
-        b.store(b.fadd(start, across), b.gep(c_rows[r], [col[s]]))
-    b.ret_void()
+def _build_tap_tile(v: Vectors, *args: ir.Value) -> None:
+    a, ai, a_row, b, bi, taps, ti, c, ci, c_row, rows, cols, depth, add = args
+    table = v.at(taps, ti)
+    _tiles(
+        v, c, ci, c_row, rows, cols, depth, add,
+        lambda v, r: v.at(a, ai, v.build.mul(r, a_row)),
+        lambda v, pointer, k: v.at(pointer, k),
+        lambda v, k: v.at(b, bi, v.build.load(v.at(table, k))),
+    )  # fmt: skip
 
 
 @intrinsic
-def copy_plane(
-    typing: Any, x: Any, i: Any, x_step: Any, first: Any, last: Any, out: Any, o: Any, o_step: Any, n: Any, rows: Any
-) -> Any:
-    """out[o + r*o_step + j] = x[i + r*x_step + j] where first <= j < last, else 0, for r < rows and j < n.
-
-    What lies outside in x is not read.
-    """
-    if not (isinstance(x, types.Array) and x.dtype in (types.float32, types.float64) and x.dtype == out.dtype):
+def tap_rows_tile(
+    typing: Any, a: Any, ai: Any, taps: Any, ti: Any, b: Any, bi: Any, b_row: Any, c: Any, ci: Any, c_row: Any,
+    rows: Any, cols: Any, depth: Any, add: Any,
+) -> Any:  # fmt: skip
+    """As `tile`, the rows of a wherever a table says: a[ai + taps[ti + r] + k], b[bi + k * b_row + j]."""
+    if not of_floats(a, b, c):
         return None
-    index = types.intp
-    sig = types.void(x, index, index, index, index, out, index, index, index, index)
-    return sig, _outlined("copy_plane", _build_copy_plane)
+    sig = types.void(a, _index, taps, _index, b, *[_index] * 2, c, *[_index] * 5, _bool)
+    return sig, outlined("tap_rows_tile", _build_tap_rows_tile)
 
 
-def _build_copy_plane(function: ir.Function, element: ir.Type, lanes: int) -> None:
-    x, i, x_step, first, last, out, o, o_step, n, rows = function.args
-    vector, suffix = ir.VectorType(element, lanes), _suffix(element, lanes)
+def _build_tap_rows_tile(v: Vectors, *args: ir.Value) -> None:
+    a, ai, taps, ti, b, bi, b_row, c, ci, c_row, rows, cols, depth, add = args
+    table = v.at(taps, ti)
+    _tiles(
+        v, c, ci, c_row, rows, cols, depth, add,
+        lambda v, r: v.at(a, ai, v.build.load(v.at(table, r))),
+        lambda v, pointer, k: v.at(pointer, k),
+        lambda v, k: v.at(b, bi, v.build.mul(k, b_row)),
+    )  # fmt: skip
 
-    def masks(b: ir.IRBuilder, j: ir.Value) -> tuple[ir.Value, ir.Value]:
-        begun = b.not_(_lanes_below(b, b.sub(first, j), 0, lanes))
-        return b.and_(begun, _lanes_below(b, b.sub(last, j), 0, lanes)), _lanes_below(b, b.sub(n, j), 0, lanes)
 
-    def move(b: ir.IRBuilder, source: ir.Value, target: ir.Value, mask: tuple[ir.Value, ir.Value]) -> None:
-        _masked_store(b, _masked_load(b, vector, source, mask[0], suffix), target, mask[1], suffix)
+def _tiles(
+    v: Vectors, c: ir.Value, ci: ir.Value, c_row: ir.Value, rows: ir.Value, cols: ir.Value, depth: ir.Value,
+    add: ir.Value, a_of_row: Callable[..., ir.Value], a_of_k: Callable[..., ir.Value], b_of_k: Callable[..., ir.Value],
+) -> None:  # fmt: skip
+    """The tile of the right size: as few vectors as hold the columns, and half the rows if they are enough."""
+    with v.build.if_then(v.build.icmp_signed(">", cols, number(VECTORS * v.lanes))):
+        _one_tile(v, 1, WIDE, c, ci, c_row, rows, cols, depth, add, a_of_row, a_of_k, b_of_k)
+        v.build.ret_void()
+    for vectors in range(1, VECTORS + 1):
+        fits = v.build.icmp_signed("<=", cols, number(vectors * v.lanes))
+        here = fits if vectors < VECTORS else ir.Constant(_i1, 1)
+        with v.build.if_then(here):
+            half = _MOST[vectors] // 2
+            few = v.build.icmp_signed("<=", rows, number(half))
+            with v.build.if_else(few) as (then, otherwise):
+                with then:
+                    _one_tile(v, half, vectors, c, ci, c_row, rows, cols, depth, add, a_of_row, a_of_k, b_of_k)
+                with otherwise:
+                    most = _MOST[vectors]
+                    _one_tile(v, most, vectors, c, ci, c_row, rows, cols, depth, add, a_of_row, a_of_k, b_of_k)
+            v.build.ret_void()
 
-    _build_plane(function, lanes, (x, i, x_step), (out, o, o_step), n, rows, masks, move)
+
+def _one_tile(
+    v: Vectors, most: int, vectors: int, c: ir.Value, ci: ir.Value, c_row: ir.Value, rows: ir.Value, cols: ir.Value,
+    depth: ir.Value, add: ir.Value, a_of_row: Callable[..., ir.Value], a_of_k: Callable[..., ir.Value],
+    b_of_k: Callable[..., ir.Value],
+) -> None:  # fmt: skip
+    build, last = v.build, v.build.sub(rows, number(1))
+    masks = [v.below(cols, i * v.lanes) for i in range(vectors)]
+    row = [build.select(build.icmp_signed("<", number(r), rows), number(r), last) for r in range(most)]
+    a_rows = [a_of_row(v, r) for r in row]
+    c_rows = [v.at(c, ci, build.mul(r, c_row)) for r in row]
+    places = [(r, i) for r in range(most) for i in range(vectors)]
+
+    sums = v.sums([v.constant(0)] * len(places))
+    with build.if_then(add):
+        for (r, i), total in zip(places, sums, strict=True):
+            build.store(v.load(v.at(c_rows[r], i * v.lanes), masks[i]), total)
+    with v.loop(depth) as k:
+        b_k = b_of_k(v, k)
+        right = [v.load(v.at(b_k, i * v.lanes), masks[i]) for i in range(vectors)]
+        left = [v.splat(build.load(a_of_k(v, pointer, k))) for pointer in a_rows]
+        for (r, i), total in zip(places, sums, strict=True):
+            build.store(v.fma(left[r], right[i], build.load(total)), total)
+    for (r, i), total in reversed(list(zip(places, sums, strict=True))):
+        v.store(build.load(total), v.at(c_rows[r], i * v.lanes), masks[i])
 
 
 @intrinsic
-def add_plane(typing: Any, x: Any, i: Any, x_step: Any, out: Any, o: Any, o_step: Any, n: Any, rows: Any) -> Any:
-    """out[o + r*o_step + j] += x[i + r*x_step + j], for r < rows and j < n."""
-    if not (isinstance(x, types.Array) and x.dtype in (types.float32, types.float64) and x.dtype == out.dtype):
+def tap_dots(
+    typing: Any, a: Any, ai: Any, a_row: Any, b: Any, bi: Any, taps: Any, ti: Any, c: Any, ci: Any, c_row: Any,
+    rows: Any, cols: Any, depth: Any, add: Any,
+) -> Any:  # fmt: skip
+    """Lane l of the vector at c[ci + r * c_row + s * lanes] = (what it was if add) + sum over p = l, l + lanes, ... of
+
+        a[ai + r * a_row + p] * b[bi + taps[ti + s] + p]        for p < depth, r < rows and s < cols.
+
+    Dot products whose lanes are not added up, so that many short ones can follow each other. At most DOTS rows and
+    DOTS columns, or one row and 3 * DOTS columns.
+    """
+    if not of_floats(a, b, c):
         return None
-    index = types.intp
-    return types.void(x, index, index, out, index, index, index, index), _outlined("add_plane", _build_add_plane)
+    sig = types.void(a, *[_index] * 2, b, _index, taps, _index, c, *[_index] * 5, _bool)
+    return sig, outlined("tap_dots", _build_tap_dots)
 
 
-def _build_add_plane(function: ir.Function, element: ir.Type, lanes: int) -> None:
-    x, i, x_step, out, o, o_step, n, rows = function.args
-    vector, suffix = ir.VectorType(element, lanes), _suffix(element, lanes)
-
-    def masks(b: ir.IRBuilder, j: ir.Value) -> ir.Value:
-        return _lanes_below(b, b.sub(n, j), 0, lanes)
-
-    def move(b: ir.IRBuilder, source: ir.Value, target: ir.Value, mask: ir.Value) -> None:
-        there = _masked_load(b, vector, target, mask, suffix)
-        total = b.fadd(there, _masked_load(b, vector, source, mask, suffix))
-        _masked_store(b, total, target, mask, suffix)
-
-    _build_plane(function, lanes, (x, i, x_step), (out, o, o_step), n, rows, masks, move)
+def _build_tap_dots(v: Vectors, *args: ir.Value) -> None:
+    rows = args[10]
+    single = v.build.icmp_signed("==", rows, number(1))
+    with v.build.if_else(single) as (one, several):
+        with one:
+            _one_tap_dots(v, 1, 3 * DOTS, *args)
+        with several:
+            _one_tap_dots(v, DOTS, DOTS, *args)
 
 
-def _build_plane(
-    function: ir.Function,
-    lanes: int,
-    source: tuple[ir.Value, ...],
-    target: tuple[ir.Value, ...],
-    n: ir.Value,
-    rows: ir.Value,
-    masks: Callable[..., Any],
-    move: Callable[..., None],
-) -> None:
-    """for j in steps of a vector below n: make the masks; for r < rows: move one vector."""
-    b = ir.IRBuilder(function.append_basic_block("entry"))
-    from_, to = b.gep(source[0], [source[1]]), b.gep(target[0], [target[1]])
-    entry = b.block
-    columns, row = b.append_basic_block("j"), b.append_basic_block("r")
-    next_columns, done = b.append_basic_block("next"), b.append_basic_block("done")
-    b.cbranch(b.and_(b.icmp_signed(">", n, _int(0)), b.icmp_signed(">", rows, _int(0))), columns, done)
+def _one_tap_dots(v: Vectors, most_rows: int, most_cols: int, *args: ir.Value) -> None:
+    a, ai, a_row, b, bi, taps, ti, c, ci, c_row, rows, cols, depth, add = args
+    build = v.build
 
-    b.position_at_end(columns)
-    j = b.phi(_i64)
-    j.add_incoming(_int(0), entry)
-    mask = masks(b, j)
-    b.branch(row)
+    def clamped(most: int, count: ir.Value) -> list[ir.Value]:
+        last = build.sub(count, number(1))
+        return [build.select(build.icmp_signed("<", number(i), count), number(i), last) for i in range(most)]
 
-    b.position_at_end(row)
-    r = b.phi(_i64)
-    r.add_incoming(_int(0), columns)
-    move(b, b.gep(from_, [b.add(j, b.mul(r, source[2]))]), b.gep(to, [b.add(j, b.mul(r, target[2]))]), mask)
-    next_r = b.add(r, _int(1))
-    r.add_incoming(next_r, row)
-    b.cbranch(b.icmp_signed("<", next_r, rows), row, next_columns)
+    row, col = clamped(most_rows, rows), clamped(most_cols, cols)
+    a_rows = [v.at(a, ai, build.mul(r, a_row)) for r in row]
+    b_rows = [v.at(b, bi, build.load(v.at(taps, ti, s))) for s in col]
+    places = [(r, s) for r in range(most_rows) for s in range(most_cols)]
+    targets = [v.at(c, ci, build.mul(row[r], c_row), build.mul(col[s], number(v.lanes))) for r, s in places]
+    sums = v.sums([v.constant(0)] * len(places))
+    with build.if_then(add):
+        for total, target in zip(sums, targets, strict=True):
+            build.store(v.load(target), total)
+    with v.loop(depth, v.lanes) as p:
+        mask = v.below(build.sub(depth, p))
+        left = [v.load(v.at(pointer, p), mask) for pointer in a_rows]
+        right = [v.load(v.at(pointer, p), mask) for pointer in b_rows]
+        for (r, s), total in zip(places, sums, strict=True):
+            build.store(v.fma(left[r], right[s], build.load(total)), total)
+    for total, target in reversed(list(zip(sums, targets, strict=True))):
+        v.store(build.load(total), target)
 
-    b.position_at_end(next_columns)
-    next_j = b.add(j, _int(lanes))
-    j.add_incoming(next_j, next_columns)
-    b.cbranch(b.icmp_signed("<", next_j, n), columns, done)
-    b.position_at_end(done)
-    b.ret_void()
+
+# -- moves --------------------------------------------------------------------------------------------------------
+
+
+@intrinsic
+def copy_rows(
+    typing: Any, x: Any, i: Any, x_row: Any, step: Any, first: Any, last: Any, out: Any, o: Any, o_row: Any, n: Any,
+    rows: Any,
+) -> Any:  # fmt: skip
+    """out[o + r*o_row + j] = x[i + r*x_row + j*step] where first <= j < last, else 0, for r < rows and j < n.
+
+    The step is 1 or 2. What lies outside in x is not read.
+    """
+    if not of_floats(x, out):
+        return None
+    sig = types.void(x, *[_index] * 5, out, *[_index] * 4)
+    return sig, outlined("copy_rows", _build_copy_rows)
+
+
+def _build_copy_rows(v: Vectors, *args: ir.Value) -> None:
+    x, i, x_row, step, first, last, out, o, o_row, n, rows = args
+    build, lanes = v.build, v.lanes
+    single = build.icmp_signed("==", step, number(1))
+    with v.loop(n, lanes) as j:
+        left, there, wanted = (build.sub(bound, j) for bound in (first, last, n))
+        inside = v.below(wanted)
+        with build.if_else(single) as (one, two):
+            with one:
+                mask = build.and_(build.not_(v.below(left)), v.below(there))
+                with v.loop(rows) as r:
+                    source = v.at(x, i, build.mul(r, x_row), j)
+                    v.store(v.load(source, mask), v.at(out, o, build.mul(r, o_row), j), inside)
+            with two:
+                # every second element of two vectors: the other lanes are off, so that nothing outside is read
+                even = ir.Constant(ir.VectorType(_i1, lanes), [1 - lane % 2 for lane in range(lanes)])
+                halves = []
+                for half in range(2):
+                    begin, end = (build.sub(build.mul(b, number(2)), number(half * lanes)) for b in (left, there))
+                    halves.append(build.and_(even, build.and_(build.not_(v.below(begin)), v.below(end))))
+                with v.loop(rows) as r:
+                    source = v.at(x, i, build.mul(r, x_row), build.mul(j, number(2)))
+                    pair = [v.load(v.at(source, half * lanes), halves[half]) for half in range(2)]
+                    value = v.shuffle(*pair, range(0, 2 * lanes, 2))
+                    v.store(value, v.at(out, o, build.mul(r, o_row), j), inside)
+
+
+@intrinsic
+def turn(
+    typing: Any, x: Any, i: Any, x_row: Any, rows: Any, cols: Any, out: Any, o: Any, o_row: Any
+) -> Any:  # fmt: skip
+    """out[o + p*o_row + r] = x[i + r*x_row + p] for p < cols and r < lanes of a vector; 0 for r >= rows.
+
+    A block of at most lanes x lanes, transposed in registers.
+    """
+    if not of_floats(x, out):
+        return None
+    sig = types.void(x, *[_index] * 4, out, *[_index] * 2)
+    return sig, outlined("turn", _build_turn)
+
+
+def _build_turn(v: Vectors, *args: ir.Value) -> None:
+    x, i, x_row, rows, cols, out, o, o_row = args
+    build = v.build
+    wide = v.below(cols)
+    none = ir.Constant(wide.type, [0] * v.lanes)
+    block = []
+    for r in range(v.lanes):
+        mask = build.select(build.icmp_signed("<", number(r), rows), wide, none)
+        block.append(v.load(v.at(x, i, build.mul(number(r), x_row)), mask))
+    for p, column in enumerate(transposed(v, block)):
+        with build.if_then(build.icmp_signed("<", number(p), cols)):
+            v.store(column, v.at(out, o, build.mul(number(p), o_row)))
+
+
+def transposed(v: Vectors, block: Sequence[ir.Value]) -> list[ir.Value]:
+    """lanes vectors of a square block, transposed: squares of 1, 2, 4, ... lanes change places across the diagonal."""
+    block, lanes, size = list(block), v.lanes, 1
+    while size < lanes:
+        for i in range(lanes):
+            if not i & size:
+                a, b = block[i], block[i + size]
+                low = [lane if not lane & size else lanes + lane - size for lane in range(lanes)]
+                high = [lane + size if not lane & size else lanes + lane for lane in range(lanes)]
+                block[i], block[i + size] = v.shuffle(a, b, low), v.shuffle(a, b, high)
+        size *= 2
+    return block

@@ -1,0 +1,493 @@
+"""Convolution of any geometry: rows of the input are laid out so that every tap reads one run of memory.
+
+For output rows i0 : i0 + band, a plane holds for every output element (i, j) what one column of the kernel sees there:
+a plane for each channel, each kernel column v (the image moved by v, every stride-th column taken) and each remainder
+of u * dilation by the stride. Kernel row u then only begins so many rows further down in it, and the whole band of a
+tap is one run: a row of the matrix b in
+
+    y (filters, positions) = w (filters, K) @ b (K, positions)          K = (channel, u, v)
+
+whose rows a table of offsets finds (`simd.tap_tile`). The input is copied KW times instead of KH * KW times, and only
+for a band and a block of channels that stay in the second cache. A kernel of one tap and stride 1 needs no planes: the
+image itself is b.
+
+The gradient of the input is a convolution of gy of the same kind. With a stride, the elements of gx fall into classes
+by their remainders, each of which sees some of the taps only; one class after the other is computed and spread out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numba import prange
+
+from ..geometry import ConvSpec
+from .gemm import plain, tile_columns
+from .jit import helper, kernel
+from .memory import empty, zeros
+from .rows import copy, fill
+from .simd import DOTS, ROWS, VECTORS, WIDE, copy_rows, tap_dots, tap_rows_tile, tap_tile, turn
+from .threads import launch, scratch, workers
+
+BLOCK = 100 * 1024  # elements of the planes of a block: with what they are multiplied by, they stay in the second cache
+UNITS = 16  # of work, at least, where the shape allows it
+PARTS = 16  # partial sums of a weight gradient, at most
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What one sweep reads and writes: output element (i, j) and tap t of a channel meet at a place in the planes.
+
+    Attributes:
+        source: (H, W) of the image that is read.
+        target: (H, W) of the image that is written.
+        size: (rows, columns) of the sweep's outputs; `origin` and `step` say where they lie in the target.
+        stride: rows and columns from one output to the next in the source.
+        planes: for each plane of a channel, (image row of output row 0, image column of output column 0, further rows).
+        taps: for each tap, in the order of the weights, (plane, rows further down in it).
+        which: the taps' places (u * KW + v) in the kernel.
+    """
+
+    source: tuple[int, int]
+    target: tuple[int, int]
+    size: tuple[int, int]
+    origin: tuple[int, int]
+    step: tuple[int, int]
+    stride: tuple[int, int]
+    planes: tuple[tuple[int, int, int], ...]
+    taps: tuple[tuple[int, int], ...]
+    which: tuple[int, ...]
+
+    @property
+    def plain(self) -> bool:
+        """Whether the image itself can be read: one tap, which sees every element where it is."""
+        return self.stride == (1, 1) and self.planes == ((0, 0, 0),) and self.source == self.size
+
+
+def _layout(
+    source: tuple[int, int], target: tuple[int, int], size: tuple[int, int], origin: tuple[int, int],
+    step: tuple[int, int], stride: tuple[int, int], rows: list[tuple[int, int]], columns: list[tuple[int, int]], kw: int,
+) -> Layout:  # fmt: skip
+    """The layout for kernel rows (u, first image row) and kernel columns (v, first image column).
+
+    Rows whose first image rows differ by a multiple of the stride share planes.
+    """
+    planes: list[tuple[int, int, int]] = []
+    place: dict[tuple[int, int], tuple[int, int]] = {}
+    for v, column in columns:
+        for remainder in sorted({row % stride[0] for _, row in rows}):
+            mine = [(u, row) for u, row in rows if row % stride[0] == remainder]
+            base = min(row for _, row in mine)
+            further = {u: (row - base) // stride[0] for u, row in mine}
+            place |= {(u, v): (len(planes), down) for u, down in further.items()}
+            planes.append((base, column, max(further.values())))
+    which = sorted(place)
+    return Layout(
+        source, target, size, origin, step, stride, tuple(planes),
+        tuple(place[t] for t in which), tuple(u * kw + v for u, v in which),
+    )  # fmt: skip
+
+
+@lru_cache(maxsize=256)
+def forward_layout(spec: ConvSpec) -> Layout:
+    """The layout of the convolution itself: output (i, j) sees row i * stride + u * dilation - padding."""
+    (kh, kw), (dh, dw), ((top, _), (left, _)) = spec.kernel_size, spec.dilation, spec.padding
+    return _layout(
+        spec.input_size, spec.output_size, spec.output_size, (0, 0), (1, 1), spec.stride,
+        [(u, u * dh - top) for u in range(kh)], [(v, v * dw - left) for v in range(kw)], kw,
+    )  # fmt: skip
+
+
+@lru_cache(maxsize=256)
+def backward_layouts(spec: ConvSpec) -> tuple[Layout, ...]:
+    """Those of the gradient of the input, a class of its elements each.
+
+    Element y of gx was seen by tap u from output (y + padding - u * dilation) / stride, where that is a whole number.
+    """
+
+    def seen(axis: int, remainder: int) -> list[tuple[int, int]]:
+        k, s, d, p = spec.kernel_size[axis], spec.stride[axis], spec.dilation[axis], spec.padding[axis][0]
+        reach = [(t, remainder + p - t * d) for t in range(k)]
+        return [(t, r // s) for t, r in reach if r % s == 0]
+
+    (sh, sw), (height, width) = spec.stride, spec.input_size
+    return tuple(
+        _layout(
+            spec.output_size, spec.input_size, (-(-(height - rh) // sh), -(-(width - rw) // sw)), (rh, rw), (sh, sw),
+            (1, 1), seen(0, rh), seen(1, rw), spec.kernel_size[1],
+        )
+        for rh in range(min(sh, height))
+        for rw in range(min(sw, width))
+        if seen(0, rh) and seen(1, rw)
+    )  # fmt: skip
+
+
+def blocks(layout: Layout, units: int, channels: int, kept: int) -> tuple[int, int]:
+    """(band, block): how many output rows and channels are laid out at a time, from the shape alone.
+
+    Args:
+        units: of work there are for each band.
+        kept: elements kept in the cache for each output position besides the planes.
+    """
+    rows, columns = layout.size
+    further = max(extra for _, _, extra in layout.planes)
+    wanted = min(channels, 8)
+
+    def room(band: int) -> int:
+        return BLOCK - kept * band * columns
+
+    def of_a_channel(band: int) -> int:
+        return len(layout.planes) * (band + further) * columns
+
+    band = rows
+    while band > 1 and (
+        units * -(-rows // band) < UNITS and band * columns > 96 or room(band) < wanted * of_a_channel(band)
+    ):
+        band = -(-band // 2)
+    block = max(min(channels, room(band) // of_a_channel(band)), 1)
+    return band, -(-channels // -(-channels // block))
+
+
+def tables(layout: Layout, band: int, block: int) -> tuple[np.ndarray, np.ndarray, int]:
+    """(planes, offsets, plane): the planes as an array, where each (channel, tap) of a block lies, the plane's size."""
+    columns = layout.size[1]
+    plane = (band + max(extra for _, _, extra in layout.planes)) * columns
+    count = len(layout.planes)
+    if layout.plain:
+        count, plane = 1, layout.source[0] * layout.source[1]
+    taps = [place * plane + down * columns for place, down in layout.taps]
+    offsets = np.add.outer(np.arange(block) * count * plane, taps).reshape(-1)
+    return np.array(layout.planes), offsets, plane
+
+
+@helper
+def lay_out(x, x0, channels, i0, band, planes, plane, out, o, g):
+    """Fill the planes of `channels` channels, the first at x[x0], for output rows i0 : i0 + band."""
+    height, width, columns, sh, sw = g
+    for c in range(channels):
+        image = x0 + c * height * width
+        for p in range(len(planes)):
+            row, column, rows = planes[p, 0] + i0 * sh, planes[p, 1], band + planes[p, 2]
+            # plane row q shows image row `row + q * sh`, if there is one
+            above = min(max((-row + sh - 1) // sh, 0), rows)
+            below = min(max((height - row + sh - 1) // sh, above), rows)
+            first = min(max((-column + sw - 1) // sw, 0), columns)
+            last = min(max((width - column + sw - 1) // sw, first), columns)
+            fill(out, o, above * columns, 0)
+            target = o + above * columns
+            source = image + (row + above * sh) * width + column
+            if sw <= 2:
+                copy_rows(x, source, sh * width, sw, first, last, out, target, columns, columns, below - above)
+            else:
+                for _q in range(above, below):
+                    fill(out, target, first, 0)
+                    copy(x, source + first * sw, sw, out, target + first, last - first)
+                    fill(out, target + last, columns - last, 0)
+                    target += columns
+                    source += sh * width
+            fill(out, o + below * columns, (rows - below) * columns, 0)
+            o += plane
+
+
+@helper
+def _spread(x, i, rows, columns, out, o, row_step, step):
+    """out[o + r*row_step + j*step] = x[i + r*columns + j]"""
+    for r in range(rows):
+        source, target = np.uintp(i + r * columns), np.uintp(o + r * row_step)
+        for j in range(np.uintp(columns)):
+            out[target + j * np.uintp(step)] = x[source + j]
+
+
+@kernel(parallel=True)
+def sweep(workers, x, w, b, y, batch, groups, channels, filters, band, block, planes, offsets, plane, memory, size, g):
+    """One layout's part of y = w (*) x + b; channels and filters are those of one group, b is empty for none.
+
+    g: (H, W) of x, (H, W) of y, (rows, columns), origin, step, stride, taps, whether x itself is read.
+
+    for unit = (image, group, band of rows), shared out to the workers:
+        y = b
+        for block of channels:
+            lay out its planes
+            for vectors of positions: for rows of filters: y += w @ planes on the register tile
+        if outputs do not lie side by side: spread them out
+    """
+    height, width, y_height, y_width, rows, columns, up, left, y_sh, y_sw, sh, sw, taps, whole, vector = g
+    bands = (rows + band - 1) // band
+    beside = y_sh == 1 and y_sw == 1
+    for worker in prange(workers):
+        laid = worker * size
+        kept = laid + size - filters * band * columns
+        for unit in range(worker, batch * groups * bands, workers):
+            image, rest = unit // (groups * bands), unit % (groups * bands)
+            group, i0 = rest // bands, rest % bands * band
+            count = min(band, rows - i0)
+            positions = count * columns
+            x0 = (image * groups + group) * channels * height * width
+            w0 = group * filters * channels * taps
+            y0 = (image * groups + group) * filters * y_height * y_width
+            if beside:
+                target, out, step = y, y0 + i0 * columns, y_height * y_width
+            else:
+                target, out, step = memory, kept, positions
+            if b.size:
+                for o in range(filters):
+                    fill(target, out + o * step, positions, b[group * filters + o])
+            for c0 in range(0, channels, block):
+                depth = (min(c0 + block, channels) - c0) * taps
+                if whole:
+                    source, first = x, x0 + c0 * height * width + i0 * columns
+                else:
+                    source, first = memory, laid
+                    lay_out(
+                        x, x0 + c0 * height * width, depth // taps, i0, count, planes, plane, memory, laid,
+                        (height, width, columns, sh, sw),
+                    )  # fmt: skip
+                wide = vector if filters > 1 else vector // VECTORS * WIDE
+                for j in range(0, positions, wide):
+                    cols = min(wide, positions - j)
+                    most = 2 * ROWS if cols * VECTORS <= vector else ROWS
+                    for o in range(0, filters, most):
+                        tap_tile(
+                            w, w0 + (o * channels + c0) * taps, channels * taps, source, first + j, offsets, 0,
+                            target, out + o * step + j, step, min(most, filters - o), cols, depth,
+                            c0 > 0 or b.size > 0,
+                        )  # fmt: skip
+            if not beside:
+                for o in range(filters):
+                    corner = y0 + (o * y_height + up + i0 * y_sh) * y_width + left
+                    _spread(memory, kept + o * positions, count, columns, y, corner, y_sh * y_width, y_sw)
+
+
+def _run(x: np.ndarray, w: np.ndarray, b: np.ndarray | None, y: np.ndarray, spec: ConvSpec, layout: Layout) -> None:
+    """Compute the part of y that a layout covers; w is (groups, filters, channels, taps of the layout)."""
+    groups, filters, channels, taps = w.shape
+    batch = len(x)
+    beside = layout.step == (1, 1)
+    band, block = blocks(layout, batch * groups, channels, 0 if beside else filters)
+    planes, offsets, plane = tables(layout, band, block)
+    kept = 0 if beside else filters * band * layout.size[1]
+    size = -(-((0 if layout.plain else block * len(planes) * plane) + kept) // 16) * 16
+    memory = scratch(workers() * size, x.dtype)
+    vector = tile_columns(x.dtype)
+    g = (
+        *(*layout.source, *layout.target, *layout.size, *layout.origin, *layout.step, *layout.stride),
+        *(taps, layout.plain, vector),
+    )
+    bias = np.empty(0, x.dtype) if b is None else b
+    launch(
+        sweep, x.reshape(-1), w.reshape(-1), bias, y.reshape(-1), batch, groups, channels, filters, band, block,
+        planes, offsets, plane, memory, size, g,
+    )  # fmt: skip
+
+
+def forward(x: np.ndarray, w: np.ndarray, b: np.ndarray | None, spec: ConvSpec) -> np.ndarray:
+    """y (N, O, OH, OW) of x (N, C, H, W), w (O, C / groups, KH, KW) and b (O,) or None."""
+    y = empty(spec.output_shape, x.dtype)
+    filters = plain(w).reshape(spec.groups, spec.out_channels // spec.groups, w.shape[1], -1)
+    _run(plain(x), filters, None if b is None else plain(b), y, spec, forward_layout(spec))
+    return y
+
+
+def input_grad(gy: np.ndarray, w: np.ndarray, spec: ConvSpec) -> np.ndarray:
+    """gx (N, C, H, W) of gy (N, O, OH, OW)."""
+    layouts = backward_layouts(spec)
+    full = len(layouts) == min(spec.stride[0], spec.input_size[0]) * min(spec.stride[1], spec.input_size[1])
+    gx = (empty if full else zeros)(spec.input_shape, gy.dtype)
+    gy = plain(gy)
+    taps = w.reshape(spec.groups, spec.out_channels // spec.groups, w.shape[1], -1).swapaxes(1, 2)
+    for layout in layouts:
+        _run(gy, np.ascontiguousarray(taps[..., layout.which]), None, gx, spec, layout)
+    return gx
+
+
+@kernel(parallel=True)
+def outer(
+    workers, gy, x, partial, batch, groups, channels, filters, parts, band, block, planes, offsets, plane, memory, size,
+    g,
+):  # fmt: skip
+    """partial[part, group] (K, filters) = sum over the part's images of b (K, positions) @ gy^T (positions, filters).
+
+    for unit = (part, group, block of channels), shared out to the workers:
+        for image of the part: for band of rows:
+            lay out the block's planes; transpose gy's band
+            for vectors of filters: for rows of taps: partial += planes @ gy^T on the register tile
+    """
+    height, width, rows, columns, sh, sw, taps, whole, vector, lanes, padded = g
+    pieces = (channels + block - 1) // block
+    bands = (rows + band - 1) // band
+    for worker in prange(workers):
+        laid = worker * size
+        turned = laid + size - band * columns * padded
+        for unit in range(worker, parts * groups * pieces, workers):
+            part, rest = unit // (groups * pieces), unit % (groups * pieces)
+            group, c0 = rest // pieces, rest % pieces * block
+            depth = (min(c0 + block, channels) - c0) * taps
+            out = ((part * groups + group) * channels + c0) * taps * padded
+            begin = batch * bands * part // parts
+            for job in range(begin, batch * bands * (part + 1) // parts):
+                image, i0 = job // bands, job % bands * band
+                count = min(band, rows - i0)
+                positions = count * columns
+                x0 = ((image * groups + group) * channels + c0) * height * width
+                y0 = (image * groups + group) * filters * rows * columns + i0 * columns
+                for o in range(0, filters, lanes):
+                    for p in range(0, positions, lanes):
+                        turn(
+                            gy, y0 + o * rows * columns + p, rows * columns, min(filters - o, lanes),
+                            min(positions - p, lanes), memory, turned + p * padded + o, padded,
+                        )  # fmt: skip
+                if whole:
+                    source, first = x, x0 + i0 * columns
+                else:
+                    source, first = memory, laid
+                    lay_out(
+                        x, x0, depth // taps, i0, count, planes, plane, memory, laid,
+                        (height, width, columns, sh, sw),
+                    )  # fmt: skip
+                for o in range(0, padded, vector):
+                    cols = min(vector, padded - o)
+                    most = 2 * ROWS if cols * VECTORS <= vector else ROWS
+                    for k in range(0, depth, most):
+                        tap_rows_tile(
+                            source, first, offsets, k, memory, turned + o, padded,
+                            partial, out + k * padded + o, padded, min(most, depth - k), cols, positions, job > begin,
+                        )  # fmt: skip
+
+
+@kernel(parallel=True)
+def add_up(workers, partial, gw, parts, groups, filters, depth, padded, lanes):
+    """gw[group, o, k] = sum over the parts of partial[part, group, k, o], in blocks of lanes x lanes."""
+    rows, cols = (depth + lanes - 1) // lanes, padded // lanes
+    for worker in prange(workers):
+        block = np.zeros(lanes * lanes, gw.dtype)
+        for unit in range(worker, groups * rows * cols, workers):
+            group, rest = unit // (rows * cols), unit % (rows * cols)
+            k, o = rest // cols * lanes, rest % cols * lanes
+            deep = min(lanes, depth - k)
+            for r in range(deep):
+                for lane in range(np.uintp(lanes)):
+                    total = gw.dtype.type(0)
+                    for part in range(parts):
+                        total += partial[np.uintp(((part * groups + group) * depth + k + r) * padded + o) + lane]
+                    block[np.uintp(r * lanes) + lane] = total
+            for lane in range(min(lanes, filters - o)):
+                for r in range(deep):
+                    gw[(group * filters + o + lane) * depth + k + r] = block[r * lanes + lane]
+
+
+@kernel(parallel=True)
+def dots(
+    workers, gy, x, partial, batch, groups, channels, filters, parts, band, block, planes, offsets, plane, memory, size,
+    g,
+):  # fmt: skip
+    """partial[part, group, filter, k] (lanes) = the lanes of sum over the part's images and positions of gy * b[k]
+
+    for unit = (part, group), shared out to the workers:
+        for image of the part: for band of rows: for block of channels:
+            lay out the block's planes; partial += gy . planes for some filters and taps at a time
+    """
+    height, width, rows, columns, sh, sw, taps, whole, lanes = g
+    bands, depth = (rows + band - 1) // band, channels * taps
+    some = 1 if filters == 1 else DOTS
+    wide = 3 * DOTS if filters == 1 else DOTS
+    for worker in prange(workers):
+        laid = worker * size
+        for unit in range(worker, parts * groups, workers):
+            part, group = unit // groups, unit % groups
+            begin = batch * bands * part // parts
+            for job in range(begin, batch * bands * (part + 1) // parts):
+                image, i0 = job // bands, job % bands * band
+                count = min(band, rows - i0)
+                y0 = (image * groups + group) * filters * rows * columns + i0 * columns
+                for c0 in range(0, channels, block):
+                    x0 = ((image * groups + group) * channels + c0) * height * width
+                    some_channels = min(block, channels - c0)
+                    if whole:
+                        source, first = x, x0 + i0 * columns
+                    else:
+                        source, first = memory, laid
+                        lay_out(
+                            x,
+                            x0,
+                            some_channels,
+                            i0,
+                            count,
+                            planes,
+                            plane,
+                            memory,
+                            laid,
+                            (height, width, columns, sh, sw),
+                        )
+                    for k in range(0, some_channels * taps, wide):
+                        for o in range(0, filters, some):
+                            tap_dots(
+                                gy, y0 + o * rows * columns, rows * columns, source, first, offsets, k, partial,
+                                ((unit * filters + o) * depth + c0 * taps + k) * lanes, depth * lanes,
+                                min(some, filters - o), min(wide, some_channels * taps - k), count * columns, job > begin,
+                            )  # fmt: skip
+
+
+@kernel(parallel=True)
+def add_lanes(workers, partial, gw, parts, lanes):
+    """gw[i] = sum over the parts and lanes of partial[part, i]"""
+    for worker in prange(workers):
+        for i in range(worker, gw.size, workers):
+            total = gw.dtype.type(0)
+            for part in range(parts):
+                for lane in range(lanes):
+                    total += partial[np.uintp((part * gw.size + i) * lanes + lane)]
+            gw[i] = total
+
+
+def weight_grad_by_dots(gy: np.ndarray, x: np.ndarray, spec: ConvSpec) -> np.ndarray:
+    """gw (O, C / groups, KH, KW) of gy (N, O, OH, OW) and x (N, C, H, W), for few filters and taps in a group."""
+    layout = forward_layout(spec)
+    groups, lanes = spec.groups, tile_columns(x.dtype) // VECTORS
+    channels, filters, taps = spec.in_channels // groups, spec.out_channels // groups, len(layout.taps)
+    band, block = blocks(layout, spec.batch * groups, channels, 0)
+    parts = max(1, min(PARTS, -(-UNITS // groups), spec.batch * -(-spec.output_size[0] // band)))
+    planes, offsets, plane = tables(layout, band, block)
+    size = 0 if layout.plain else -(-block * len(planes) * plane // 16) * 16
+    memory = scratch(workers() * size, x.dtype)
+    gw = empty(spec.weight_shape, x.dtype)
+    partial = empty(parts * gw.size * lanes, x.dtype)
+    launch(
+        dots, plain(gy).reshape(-1), plain(x).reshape(-1), partial, spec.batch, groups, channels, filters, parts, band,
+        block, planes, offsets, plane, memory, size, (*layout.source, *layout.size, *layout.stride, taps, layout.plain, lanes),
+    )  # fmt: skip
+    launch(add_lanes, partial, gw.reshape(-1), parts, lanes, elements=partial.size)
+    return gw
+
+
+def weight_grad(gy: np.ndarray, x: np.ndarray, spec: ConvSpec) -> np.ndarray:
+    """gw (O, C / groups, KH, KW) of gy (N, O, OH, OW) and x (N, C, H, W)."""
+    layout = forward_layout(spec)
+    groups = spec.groups
+    channels, filters, taps = spec.in_channels // groups, spec.out_channels // groups, len(layout.taps)
+    vector = tile_columns(x.dtype)
+    lanes = vector // VECTORS
+    padded = -(-filters // lanes) * lanes
+    band, block = blocks(layout, spec.batch, channels, padded)
+    bands = -(-spec.output_size[0] // band)
+    # Units are parts x groups x blocks of channels; parts cost memory and a pass over it, blocks another copy of gy^T.
+    parts = max(1, min(PARTS // groups, PARTS, spec.batch * bands, (1 << 21) // (groups * channels * taps * padded)))
+    while block > 8 and parts * groups * -(-channels // block) < UNITS:
+        block = -(-block // 2)
+    planes, offsets, plane = tables(layout, band, block)
+    laid = 0 if layout.plain else block * len(planes) * plane
+    size = -(-(laid + band * layout.size[1] * padded) // 16) * 16
+    memory = scratch(workers() * size, x.dtype)
+    partial = empty((parts, groups * channels * taps * padded), x.dtype)
+    g = (*layout.source, *layout.size, *layout.stride, taps, layout.plain, vector, lanes, padded)
+    launch(
+        outer, plain(gy).reshape(-1), plain(x).reshape(-1), partial.reshape(-1), spec.batch, groups, channels, filters,
+        parts, band, block, planes, offsets, plane, memory, size, g,
+    )  # fmt: skip
+    gw = empty(spec.weight_shape, x.dtype)
+    launch(
+        add_up, partial.reshape(-1), gw.reshape(-1), parts, groups, filters, channels * taps, padded, lanes,
+        elements=partial.size,
+    )  # fmt: skip
+    return gw

@@ -1,0 +1,612 @@
+"""Convolution with 3 x 3 kernels and stride 1 by Winograd's algorithm: `winograd_simd` has the arithmetic.
+
+The output is cut into tiles of m x m, numbered through (image, row of tiles, tile), and a unit of work is a block of
+consecutive tiles. V, U and M are what the transforms make of input, weights and output; k counts the s*s positions,
+s = m + 2:
+
+    V[k] (C, tiles)   from the patches of the input        U[k] (O, C)   from the weights
+    M[k] (O, tiles) = U[k] @ V[k]                          y from M
+
+Padding 1 is the natural case: the patch of a tile begins one element above and left of it. With padding 0 the tiles
+are laid out as with padding 1 and the outermost output is not stored; with padding 2 they begin one element earlier.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numba import prange
+
+from ..geometry import ConvSpec
+from .gemm import plain, product
+from .jit import helper, kernel
+from .memory import empty
+from .rows import add, copy
+from .simd import COLUMNS32, LANES32, ROWS, copy_rows, turn
+from .threads import launch, scratch, workers
+from .winograd_simd import input_tiles, output_grad_tiles, output_tiles, split_tiles, weight_grad_tiles, weight_tiles
+
+PANEL = max(LANES32, 2 * ROWS)  # filters whose weights lie side by side in U
+BLOCK = COLUMNS32  # tiles of a block are a multiple of it
+CHUNK = 16  # channels that are transformed at a time
+SHARE = 128  # filters of which a thread computes all products of one k
+SHARED = 3 << 20  # elements of V and M that are made at a time: they stay in the third cache
+PRIVATE = 160 * 1024  # elements of V that a thread keeps to itself: they stay in its second cache
+RUN = 1024  # tiles of one partial sum of a weight gradient: short, so that float32 keeps its digits
+PARTS = 8  # partial sums of a weight gradient, at most
+SKEW = 16  # elements between the matrices of V and M, or all k would fall on the same lines of the first cache
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a convolution is cut up.
+
+    Attributes:
+        numbers: what the kernels unpack with `_geometry`.
+        edges: for every tile of an image, which neighbours it has; see `input_tiles`. Long enough to begin at any tile
+            and to run for a block.
+        blocks: how many blocks of tiles there are.
+    """
+
+    numbers: tuple[int, ...]
+    edges: np.ndarray
+    blocks: int
+
+
+@lru_cache(maxsize=256)
+def plan(spec: ConvSpec, m: int) -> Plan:
+    """The tiles of a convolution and the size of their blocks, from its shape alone."""
+    (height, width), (oh, ow) = spec.input_size, spec.output_size
+    (top, _), (left, _) = spec.padding
+    # The first tile begins at row `up` of the image, and tiles reach to its end and to the end of the output.
+    up, back = min(0, 1 - top), min(0, 1 - left)
+    high = -(-(max(oh + 1 - top, height) - up) // m)
+    wide = -(-(max(ow + 1 - left, width) - back) // m)
+    channels, filters = spec.in_channels // spec.groups, spec.out_channels // spec.groups
+    tiles = spec.batch * high * wide
+    room = PRIVATE // ((m + 2) ** 2 * channels) // BLOCK
+    block = BLOCK * max(1, min(room, 4, -(-tiles // BLOCK // 16)))
+    row, col = np.divmod(np.arange(high * wide), wide)
+    edges = (row > 0) + 2 * (row < high - 1) + 4 * (col > 0) + 8 * (col < wide - 1)
+    return Plan(
+        numbers=(
+            *(spec.batch, spec.groups, channels, filters, height, width, oh, ow),
+            *(up, back, top, left, m, high, wide, block),
+        ),
+        edges=np.resize(edges, high * wide + block + LANES32).astype(np.uint8),
+        blocks=-(-tiles // block),
+    )
+
+
+def _planes(numbers: tuple[int, ...]) -> tuple[int, int]:
+    """(elements of one plane of `split_tiles` for a block and the rows of tiles around it, of two times m * m)."""
+    m, wide, block = numbers[12], numbers[14], numbers[15]
+    plane = ((block + wide - 2) // wide + 3) * wide + 3 * LANES32
+    return plane, 2 * m * m * plane
+
+
+@helper
+def _split(x, i, height, width, up, back, t, count, halo, planes, o, plane, g):
+    """Fill the m * m planes of tiles t : t + count from the images x[i], x[i + i_step] ..., each (height, width).
+
+    The first tile of an image begins at (up, back) of it. Tile t lies at place o + LANES32 + its position in the row +
+    a row; with `halo` the planes also hold what touches the tiles above and below.
+    """
+    i, i_step = i
+    m, high, wide = g
+    first, last = t // wide, (t + count - 1) // wide
+    image, ty = first // high, first % high
+    if ty and halo:
+        ty -= 1
+    for row in range(first - (1 if ty < first % high else 0), last + 1 + halo):
+        if row > last and ty == 0:
+            break  # the next image
+        y = up + ty * m
+        split_tiles(
+            m, x, i + image * i_step + y * width + back, width, -back, width - back, -y, height - y,
+            m - 1 if row < first else 0, 1 if row > last else m,
+            planes, o + LANES32 + (row - first + 1) * wide, plane, wide * m,
+        )  # fmt: skip
+        ty += 1
+        if ty == high:
+            image, ty = image + 1, 0
+
+
+@helper
+def gather(x, group, c0, c1, t, count, v, vi, step, edges, planes, o, plane, g):
+    """v[vi + k*step + (c - c0)*block + j] = element k of B^T d B for tile t + j of channel c, c0 <= c < c1."""
+    _, groups, channels, _, height, width, _, _, up, back, _, _, m, high, wide, block = g
+    first, size = o + LANES32 + wide + t % wide, height * width
+    for c in range(c0, c1 + 1):  # split one channel ahead: what has just been stored in parts is slow to load whole
+        ahead, behind = c % 2 * m * m * plane, (c - 1) % 2 * m * m * plane
+        if c < c1:
+            images = (group * channels + c) * size, groups * channels * size
+            _split(x, images, height, width, up, back, t, count, 1, planes, o + ahead, plane, (m, high, wide))
+        if c > c0:
+            for j in range(0, count, LANES32):
+                input_tiles(
+                    m, planes, first + behind + j, plane, wide, edges, t % (high * wide) + j,
+                    v, vi + (c - 1 - c0) * block + j, step,
+                )  # fmt: skip
+
+
+@helper
+def gather_grad(gy, group, begin, end, t, count, out, oi, step, padded, memory, o, plane, turned, g):
+    """out[oi + k*step + j*padded + filter] = element k of A gy A^T for tile t + j of filters begin : end.
+
+    The transform has its tiles side by side; a panel of filters of it is kept at memory[turned], then transposed.
+    """
+    _, groups, _, filters, _, _, oh, ow, up, back, top, left, m, high, wide, block = g
+    first, size = o + LANES32 + wide + t % wide, oh * ow
+    for o0 in range(begin, end, LANES32):
+        some = min(LANES32, end - o0)
+        for lane in range(some + 1):  # one filter ahead, as in `gather`
+            ahead, behind = lane % 2 * m * m * plane, (lane - 1) % 2 * m * m * plane
+            if lane < some:
+                images = (group * filters + o0 + lane) * size, groups * filters * size
+                place = up - 1 + top, back - 1 + left
+                _split(gy, images, oh, ow, *place, t, count, 0, memory, o + ahead, plane, (m, high, wide))
+            if lane > 0:
+                for j in range(0, count, LANES32):
+                    output_grad_tiles(
+                        m, memory, first + behind + j, plane,
+                        memory, turned + (lane - 1) * block + j, LANES32 * block + SKEW,
+                    )  # fmt: skip
+        for k in range((m + 2) ** 2):
+            for j in range(0, count, LANES32):
+                turn(
+                    memory, turned + k * (LANES32 * block + SKEW) + j, block, some, min(LANES32, count - j),
+                    out, oi + k * step + j * padded + o0, padded,
+                )  # fmt: skip
+
+
+@helper
+def scatter(products, i, step, group, o0, o1, t, count, b, y, rows, r, g):
+    """y = A^T M A + b for tiles t : t + count of filters o0 : o1; M's element k is products[i + k*step + ...].
+
+    rows[r:] holds the m rows of pixels of one filter's tiles before they are written where they belong.
+    """
+    _, groups, _, filters, _, _, oh, ow, up, back, top, left, m, high, wide, block = g
+    first, pixels = t // wide, block * m
+    for o in range(o0, o1 + 1):  # written one filter behind, as in `gather`
+        ahead, behind = r + o % 2 * m * pixels, r + (o - 1) % 2 * m * pixels
+        if o < o1:
+            bias = b[group * filters + o] if b.size else products.dtype.type(0)
+            for j in range(0, count, LANES32):
+                output_tiles(m, products, i + (o - o0) * block + j, step, bias, rows, ahead + j * m, pixels)
+        if o > o0:
+            image, ty = first // high, first % high
+            begin, start = t % wide, behind  # the first tile in its row; where its pixels are
+            left_over = count
+            while left_over > 0:
+                some = min(wide - begin, left_over)
+                down, across = up - 1 + top + ty * m, back - 1 + left + begin * m  # where the output lies
+                above, before = max(-down, 0), max(-across, 0)
+                target = ((image * groups + group) * filters + o - 1) * oh + down + above
+                n = min(some * m, ow - across) - before
+                copy_rows(
+                    rows, start + above * pixels + before, pixels, 1, 0, n, y, target * ow + across + before, ow,
+                    n, min(m, oh - down) - above,
+                )  # fmt: skip
+                left_over -= some
+                start += some * m
+                begin, ty = 0, ty + 1
+                if ty == high:
+                    image, ty = image + 1, 0
+
+
+@helper
+def _turn_taps(w, i, o_step, rows, taps, turned, flip):
+    """turned[q*lanes + r] = tap q of the filter at w[i + r*o_step], 0 for r >= rows; from the last tap if `flip`."""
+    for q in range(0, 9, LANES32):
+        turn(w, i + q, o_step, rows, min(9 - q, LANES32), taps, q * LANES32, LANES32)
+    for q in range(9):
+        source = (8 - q if flip else q) * LANES32
+        for lane in range(np.uintp(LANES32)):
+            turned[np.uintp(q * LANES32) + lane] = taps[np.uintp(source) + lane]
+
+
+@helper
+def transform_panel(w, i, o_step, c_step, filters, c0, c1, m, flip, u, ui, u_step, taps, turned):
+    """u[ui + k*u_step + c*PANEL + o] = element k of G w G^T for filters o < PANEL and channels c0 <= c < c1.
+
+    Filter o and channel c of w are at w[i + o*o_step + c*c_step]; there are `filters` of them, the rest of u is 0.
+    taps and turned are memory for the transposition.
+    """
+    for o in range(0, PANEL, LANES32):
+        rows = max(min(filters - o, LANES32), 0)
+        for c in range(c0, c1):
+            _turn_taps(w, i + (o if rows else 0) * o_step + c * c_step, o_step, rows, taps, turned, flip)
+            weight_tiles(m, turned, 0, u, ui + c * PANEL + o, u_step)
+
+
+@kernel(parallel=True)
+def weights(workers, w, u, filters, channels, m, o_step, c_step, flip):
+    """u[panel][k][c][PANEL] = element k of G w G^T, filters in lanes.
+
+    Filter o and channel c of w are at o*o_step + c*c_step; `flip` turns the nine taps round, for the gradient.
+    for panel of filters, block of channels, shared out to the workers: transpose the taps; transform
+    """
+    panels, chunks = (filters + PANEL - 1) // PANEL, (channels + 7) // 8
+    u_step = channels * PANEL + SKEW
+    for worker in prange(workers):
+        taps, turned = np.empty(9 * LANES32, w.dtype), np.empty(9 * LANES32, w.dtype)
+        for unit in range(worker, panels * chunks, workers):
+            panel, c0 = unit // chunks, unit % chunks * 8
+            transform_panel(
+                w, panel * PANEL * o_step, o_step, c_step, filters - panel * PANEL, c0, min(c0 + 8, channels), m, flip,
+                u, panel * (m + 2) ** 2 * u_step, u_step, taps, turned,
+            )  # fmt: skip
+
+
+@kernel(parallel=True)
+def private(workers, x, u, b, y, blocks, edges, planes, plane, memory, g):
+    """y for few channels: a thread keeps V and M of a block of tiles in its second cache.
+
+    for unit = (group, block of tiles), shared out to the workers:
+        V = the transforms of the block, all channels
+        for panel of filters:
+            for k: M[k] (PANEL, tiles) = U[panel, k] @ V[k]
+            y = the transform of M
+    """
+    _, groups, channels, filters, _, _, _, _, _, _, _, _, m, high, wide, block = g
+    depth, panels = (m + 2) ** 2, (filters + PANEL - 1) // PANEL
+    tiles = g[0] * high * wide
+    v_step, m_step = channels * block + SKEW, PANEL * block + SKEW
+    size = planes + depth * (v_step + m_step) + 2 * m * m * block
+    for worker in prange(workers):
+        o = worker * size
+        v, products = o + planes, o + planes + depth * v_step
+        rows = products + depth * m_step
+        for unit in range(worker, groups * blocks, workers):
+            group, t = unit // blocks, unit % blocks * block
+            count = min(block, tiles - t)
+            gather(x, group, 0, channels, t, count, memory, v, v_step, edges, memory, o, plane, g)
+            for panel in range(panels):
+                o0, o1 = panel * PANEL, min((panel + 1) * PANEL, filters)
+                for k in range(depth):
+                    product(
+                        u, ((group * panels + panel) * depth + k) * (channels * PANEL + SKEW), 1, PANEL,
+                        memory, v + k * v_step, block, memory, products + k * m_step, block,
+                        o1 - o0, count, channels, False, COLUMNS32,
+                    )  # fmt: skip
+                scatter(memory, products, m_step, group, o0, o1, t, count, b, y, memory, rows, g)
+
+
+@kernel(parallel=True)
+def gather_all(workers, x, v, first, blocks, edges, planes, plane, memory, g):
+    """v[group, block, k] (C, tiles) = the transforms of the input, blocks first : first + blocks of tiles.
+
+    for unit = (group, block, CHUNK channels), shared out to the workers
+    """
+    _, groups, channels, _, _, _, _, _, _, _, _, _, m, high, wide, block = g
+    tiles, step = g[0] * high * wide, channels * block + SKEW
+    chunks = (channels + CHUNK - 1) // CHUNK
+    for worker in prange(workers):
+        for unit in range(worker, groups * blocks * chunks, workers):
+            number, c0 = unit // chunks, unit % chunks * CHUNK
+            group, t = number // blocks, (first + number % blocks) * block
+            gather(
+                x, group, c0, min(c0 + CHUNK, channels), t, min(block, tiles - t), v,
+                number * (m + 2) ** 2 * step + c0 * block, step, edges, memory, worker * planes, plane, g,
+            )  # fmt: skip
+
+
+@kernel(parallel=True)
+def multiply_all(workers, u, v, products, first, blocks, g):
+    """products[group, block, k] (O, tiles) = U[k] @ V[block, k]
+
+    for unit = (group, k, SHARE filters), shared out to the workers: its part of U[k] stays in the second cache
+        for block of tiles: for panel of filters
+    """
+    _, groups, channels, filters, _, _, _, _, _, _, _, _, m, high, wide, block = g
+    depth, tiles = (m + 2) ** 2, g[0] * high * wide
+    v_step, m_step = channels * block + SKEW, filters * block + SKEW
+    shares, panels = (filters + SHARE - 1) // SHARE, (filters + PANEL - 1) // PANEL
+    for worker in prange(workers):
+        for unit in range(worker, groups * depth * shares, workers):
+            group, rest = unit // (depth * shares), unit % (depth * shares)
+            k, begin = rest // shares, rest % shares * SHARE
+            for number in range(group * blocks, (group + 1) * blocks):
+                count = min(block, tiles - (first + number % blocks) * block)
+                for o in range(begin, min(begin + SHARE, filters), PANEL):
+                    product(
+                        u, ((group * panels + o // PANEL) * depth + k) * (channels * PANEL + SKEW), 1, PANEL,
+                        v, (number * depth + k) * v_step, block, products, (number * depth + k) * m_step + o * block,
+                        block, min(PANEL, filters - o), count, channels, False, COLUMNS32,
+                    )  # fmt: skip
+
+
+@kernel(parallel=True)
+def scatter_all(workers, products, b, y, first, blocks, memory, g):
+    """y from products[group, block]; for unit = (group, block, PANEL filters), shared out to the workers"""
+    _, groups, _, filters, _, _, _, _, _, _, _, _, m, high, wide, block = g
+    tiles, step = g[0] * high * wide, filters * block + SKEW
+    panels = (filters + PANEL - 1) // PANEL
+    for worker in prange(workers):
+        for unit in range(worker, groups * blocks * panels, workers):
+            number, o = unit // panels, unit % panels * PANEL
+            group, t = number // blocks, (first + number % blocks) * block
+            scatter(
+                products, number * (m + 2) ** 2 * step + o * block, step, group, o, min(o + PANEL, filters), t,
+                min(block, tiles - t), b, y, memory, worker * 2 * m * m * block, g,
+            )  # fmt: skip
+
+
+@kernel(parallel=True)
+def by_panels(workers, w, v, b, y, o_step, c_step, flip, memory, size, g):
+    """y for few tiles: what costs is to transform the weights, so a panel of them is transformed where it is used.
+
+    for unit = (group, PANEL filters), shared out to the workers:
+        U of the panel, in the thread's second cache; for k: M[k] = U[k] @ V[k] for all tiles; y
+    """
+    batch, groups, channels, filters, _, _, _, _, _, _, _, _, m, high, wide, block = g
+    depth, tiles = (m + 2) ** 2, batch * high * wide
+    blocks, panels = (tiles + block - 1) // block, (filters + PANEL - 1) // PANEL
+    v_step, m_step, u_step = channels * block + SKEW, PANEL * block + SKEW, channels * PANEL + SKEW
+    for worker in prange(workers):
+        taps, turned = np.empty(9 * LANES32, w.dtype), np.empty(9 * LANES32, w.dtype)
+        u = worker * size
+        products = u + depth * u_step
+        rows = products + depth * m_step
+        for unit in range(worker, groups * panels, workers):
+            group, o = unit // panels, unit % panels * PANEL
+            some = min(PANEL, filters - o)
+            transform_panel(
+                w, group * channels * filters * 9 + o * o_step, o_step, c_step, some, 0, channels, m, flip, memory, u,
+                u_step, taps, turned,
+            )  # fmt: skip
+            for number in range(blocks):
+                t = number * block
+                count = min(block, tiles - t)
+                for k in range(depth):
+                    product(
+                        memory, u + k * u_step, 1, PANEL, v, ((group * blocks + number) * depth + k) * v_step,
+                        block, memory, products + k * m_step, block, some, count, channels, False, COLUMNS32,
+                    )  # fmt: skip
+                scatter(memory, products, m_step, group, o, o + some, t, count, b, y, memory, rows, g)
+
+
+def transform_weights(w: np.ndarray, groups: int, m: int, flip: bool) -> np.ndarray:
+    """U [group][panel][k][channel][PANEL] of w (O, C / groups, 3, 3).
+
+    Args:
+        flip: for the gradient of the input: channels and filters change places, the taps are turned round.
+    """
+    filters, channels = w.shape[0] // groups, w.shape[1]
+    steps = channels * 9, 9
+    if flip:
+        filters, channels, steps = channels, filters, steps[::-1]
+    size = -(-filters // PANEL) * (m + 2) ** 2 * (channels * PANEL + SKEW)
+    u = empty((groups, size), w.dtype)
+    taps = plain(w).reshape(groups, -1)
+    for group in range(groups):
+        launch(weights, taps[group], u[group], filters, channels, m, *steps, flip)
+    return u.reshape(-1)
+
+
+def choose(channels: int, filters: int, tiles: int, m: int) -> str:
+    """How the work is shared out, from the sizes of one group:
+
+    ``"private"``: V of a block of tiles fits a thread's second cache; ``"panels"``: there are few tiles; ``"shared"``.
+    """
+    if tiles <= 3 * BLOCK and channels * filters >= 64 * 64:
+        return "panels"
+    return "private" if (m + 2) ** 2 * channels * BLOCK <= PRIVATE else "shared"
+
+
+def forward(
+    x: np.ndarray, w: np.ndarray, b: np.ndarray | None, spec: ConvSpec, m: int, flip: bool = False, way: str = ""
+) -> np.ndarray:
+    """y (N, O, OH, OW): the convolution `spec` of float32 x with w, by tiles of m x m.
+
+    Args:
+        flip: w is that of the convolution whose gradient this one is.
+        way: one of those of `choose`, instead of its choice.
+    """
+    cut = plan(spec, m)
+    batch, groups, channels, filters, *_, high, wide, _ = cut.numbers
+    way = way or choose(channels, filters, batch * high * wide, m)
+    x, w, y = plain(x).reshape(-1), plain(w), empty(spec.output_shape, x.dtype)
+    bias = np.empty(0, x.dtype) if b is None else plain(b)
+    if way == "private":
+        _private(x, transform_weights(w, groups, m, flip), bias, y.reshape(-1), cut)
+    elif way == "shared":
+        _shared(x, transform_weights(w, groups, m, flip), bias, y.reshape(-1), cut)
+    else:
+        _panels(x, w, bias, y.reshape(-1), cut, flip)
+    return y
+
+
+def _private(x: np.ndarray, u: np.ndarray, b: np.ndarray, y: np.ndarray, cut: Plan) -> None:
+    channels, m, block = cut.numbers[2], cut.numbers[12], cut.numbers[15]
+    plane, planes = _planes(cut.numbers)
+    size = planes + (m + 2) ** 2 * ((channels + PANEL) * block + 2 * SKEW) + 2 * m * m * block
+    memory = scratch(workers() * size + LANES32, x.dtype)
+    launch(private, x, u, b, y, cut.blocks, cut.edges, planes, plane, memory, cut.numbers)
+
+
+def _shared(x: np.ndarray, u: np.ndarray, b: np.ndarray, y: np.ndarray, cut: Plan) -> None:
+    groups, channels, filters, m, block = (cut.numbers[i] for i in (1, 2, 3, 12, 15))
+    plane, planes = _planes(cut.numbers)
+    depth = (m + 2) ** 2
+    v_size, m_size = (groups * depth * (c * block + SKEW) for c in (channels, filters))
+    together = _even(cut.blocks, SHARED // (v_size + m_size))
+    v, products = empty(together * v_size, x.dtype), empty(together * m_size, x.dtype)
+    memory = scratch(workers() * max(planes, 2 * m * m * block) + LANES32, x.dtype)
+    for first in range(0, cut.blocks, together):
+        blocks = min(together, cut.blocks - first)
+        launch(gather_all, x, v, first, blocks, cut.edges, planes, plane, memory, cut.numbers)
+        launch(multiply_all, u, v, products, first, blocks, cut.numbers)
+        launch(scatter_all, products, b, y, first, blocks, memory, cut.numbers)
+
+
+def _even(count: int, most: int) -> int:
+    """How many at a time, if `most` are allowed: equal portions."""
+    return -(-count // -(-count // max(1, most)))
+
+
+def _panels(x: np.ndarray, w: np.ndarray, b: np.ndarray, y: np.ndarray, cut: Plan, flip: bool) -> None:
+    groups, channels, filters, m, block = (cut.numbers[i] for i in (1, 2, 3, 12, 15))
+    plane, planes = _planes(cut.numbers)
+    depth = (m + 2) ** 2
+    v = empty(cut.blocks * groups * depth * (channels * block + SKEW), x.dtype)
+    size = depth * (PANEL * (channels + block) + 2 * SKEW) + 2 * m * m * block
+    memory = scratch(workers() * max(size, planes) + LANES32, x.dtype)
+    launch(gather_all, x, v, 0, cut.blocks, cut.edges, planes, plane, memory, cut.numbers)
+    steps = (9, filters * 9) if flip else (channels * 9, 9)
+    launch(by_panels, w.reshape(-1), v, b, y, *steps, flip, memory, size, cut.numbers)
+
+
+@kernel(parallel=True)
+def private_grad(workers, gy, x, sums, parts, blocks, edges, planes, plane, padded, memory, size, g):
+    """sums[part, group, k] (C, filters) = sum over the part's tiles of V[k] @ (A gy A^T)[k]
+
+    for unit = (part, group), shared out to the workers:
+        for block of tiles of the part: V and the transform of gy, in the thread's second cache; for k: sums[k] += ...
+    """
+    _, groups, channels, filters, _, _, _, _, _, _, _, _, m, high, wide, block = g
+    depth, tiles = (m + 2) ** 2, g[0] * high * wide
+    v_step, y_step, s_step = channels * block + SKEW, block * padded + SKEW, channels * padded + SKEW
+    for worker in prange(workers):
+        o = worker * size
+        v = o + planes
+        y = v + depth * v_step
+        turned = y + depth * y_step
+        for unit in range(worker, parts * groups, workers):
+            part, group = unit // groups, unit % groups
+            begin = blocks * part // parts
+            for number in range(begin, blocks * (part + 1) // parts):
+                t = number * block
+                count = min(block, tiles - t)
+                gather(x, group, 0, channels, t, count, memory, v, v_step, edges, memory, o, plane, g)
+                gather_grad(gy, group, 0, filters, t, count, memory, y, y_step, padded, memory, o, plane, turned, g)
+                for k in range(depth):
+                    product(
+                        memory, v + k * v_step, block, 1, memory, y + k * y_step, padded,
+                        sums, (unit * depth + k) * s_step, padded,
+                        channels, padded, count, number > begin, COLUMNS32,
+                    )  # fmt: skip
+
+
+@kernel(parallel=True)
+def gather_all_grad(workers, gy, y, first, blocks, planes, plane, padded, memory, size, g):
+    """y[group, block, k] (tiles, filters) = A gy A^T; for unit = (group, block, LANES32 filters)"""
+    _, groups, _, filters, _, _, _, _, _, _, _, _, m, high, wide, block = g
+    tiles, step = g[0] * high * wide, block * padded + SKEW
+    panels = padded // LANES32
+    for worker in prange(workers):
+        o = worker * size
+        for unit in range(worker, groups * blocks * panels, workers):
+            number, o0 = unit // panels, unit % panels * LANES32
+            group, t = number // blocks, (first + number % blocks) * block
+            gather_grad(
+                gy, group, o0, min(o0 + LANES32, filters), t, min(block, tiles - t), y, number * (m + 2) ** 2 * step,
+                step, padded, memory, o, plane, o + planes, g,
+            )  # fmt: skip
+
+
+@kernel(parallel=True)
+def multiply_all_grad(workers, v, y, sums, first, blocks, run, padded, g):
+    """sums[part, group, k] (C, filters) += V[block, k] @ y[block, k]; part = block // run
+
+    for unit = (group, k, 64 channels), shared out to the workers: for block of tiles
+    """
+    _, groups, channels, _, _, _, _, _, _, _, _, _, m, high, wide, block = g
+    depth, tiles = (m + 2) ** 2, g[0] * high * wide
+    v_step, y_step, s_step = channels * block + SKEW, block * padded + SKEW, channels * padded + SKEW
+    shares = (channels + 63) // 64
+    for worker in prange(workers):
+        for unit in range(worker, groups * depth * shares, workers):
+            group, rest = unit // (depth * shares), unit % (depth * shares)
+            k, c = rest // shares, rest % shares * 64
+            for number in range(group * blocks, (group + 1) * blocks):
+                n = first + number % blocks
+                part = n // run
+                product(
+                    v, (number * depth + k) * v_step + c * block, block, 1, y, (number * depth + k) * y_step, padded,
+                    sums, ((part * groups + group) * depth + k) * s_step + c * padded, padded,
+                    min(64, channels - c), padded, min(block, tiles - n * block), n % run > 0, COLUMNS32,
+                )  # fmt: skip
+
+
+@kernel(parallel=True)
+def finish_grad(workers, sums, gw, parts, groups, channels, filters, padded, m):
+    """gw = G^T S G, where S is the sum over the parts; filters in lanes, transposed at the end.
+
+    for unit = (group, channel), shared out to the workers:
+        S[k] (filters) for all k, a run of memory for each k and part; for vector of filters: transform, transpose
+    """
+    depth, s_step = (m + 2) ** 2, channels * padded + SKEW
+    for worker in prange(workers):
+        total, taps = np.empty(depth * padded, gw.dtype), np.empty(9 * LANES32, gw.dtype)
+        for unit in range(worker, groups * channels, workers):
+            group, c = unit // channels, unit % channels
+            for k in range(depth):
+                copy(sums, (group * depth + k) * s_step + c * padded, 1, total, k * padded, padded)
+                for part in range(1, parts):
+                    i = ((part * groups + group) * depth + k) * s_step + c * padded
+                    add(sums, i, total, k * padded, 1, padded)
+            for o in range(0, filters, LANES32):
+                weight_grad_tiles(m, total, o, padded, taps, 0)
+                for lane in range(min(LANES32, filters - o)):
+                    target = ((group * filters + o + lane) * channels + c) * 9
+                    for q in range(9):
+                        gw[np.uintp(target + q)] = taps[np.uintp(q * LANES32 + lane)]
+
+
+def weight_grad(gy: np.ndarray, x: np.ndarray, spec: ConvSpec, m: int, way: str = "") -> np.ndarray:
+    """gw (O, C / groups, 3, 3) of the convolution `spec` of float32 x, by tiles of m x m.
+
+    Args:
+        way: ``"private"`` or ``"shared"``, instead of what the sizes suggest: private if all sums fit a thread's cache.
+    """
+    cut = plan(spec, m)
+    _, groups, channels, filters, *_, block = cut.numbers
+    plane, planes = _planes(cut.numbers)
+    depth, padded = (m + 2) ** 2, -(-filters // LANES32) * LANES32
+    way = way or ("private" if channels * padded <= 64 * 64 else "shared")
+    gy, x = plain(gy).reshape(-1), plain(x).reshape(-1)
+    turned = depth * (LANES32 * block + SKEW)
+    if way == "private":
+        parts = max(1, min(PARTS, cut.blocks))
+        size = planes + depth * ((channels + padded) * block + 2 * SKEW) + turned
+        memory = scratch(workers() * size + LANES32, x.dtype)
+        sums = empty(parts * groups * depth * (channels * padded + SKEW), x.dtype)
+        launch(
+            private_grad, gy, x, sums, parts, cut.blocks, cut.edges, planes, plane, padded, memory, size, cut.numbers
+        )
+    else:
+        run = -(-RUN // block)
+        parts = -(-cut.blocks // run)
+        sums = empty(parts * groups * depth * (channels * padded + SKEW), x.dtype)
+        v_size, y_size = (groups * depth * (c * block + SKEW) for c in (channels, padded))
+        together = _even(cut.blocks, SHARED // (v_size + y_size))
+        v, y = empty(together * v_size, x.dtype), empty(together * y_size, x.dtype)
+        size = planes + turned
+        memory = scratch(workers() * size + LANES32, x.dtype)
+        for first in range(0, cut.blocks, together):
+            blocks = min(together, cut.blocks - first)
+            launch(gather_all, x, v, first, blocks, cut.edges, planes, plane, memory, cut.numbers)
+            launch(gather_all_grad, gy, y, first, blocks, planes, plane, padded, memory, size, cut.numbers)
+            launch(multiply_all_grad, v, y, sums, first, blocks, run, padded, cut.numbers)
+    gw = empty(spec.weight_shape, x.dtype)
+    launch(finish_grad, sums, gw.reshape(-1), parts, groups, channels, filters, padded, m)
+    return gw
+
+
+@lru_cache(maxsize=256)
+def adjoint(spec: ConvSpec) -> ConvSpec:
+    """The convolution that gives the gradient of the input: kernels turned round, channels and filters exchanged."""
+    (top, bottom), (left, right) = spec.padding
+    return ConvSpec(
+        spec.batch, spec.out_channels, spec.in_channels, spec.output_size, spec.kernel_size, spec.stride,
+        ((2 - top, 2 - bottom), (2 - left, 2 - right)), spec.dilation, spec.groups, spec.input_size,
+    )  # fmt: skip
+
+
+def input_grad(gy: np.ndarray, w: np.ndarray, spec: ConvSpec, m: int) -> np.ndarray:
+    """gx (N, C, H, W) of float32 gy (N, O, OH, OW), by tiles of m x m."""
+    return forward(gy, w, None, adjoint(spec), m, flip=True)
