@@ -68,7 +68,8 @@ class Layout:
 
 def _layout(
     source: tuple[int, int], target: tuple[int, int], size: tuple[int, int], origin: tuple[int, int],
-    step: tuple[int, int], stride: tuple[int, int], rows: list[tuple[int, int]], columns: list[tuple[int, int]], kw: int,
+    step: tuple[int, int], stride: tuple[int, int], rows: list[tuple[int, int]], columns: list[tuple[int, int]],
+    kw: int,
 ) -> Layout:  # fmt: skip
     """The layout for kernel rows (u, first image row) and kernel columns (v, first image column).
 
@@ -425,7 +426,8 @@ def dots(
                             tap_dots(
                                 gy, y0 + o * rows * columns, rows * columns, source, first, offsets, k, partial,
                                 ((unit * filters + o) * depth + c0 * taps + k) * lanes, depth * lanes,
-                                min(some, filters - o), min(wide, some_channels * taps - k), count * columns, job > begin,
+                                min(some, filters - o), min(wide, some_channels * taps - k), count * columns,
+                                job > begin,
                             )  # fmt: skip
 
 
@@ -455,7 +457,8 @@ def weight_grad_by_dots(gy: np.ndarray, x: np.ndarray, spec: ConvSpec) -> np.nda
     partial = empty(parts * gw.size * lanes, x.dtype)
     launch(
         dots, plain(gy).reshape(-1), plain(x).reshape(-1), partial, spec.batch, groups, channels, filters, parts, band,
-        block, planes, offsets, plane, memory, size, (*layout.source, *layout.size, *layout.stride, taps, layout.plain, lanes),
+        block, planes, offsets, plane, memory, size,
+        (*layout.source, *layout.size, *layout.stride, taps, layout.plain, lanes),
     )  # fmt: skip
     launch(add_lanes, partial, gw.reshape(-1), parts, lanes, elements=partial.size)
     return gw

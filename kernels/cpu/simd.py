@@ -14,11 +14,13 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import llvmlite.binding as llvm
+import numba
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-_features = llvm.get_host_cpu_features()
+_given: str | None = numba.config.CPU_FEATURES  # type: ignore[attr-defined]  # NUMBA_CPU_FEATURES, if it is set
+_features = llvm.get_host_cpu_features() if _given is None else dict.fromkeys(_given.replace("+", "").split(","), True)
 VECTOR_BYTES = 64 if _features.get("avx512f") else 32 if _features.get("avx2") else 16
 # A tile holds ROWS * VECTORS sums in registers: 24 of 32 where there are so many, 12 of 16 elsewhere.
 ROWS = 8 if VECTOR_BYTES == 64 or platform.machine().lower() in ("arm64", "aarch64") else 4
@@ -406,7 +408,7 @@ def _build_copy_rows(v: Vectors, *args: ir.Value) -> None:
                 with v.loop(rows) as r:
                     source = v.at(x, i, build.mul(r, x_row), build.mul(j, number(2)))
                     pair = [v.load(v.at(source, half * lanes), halves[half]) for half in range(2)]
-                    value = v.shuffle(*pair, range(0, 2 * lanes, 2))
+                    value = v.shuffle(pair[0], pair[1], range(0, 2 * lanes, 2))
                     v.store(value, v.at(out, o, build.mul(r, o_row), j), inside)
 
 
@@ -450,3 +452,73 @@ def transposed(v: Vectors, block: Sequence[ir.Value]) -> list[ir.Value]:
                 block[i], block[i + size] = v.shuffle(a, b, low), v.shuffle(a, b, high)
         size *= 2
     return block
+
+
+# -- for simd_rows and simd_pool
+
+
+def _int(n: int) -> ir.Constant:
+    return ir.Constant(_i64, n)
+
+
+def _splat(b: ir.IRBuilder, value: ir.Value, lanes: int) -> ir.Value:
+    """A vector with `value` in every lane."""
+    vector = ir.VectorType(value.type, lanes)
+    empty = ir.Constant(vector, ir.Undefined)
+    one = b.insert_element(empty, value, ir.Constant(_i32, 0))
+    return b.shuffle_vector(one, empty, ir.Constant(ir.VectorType(_i32, lanes), [0] * lanes))
+
+
+def _lanes_below(b: ir.IRBuilder, count: ir.Value, first: int, lanes: int) -> ir.Value:
+    """A mask: lane i is on where first + i < count."""
+    numbers = ir.Constant(ir.VectorType(_i64, lanes), list(range(first, first + lanes)))
+    return b.icmp_signed("<", numbers, _splat(b, count, lanes))
+
+
+def _call(b: ir.IRBuilder, name: str, result: ir.Type, args: list[ir.Value]) -> ir.Value:
+    """Call an LLVM intrinsic."""
+    kind = ir.FunctionType(result, [a.type for a in args])
+    return b.call(cgutils.get_or_insert_function(b.module, kind, name), args)
+
+
+def _masked_load(b: ir.IRBuilder, vector: ir.VectorType, pointer: ir.Value, mask: ir.Value, suffix: str) -> ir.Value:
+    """Load the lanes that are on; the others are 0 and their memory is not touched."""
+    typed = b.bitcast(pointer, vector.as_pointer())
+    zero = ir.Constant(vector, [0.0] * vector.count)
+    align = ir.Constant(_i32, 8 if isinstance(vector.element, ir.DoubleType) else 4)
+    return _call(b, f"llvm.masked.load.{suffix}.p0", vector, [typed, align, mask, zero])
+
+
+def _masked_store(b: ir.IRBuilder, value: ir.Value, pointer: ir.Value, mask: ir.Value, suffix: str) -> None:
+    """Store the lanes that are on."""
+    typed = b.bitcast(pointer, value.type.as_pointer())
+    align = ir.Constant(_i32, 8 if isinstance(value.type.element, ir.DoubleType) else 4)
+    _call(b, f"llvm.masked.store.{suffix}.p0", ir.VoidType(), [value, typed, align, mask])
+
+
+def _suffix(element: ir.Type, lanes: int) -> str:
+    """How LLVM names the vector type in its intrinsics."""
+    return f"v{lanes}f{64 if isinstance(element, ir.DoubleType) else 32}"
+
+
+def _outlined(name: str, build: Callable[[ir.Function, ir.Type, int], None]) -> Callable[..., Any]:
+    """An intrinsic's code: a call to a function made by `build`, once in each module for each dtype."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        values = [
+            context.make_array(kind)(context, builder, value).data if isinstance(kind, types.Array) else value
+            for kind, value in zip(signature.args, args, strict=True)
+        ]
+        element = values[0].type.pointee
+        full_name = f"tinycnn_{name}_{element}"
+        function = builder.module.globals.get(full_name)
+        if function is None:
+            kind = ir.FunctionType(ir.VoidType(), [v.type for v in values])
+            function = ir.Function(builder.module, kind, full_name)
+            function.linkage = "internal"
+            function.attributes.add("noinline")
+            build(function, element, VECTOR_BYTES // (8 if isinstance(element, ir.DoubleType) else 4))
+        builder.call(function, values)
+        return context.get_dummy_value()
+
+    return codegen

@@ -104,7 +104,7 @@ def _both_ways(
 ) -> Iterator[tuple[int, list[ir.Value]]]:
     """The rows of matrix @ block @ matrix^T, or of matrix^T @ block @ matrix, numbered.
 
-    The block, size x size, is loaded column by column by `element(row, column)`: as few registers as possible are in use.
+    `element(row, column)` loads the block, size x size, column by column, so that few registers are in use.
     """
     product = _transposed_times if transpose else _times
     columns = [product(v, matrix, [element(r, c) for r in range(size)], m) for c in range(size)]
@@ -236,7 +236,7 @@ def _build_output(m: int, v: Vectors, *args: ir.Value) -> None:
 
 @intrinsic
 def output_tiles(typing: Any, m: Any, products: Any, i: Any, step: Any, bias: Any, out: Any, o: Any, row: Any) -> Any:
-    """out[o + r*row + m*lane + c] = element (r, c) of A^T M A + bias, where M's element k is products[i + k*step + lane]."""
+    """out[o + r*row + m*lane + c] = element (r, c) of A^T M A + bias; element k of M is products[i + k*step + lane]."""
     if not of_floats(products, out):
         return None
     return types.void(_index, products, *[_index] * 2, products.dtype, out, *[_index] * 2), _for_both(

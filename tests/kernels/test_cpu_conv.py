@@ -1,0 +1,276 @@
+"""The algorithms of convolution, each by its name and past the choice, against the reference in float64."""
+
+import dataclasses
+
+import numba
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tinycnn.kernels import column
+from tinycnn.kernels.cpu import conv, direct, simd, threads, winograd
+from tinycnn.kernels.cpu.winograd_simd import matrices
+from tinycnn.kernels.geometry import GeometryError, conv_spec
+from tinycnn.kernels.reference import conv as reference
+
+TOLERANCE = {np.float32: 1e-5, np.float64: 1e-12}
+DTYPES = [np.float32, np.float64]
+THREADS = [n for n in (1, 2, 3, 4) if n <= numba.config.NUMBA_NUM_THREADS]
+
+
+def near(actual, expected, dtype=np.float32):
+    assert actual.dtype == dtype and actual.shape == expected.shape
+    assert np.abs(actual - expected).max(initial=0) <= TOLERANCE[dtype] * np.abs(expected).max(initial=0)
+
+
+def arrays(spec, dtype, seed=0):
+    """(x, w, b, gy) of a convolution."""
+    rng = np.random.default_rng(seed)
+    shapes = spec.input_shape, spec.weight_shape, (spec.out_channels,), spec.output_shape
+    return tuple(rng.standard_normal(shape).astype(dtype) for shape in shapes)
+
+
+def wide(*given):
+    return tuple(a.astype(np.float64) for a in given)
+
+
+def check(spec, dtype, forward, input_grad, *weight_grads, seed=0):
+    x, w, b, gy = arrays(spec, dtype, seed)
+    x64, w64, b64, gy64 = wide(x, w, b, gy)
+    near(forward(x, w, b, spec), reference.conv2d(x64, w64, b64, spec), dtype)
+    near(forward(x, w, None, spec), reference.conv2d(x64, w64, None, spec), dtype)
+    near(input_grad(gy, w, spec), reference.conv2d_input_grad(gy64, w64, spec), dtype)
+    for weight_grad in weight_grads:
+        near(weight_grad(gy, x, spec), reference.conv2d_weight_grad(gy64, x64, spec), dtype)
+
+
+@st.composite
+def convolutions(draw):
+    groups = draw(st.sampled_from([1, 1, 2, 3]))
+    small = st.integers(1, 3)
+    shape = (
+        draw(st.integers(0, 5)),
+        groups * draw(st.integers(1, 5)),
+        draw(st.integers(1, 12)),
+        draw(st.integers(1, 40)),
+    )
+    kernel = (groups * draw(st.integers(1, 8)), shape[1] // groups, draw(st.integers(1, 4)), draw(st.integers(1, 4)))
+    stride, dilation = (draw(small), draw(small)), (draw(small), draw(small))
+    padding = (draw(st.integers(0, 3)), draw(st.integers(0, 3)))
+    try:
+        return conv_spec(shape, kernel, stride, padding, dilation, groups)
+    except GeometryError:
+        return conv_spec(shape, (*kernel[:2], 1, 1), stride, padding, dilation, groups)
+
+
+@given(convolutions(), st.sampled_from(DTYPES), st.integers(0, 2**31))
+def test_convolution_equals_the_reference(spec, dtype, seed):
+    check(spec, dtype, conv.conv2d, conv.conv2d_input_grad, conv.conv2d_weight_grad, seed=seed)
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        dict(input_shape=(2, 3, 9, 8), weight_shape=(4, 3, 4, 3), padding="same"),  # more padding behind than in front
+        dict(input_shape=(1, 70, 33, 31), weight_shape=(9, 70, 5, 5), padding=2),  # several bands and channel blocks
+        dict(input_shape=(33, 1, 6, 6), weight_shape=(2, 1, 3, 3)),  # more images than partial sums
+        dict(input_shape=(1, 200, 4, 4), weight_shape=(150, 200, 3, 3), padding=1),
+        dict(input_shape=(2, 6, 5, 5), weight_shape=(12, 1, 3, 3), groups=6),  # depthwise
+        dict(input_shape=(2, 3, 30, 30), weight_shape=(3, 1, 3, 3), groups=3, padding=1),  # one filter: wide tiles
+        dict(input_shape=(2, 3, 19, 20), weight_shape=(17, 3, 1, 1)),  # the image itself is read
+        dict(input_shape=(2, 3, 19, 20), weight_shape=(17, 3, 1, 1), stride=2),
+        dict(input_shape=(2, 3, 29, 30), weight_shape=(49, 3, 7, 7), padding=3, stride=2),
+        dict(input_shape=(2, 3, 19, 20), weight_shape=(7, 3, 2, 2), stride=3),  # what no window sees
+        dict(
+            **dict(input_shape=(2, 4, 19, 20), weight_shape=(6, 2, 3, 2), groups=2),
+            **dict(padding=(0, 1), stride=(3, 1), dilation=(2, 3)),
+        ),
+        dict(input_shape=(3, 2, 5, 5), weight_shape=(4, 2, 3, 3), padding=6),  # windows that see nothing
+        dict(input_shape=(1, 2, 1, 1), weight_shape=(4, 2, 1, 1)),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_direct(case, dtype):
+    check(conv_spec(**case), dtype, direct.forward, direct.input_grad, direct.weight_grad, direct.weight_grad_by_dots)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_direct_around_the_width_of_a_tile(count):
+    """Outputs one below, at and one above `count` vectors; filters likewise around a tile's rows."""
+    for width in (count * simd.LANES32 - 1, count * simd.LANES32, count * simd.LANES32 + 1):
+        for filters in (simd.ROWS - 1, simd.ROWS, simd.ROWS + 1, 2 * simd.ROWS + 1):
+            spec = conv_spec((2, 3, 3, width), (filters, 3, 3, 3), padding=1)
+            check(spec, np.float32, direct.forward, direct.input_grad, direct.weight_grad, direct.weight_grad_by_dots)
+
+
+def test_blocks_of_planes_fit_their_memory():
+    for shape, kernel in [
+        ((1, 3, 224, 224), (64, 3, 7, 7)),
+        ((128, 512, 7, 7), (512, 512, 3, 3)),
+        ((64, 1, 32, 32), (6, 1, 5, 5)),
+    ]:
+        spec = conv_spec(shape, kernel)
+        layout = direct.forward_layout(spec)
+        band, block = direct.blocks(layout, shape[0], shape[1], 0)
+        planes, offsets, plane = direct.tables(layout, band, block)
+        assert 1 <= band <= spec.output_size[0] and 1 <= block <= spec.in_channels
+        assert block == 1 or block * len(planes) * plane <= direct.BLOCK
+        assert len(offsets) == block * kernel[2] * kernel[3]
+        assert offsets.max() + band * spec.output_size[1] <= block * len(planes) * plane
+
+
+@pytest.mark.parametrize("m", [2, 4])
+def test_the_matrices_of_winograd_give_the_correlation(m):
+    a, bt, g = matrices(m)
+    rng = np.random.default_rng(0)
+    d, w = rng.standard_normal(m + 2), rng.standard_normal(3)
+    assert np.allclose(a.T @ ((g @ w) * (bt @ d)), np.correlate(d, w), rtol=0, atol=1e-13)
+    assert np.array_equal(bt, bt.astype(np.float32))  # exact in binary
+
+
+WAYS = ["private", "shared", "panels"]
+
+
+def winograd_by(m, way=""):
+    """(forward, input_grad, weight_grad) with tiles of that size; only the first two share out by panels."""
+
+    def forward(x, w, b, spec):
+        return winograd.forward(x, w, b, spec, m, way=way)
+
+    def input_grad(gy, w, spec):
+        return winograd.forward(gy, w, None, winograd.adjoint(spec), m, True, way)
+
+    def weight_grad(gy, x, spec):
+        return winograd.weight_grad(gy, x, spec, m, way)
+
+    return (forward, input_grad) if way == "panels" else (forward, input_grad, weight_grad)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("m", [2, 4])
+@pytest.mark.parametrize("padding", [0, 1, 2])
+def test_winograd(way, m, padding, monkeypatch):
+    monkeypatch.setattr(winograd, "SHARED", 1 << 17)  # several rounds
+    monkeypatch.setattr(winograd, "RUN", 90)  # several partial sums
+    lanes = simd.LANES32
+    for shape, filters, groups in [
+        ((2, 3, 9, 10), 5, 1),
+        ((2, 6, 13, 24), 2 * (2 * lanes + 1), 2),
+        ((9, lanes + 1, 4, 8), lanes, 1),  # several images in a block of tiles
+        ((1, 2, 3, 211), lanes - 1, 1),  # a row of tiles that is longer than a block
+        ((5, 4, 3, 3), 3, 1),
+        ((2, 20, 32, 31), 140, 1),  # more filters than a thread's share
+    ]:
+        spec = conv_spec(shape, (filters, shape[1] // groups, 3, 3), padding=padding, groups=groups)
+        check(
+            spec,
+            np.float32,
+            *winograd_by(m, way),
+        )
+
+
+def test_winograd_around_a_block_of_tiles():
+    for m in (2, 4):
+        for tiles in (winograd.BLOCK - 1, winograd.BLOCK, winograd.BLOCK + 1, 2 * winograd.BLOCK + 1):
+            for edge in (0, 1):  # whole tiles, and tiles that hang over
+                spec = conv_spec((1, 2, 2 * m - edge, tiles * m - edge), (3, 2, 3, 3), padding=1)
+                for way in WAYS:
+                    check(
+                        spec,
+                        np.float32,
+                        *winograd_by(m, way),
+                    )
+
+
+def test_winograd_with_more_padding_behind_than_in_front():
+    spec = conv_spec((2, 3, 9, 8), (4, 3, 3, 3), padding=1)
+    for padding in (((1, 0), (0, 1)), ((0, 2), (2, 1))):
+        (top, bottom), (left, right) = padding
+        size = 9 + top + bottom - 2, 8 + left + right - 2
+        for m in (2, 4):
+            check(
+                dataclasses.replace(spec, padding=padding, output_size=size),
+                np.float32,
+                *winograd_by(m),
+            )
+
+
+def rms(errors):
+    return float(np.sqrt(np.mean(np.square(errors, dtype=np.float64))))
+
+
+def test_fast_paths_lose_few_digits():
+    """rms error at most 8 times that of the sums of products, the largest under 1e-5 of the largest value."""
+    for m, shape in [(4, (4, 64, 16, 16)), (4, (2, 256, 14, 14)), (2, (2, 128, 8, 8))]:
+        spec = conv_spec(shape, (shape[1], shape[1], 3, 3), padding=1)
+        x, w, _, gy = arrays(spec, np.float32)
+        x64, w64, gy64 = wide(x, w, gy)
+        for plain, fast, exact in [
+            (
+                direct.forward(x, w, None, spec),
+                winograd.forward(x, w, None, spec, m),
+                reference.conv2d(x64, w64, None, spec),
+            ),
+            (
+                direct.weight_grad(gy, x, spec),
+                winograd.weight_grad(gy, x, spec, m),
+                reference.conv2d_weight_grad(gy64, x64, spec),
+            ),
+        ]:  # fmt: skip
+            assert rms(fast - exact) <= 8 * rms(plain - exact)
+            assert np.abs(fast - exact).max() <= 1e-5 * np.abs(exact).max()
+
+
+def test_the_choice_depends_on_the_shape_and_the_dtype():
+    single, double = np.dtype(np.float32), np.dtype(np.float64)
+    usual = conv_spec((128, 64, 32, 32), (64, 64, 3, 3), padding=1)
+    assert conv.choose(usual, single) == conv.choose_weight_grad(usual, single) == "winograd4"
+    assert conv.choose(usual, double) == "direct"
+    for spec in (
+        conv_spec((128, 3, 32, 32), (16, 3, 3, 3), padding=1),  # few channels
+        conv_spec((128, 64, 32, 32), (64, 64, 3, 3), padding=1, stride=2),
+        conv_spec((128, 64, 32, 32), (64, 64, 3, 3), padding=2, dilation=2),
+        conv_spec((128, 64, 32, 32), (64, 64, 5, 5), padding=2),
+        conv_spec((128, 64, 32, 32), (64, 64, 1, 1)),
+        conv_spec((128, 64, 32, 32), (64, 1, 3, 3), padding=1, groups=64),
+    ):
+        assert conv.choose(spec, single) == "direct"
+    assert conv.choose_weight_grad(conv_spec((9, 64, 32, 32), (64, 1, 3, 3), groups=64), single) == "dots"
+
+
+def test_winograd_can_be_forbidden(monkeypatch):
+    spec = conv_spec((128, 64, 32, 32), (64, 64, 3, 3), padding=1)
+    monkeypatch.setattr(conv, "allow_winograd", False)
+    assert conv.choose(spec, np.dtype(np.float32)) == conv.choose_weight_grad(spec, np.dtype(np.float32)) == "direct"
+
+
+def test_bits_do_not_depend_on_the_number_of_threads():
+    if column("cpu").name != "cpu":
+        pytest.skip("TINYCNN_BACKEND=reference")
+    cases = [conv_spec((5, 6, 14, 14), (16, 6, 5, 5), padding=1), conv_spec((7, 20, 14, 14), (33, 20, 3, 3), padding=1)]
+    before, results = threads.get_num_threads(), []
+    try:
+        for n in THREADS:
+            threads.set_num_threads(n)
+            mine = []
+            for spec in cases:
+                x, w, b, gy = arrays(spec, np.float32)
+                mine += [direct.forward(x, w, b, spec), direct.input_grad(gy, w, spec), direct.weight_grad(gy, x, spec)]
+                mine += [direct.weight_grad_by_dots(gy, x, spec)]
+                if spec.kernel_size == (3, 3):
+                    mine += [winograd.forward(x, w, b, spec, m, way=way) for m in (2, 4) for way in WAYS]
+                    mine += [winograd.weight_grad(gy, x, spec, m, way) for m in (2, 4) for way in WAYS[:2]]
+            results.append(mine)
+    finally:
+        threads.set_num_threads(before)
+    for other in results[1:]:
+        assert all(np.array_equal(a, b) for a, b in zip(results[0], other, strict=True))
+
+
+def test_a_window_takes_nan_and_infinity_along():
+    spec = conv_spec((1, 1, 4, 4), (1, 1, 2, 2))
+    x = np.ones((1, 1, 4, 4), np.float32)
+    x[0, 0, 0, 0], x[0, 0, 3, 3] = np.nan, np.inf
+    y = conv.conv2d(x, np.ones((1, 1, 2, 2), np.float32), None, spec)
+    assert np.isnan(y[0, 0, 0, 0]) and np.isinf(y[0, 0, 2, 2]) and np.isfinite(y[0, 0, 1, 1])
