@@ -6,6 +6,7 @@ The commonest families (arithmetic, relu, choice) run as Numba loops in all thre
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable
 from typing import Any
@@ -23,6 +24,7 @@ from ..reference.elementwise import (
     bitwise_right_shift,
     bitwise_xor,
 )
+from . import exponential
 from .jit import kernel
 from .memory import SMALLEST, empty
 from .threads import launch
@@ -63,7 +65,11 @@ __all__ = [
     "fmin",
     "fmod",
     "ge",
+    "gelu",
+    "gelu_grad",
     "gt",
+    "hardswish",
+    "hardswish_grad",
     "hypot",
     "isfinite",
     "isinf",
@@ -93,8 +99,11 @@ __all__ = [
     "round",
     "rsqrt",
     "sigmoid",
+    "sigmoid_grad",
     "sign",
     "signbit",
+    "silu",
+    "silu_grad",
     "sin",
     "sinh",
     "sqrt",
@@ -102,6 +111,7 @@ __all__ = [
     "sub",
     "tan",
     "tanh",
+    "tanh_grad",
     "trunc",
     "where",
 ]
@@ -154,7 +164,7 @@ def div_flat(workers, a, b, out):
 def erf_flat(workers, a, out):
     """out = erf(a)"""
     for i in prange(a.size):
-        out[i] = math.erf(a[i])
+        out[i] = exponential.erf(a[i])
 
 
 @kernel(parallel=True)
@@ -162,6 +172,105 @@ def erfc_flat(workers, a, out):
     """out = erfc(a)"""
     for i in prange(a.size):
         out[i] = math.erfc(a[i])
+
+
+# Below, whole numbers are written as numbers of the arrays' dtype: to Numba, 1 + a float32 is a float64.
+
+
+@kernel(parallel=True)
+def exp_flat(workers, a, out):
+    """out = e**a"""
+    for i in prange(a.size):
+        out[i] = exponential.exp(a[i])
+
+
+@kernel(parallel=True)
+def tanh_flat(workers, a, out):
+    """out = tanh(a)"""
+    for i in prange(a.size):
+        out[i] = exponential.tanh(a[i])
+
+
+@kernel(parallel=True)
+def tanh_grad_flat(workers, gy, y, out):
+    """out = gy * (1 - y * y)"""
+    one = gy.dtype.type(1)
+    for i in prange(gy.size):
+        out[i] = gy[i] * (one - y[i] * y[i])
+
+
+@kernel(parallel=True)
+def sigmoid_flat(workers, a, out):
+    """out = 1 / (1 + e**-a)"""
+    one = a.dtype.type(1)
+    for i in prange(a.size):
+        out[i] = one / (one + exponential.exp(-a[i]))
+
+
+@kernel(parallel=True)
+def sigmoid_grad_flat(workers, gy, y, out):
+    """out = gy * y * (1 - y)"""
+    one = gy.dtype.type(1)
+    for i in prange(gy.size):
+        out[i] = gy[i] * (y[i] * (one - y[i]))
+
+
+@kernel(parallel=True)
+def silu_flat(workers, a, out):
+    """out = a * sigmoid(a)"""
+    one = a.dtype.type(1)
+    for i in prange(a.size):
+        out[i] = a[i] / (one + exponential.exp(-a[i]))
+
+
+@kernel(parallel=True)
+def silu_grad_flat(workers, gy, x, out):
+    """out = gy * s * (1 + x * (1 - s)) with s = sigmoid(x)"""
+    one = gy.dtype.type(1)
+    for i in prange(gy.size):
+        s = one / (one + exponential.exp(-x[i]))
+        out[i] = gy[i] * (s * (one + x[i] * (one - s)))
+
+
+@kernel(parallel=True)
+def gelu_flat(workers, a, out):
+    """out = a * (1 + erf(a / sqrt(2))) / 2"""
+    half = a.dtype.type(0.5)
+    narrow = a.dtype.type(0.7071067811865476)
+    one = a.dtype.type(1)
+    for i in prange(a.size):
+        out[i] = a[i] * (one + exponential.erf(a[i] * narrow)) * half
+
+
+@kernel(parallel=True)
+def gelu_grad_flat(workers, gy, x, out):
+    """out = gy * (Phi(x) + x * phi(x))"""
+    half = gy.dtype.type(0.5)
+    narrow, density = gy.dtype.type(0.7071067811865476), gy.dtype.type(0.3989422804014327)
+    one = gy.dtype.type(1)
+    for i in prange(gy.size):
+        below = (one + exponential.erf(x[i] * narrow)) * half
+        out[i] = gy[i] * (below + x[i] * (exponential.exp(x[i] * x[i] * -half) * density))
+
+
+@kernel(parallel=True)
+def hardswish_flat(workers, a, out):
+    """out = 0 up to -3, a from 3 on, a * (a + 3) / 6 in between"""
+    sixth = a.dtype.type(1 / 6)
+    three = a.dtype.type(3)
+    for i in prange(a.size):
+        inside = a[i] * (a[i] + three) * sixth if a[i] < three else a[i]
+        out[i] = 0 if a[i] <= -three else inside
+
+
+@kernel(parallel=True)
+def hardswish_grad_flat(workers, gy, x, out):
+    """out = 0 up to -3, gy from 3 on, gy * (2 * x + 3) / 6 in between"""
+    third, half = gy.dtype.type(1 / 3), gy.dtype.type(0.5)
+    three = gy.dtype.type(3)
+    for i in prange(gy.size):
+        inside = gy[i] * (x[i] * third + half) if x[i] < three else gy[i]
+        out[i] = 0 if x[i] <= -three else inside
 
 
 @kernel(parallel=True)
@@ -368,7 +477,7 @@ atanh = _unary(reference.atanh)
 ceil = _unary(reference.ceil)
 cos = _unary(reference.cos)
 cosh = _unary(reference.cosh)
-exp = _unary(reference.exp)
+exp = _unary(reference.exp, flat=exp_flat)
 exp2 = _unary(reference.exp2)
 expm1 = _unary(reference.expm1)
 floor = _unary(reference.floor)
@@ -383,7 +492,7 @@ sinh = _unary(reference.sinh)
 sqrt = _unary(reference.sqrt)
 square = _unary(reference.square)
 tan = _unary(reference.tan)
-tanh = _unary(reference.tanh)
+tanh = _unary(reference.tanh, flat=tanh_flat)
 trunc = _unary(reference.trunc)
 
 isnan = _unary(reference.isnan, truth=True)
@@ -407,13 +516,6 @@ def _rsqrt(x: np.ndarray, out: np.ndarray) -> None:
     np.divide(1, out, out)
 
 
-def _sigmoid(x: np.ndarray, out: np.ndarray) -> None:
-    np.negative(x, out)
-    np.exp(out, out)
-    np.add(1, out, out)
-    np.divide(1, out, out)
-
-
 def _relu(x: np.ndarray, out: np.ndarray) -> None:
     np.maximum(x, 0, out=out)
 
@@ -421,13 +523,42 @@ def _relu(x: np.ndarray, out: np.ndarray) -> None:
 sign = _unary(reference.sign, into=_sign)
 reciprocal = _unary(reference.reciprocal, into=_reciprocal)
 rsqrt = _unary(reference.rsqrt, into=_rsqrt)
-sigmoid = _unary(reference.sigmoid, into=_sigmoid)
 relu = _unary(reference.relu, into=_relu, flat=relu_flat)
 
 
-def relu_grad(gy: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """gy where y > 0, else 0"""
-    return _run(relu_grad_flat, gy, y) if gy.size >= PARALLEL and in_parallel(gy, y) else reference.relu_grad(gy, y)
+def _into(function: Any) -> Any:
+    """`function` of one array, its result written into another: what has no ufunc."""
+
+    def into(x: np.ndarray, out: np.ndarray) -> None:
+        out[...] = function(x)
+
+    return into
+
+
+def _one_pass(plain: Any, flat: Any) -> Callable[[np.ndarray], np.ndarray]:
+    """A kernel of one operand that would be several passes over memory in NumPy."""
+    return _unary(plain, into=_into(plain.function), flat=flat)
+
+
+sigmoid, silu = _one_pass(reference.sigmoid, sigmoid_flat), _one_pass(reference.silu, silu_flat)
+hardswish = _one_pass(reference.hardswish, hardswish_flat)
+
+
+def _grad(plain: Any, flat: Any) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    """The gradient of an operation of one operand: of gy and what was kept."""
+
+    def grad(gy: np.ndarray, kept: np.ndarray) -> np.ndarray:
+        large = gy.size >= PARALLEL and in_parallel(gy, kept)
+        return _run(flat, gy, kept) if large else plain(gy, kept)
+
+    grad.__signature__ = inspect.signature(plain)  # type: ignore[attr-defined]
+    result: Callable[[np.ndarray, np.ndarray], np.ndarray] = _named(grad, plain)
+    return result
+
+
+relu_grad, sigmoid_grad = _grad(reference.relu_grad, relu_grad_flat), _grad(reference.sigmoid_grad, sigmoid_grad_flat)
+tanh_grad, silu_grad = _grad(reference.tanh_grad, tanh_grad_flat), _grad(reference.silu_grad, silu_grad_flat)
+hardswish_grad = _grad(reference.hardswish_grad, hardswish_grad_flat)
 
 
 def where(cond: np.ndarray, a: Any, b: Any) -> np.ndarray:
@@ -443,12 +574,23 @@ def where(cond: np.ndarray, a: Any, b: Any) -> np.ndarray:
     return reference.where(cond, a, b)
 
 
-def _special(kernel: Any, x: np.ndarray) -> np.ndarray:
-    """A function that NumPy does not have, for any floating dtype and strides."""
-    wide = np.ascontiguousarray(x, np.float32 if x.dtype == np.float16 else x.dtype).reshape(-1)
-    out = empty(wide.shape, wide.dtype)
-    launch(kernel, wide, out, elements=16 * x.size)
+def _special(kernel: Any, *arrays: np.ndarray) -> np.ndarray:
+    """What NumPy has no function for, of arrays of one shape and floating dtype with any strides."""
+    x = arrays[0]
+    wide = [np.ascontiguousarray(a, np.float32 if x.dtype == np.float16 else x.dtype).reshape(-1) for a in arrays]
+    out = empty(x.size, wide[0].dtype)
+    launch(kernel, *wide, out, elements=16 * x.size)
     return out.reshape(x.shape).astype(x.dtype, copy=False)
+
+
+def gelu(x: np.ndarray) -> np.ndarray:
+    """x * (1 + erf(x / sqrt(2))) / 2"""
+    return _special(gelu_flat, x)
+
+
+def gelu_grad(gy: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """gy * (Phi(x) + x * phi(x)), with the normal distribution's Phi and its density phi"""
+    return _special(gelu_grad_flat, gy, x)
 
 
 def erf(x: np.ndarray) -> np.ndarray:

@@ -79,7 +79,7 @@ _P0, _P1, _P2, _P3 = (
 _P4, _P5, _P6 = (np.float32(c) for c in (-7.34990630326855e-04, -2.95459980854025e-03, -1.60960333262415e-02))
 _Q0, _Q1, _Q2 = (np.float32(c) for c in (-1.45660718464996e-05, -2.13374055278905e-04, -1.68282697438203e-03))
 _Q3, _Q4 = (np.float32(c) for c in (-7.37332916720468e-03, -1.42647390514189e-02))
-_FAR = np.float32(4)  # erf is 1 from there on
+_FAR, _QUARTER = np.float32(4), np.float32(0.25)  # erf is 1 from 4 on
 
 
 @_strict
@@ -90,7 +90,7 @@ def _erf32(x):
     z = x * x
     p = (((((_P0 * z + _P1) * z + _P2) * z + _P3) * z + _P4) * z + _P5) * z + _P6
     q = (((_Q0 * z + _Q1) * z + _Q2) * z + _Q3) * z + _Q4
-    return x * p / q
+    return x * p / q if abs(x) < _FAR else x * _QUARTER
 
 
 def exp(x):

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from . import silent_ufunc
+from . import silent, silent_ufunc
 
 
 def _unary(name: str, formula: str, function: Callable[[Any], Any]) -> Callable[[Any], np.ndarray]:
@@ -115,11 +115,50 @@ erf = _unary("erf", "2 / sqrt(pi) times the integral of e**(-t*t) from 0 to x", 
 erfc = _unary("erfc", "1 - erf(x), without cancellation", _each(math.erfc))
 sigmoid = _unary("sigmoid", "1 / (1 + e ** -x)", lambda x: 1 / (1 + np.exp(-x)))
 relu = _unary("relu", "max(x, 0); NaN stays NaN", lambda x: np.maximum(x, 0))
+silu = _unary("silu", "x * sigmoid(x)", lambda x: x / (1 + np.exp(-x)))
+gelu = _unary("gelu", "x * (1 + erf(x / sqrt(2))) / 2", lambda x: x * (1 + erf(x * math.sqrt(0.5))) * 0.5)
+hardswish = _unary(
+    "hardswish",
+    "0 up to -3, x from 3 on, x * (x + 3) / 6 in between",
+    lambda x: np.where(x <= -3, x.dtype.type(0), np.where(x < 3, x * (x + 3) / 6, x)),
+)
 
 
 def relu_grad(gy: np.ndarray, y: np.ndarray) -> np.ndarray:
     """gy where y > 0, else 0."""
     return np.where(y > 0, gy, np.zeros((), gy.dtype))
+
+
+@silent
+def sigmoid_grad(gy: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """gy * y * (1 - y)"""
+    return gy * (y * (1 - y))
+
+
+@silent
+def tanh_grad(gy: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """gy * (1 - y * y)"""
+    return gy * (1 - y * y)
+
+
+@silent
+def silu_grad(gy: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """gy * s * (1 + x * (1 - s)) with s = sigmoid(x)"""
+    s = 1 / (1 + np.exp(-x))
+    return gy * (s * (1 + x * (1 - s)))
+
+
+@silent
+def gelu_grad(gy: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """gy * (Phi(x) + x * phi(x)), with the normal distribution's Phi and its density phi"""
+    below = (1 + erf(x * math.sqrt(0.5))) * 0.5
+    return gy * (below + x * (np.exp(x * x * -0.5) * (1 / math.sqrt(2 * math.pi))))
+
+
+@silent
+def hardswish_grad(gy: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """0 up to -3, gy from 3 on, gy * (2 * x + 3) / 6 in between"""
+    return np.where(x <= -3, gy.dtype.type(0), np.where(x < 3, gy * (x / 3 + 0.5), gy))
 
 
 def where(cond: np.ndarray, a: Any, b: Any) -> np.ndarray:

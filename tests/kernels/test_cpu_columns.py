@@ -219,7 +219,7 @@ BINARY = [n for n in kernels.FAMILIES["elementwise"] if reference_elementwise.__
 @pytest.mark.parametrize("name", UNARY)
 def test_one_operand_on_both_sides_of_the_large_sizes(name, n):
     kinds = [np.int64, np.bool_] if name == "bitwise_not" else [*DTYPES, np.float16, np.int64]
-    for dtype in kinds if name not in ("erf", "erfc") else DTYPES:
+    for dtype in kinds if name not in ("erf", "erfc", "gelu") else DTYPES:
         x = (draw_normal(n, np.float64, n)[0] * 3).astype(dtype)
         if x.dtype.kind == "f":
             x[:3] = np.nan, np.inf, -np.inf

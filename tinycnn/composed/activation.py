@@ -145,12 +145,12 @@ def gelu(input: Tensor, approximate: str = "none") -> Tensor:
         return _apply("gelu", lambda x: x * (ew.tanh((x + x * x * x * 0.044715) * slope) + 1) * 0.5, input)
     if approximate != "none":
         raise RuntimeError(f"gelu: approximate must be 'none' or 'tanh', got {approximate!r}")
-    return _apply("gelu", lambda x: x * (ew.erf(x * math.sqrt(0.5)) + 1) * 0.5, input)
+    return _apply("gelu", ew.gelu, input)
 
 
 def silu(input: Tensor, inplace: bool = False) -> Tensor:
     """x * sigmoid(x), also called swish"""
-    return _apply("silu", lambda x: x * ew.sigmoid(x), input, inplace)
+    return _apply("silu", ew.silu, input, inplace)
 
 
 def mish(input: Tensor, inplace: bool = False) -> Tensor:
@@ -180,11 +180,7 @@ def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
 
 def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
     """x * min(max(x + 3, 0), 6) / 6 (Howard et al. 2019)"""
-
-    def formula(x: Tensor) -> Tensor:
-        return where(ew.le(x, -3), 0.0, where(ew.lt(x, 3), x * (x + 3) / 6, x))
-
-    return _apply("hardswish", formula, input, inplace)
+    return _apply("hardswish", ew.hardswish, input, inplace)
 
 
 def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:

@@ -225,7 +225,13 @@ def nothing(g: Tensor) -> Tensor:
 
 
 def unary(
-    name: str, needs: str, derivative: Callable[..., Any], formula: str, floating: bool = True, bools: bool = False
+    name: str,
+    needs: str,
+    derivative: Callable[..., Any],
+    formula: str,
+    floating: bool = True,
+    bools: bool = False,
+    fused: bool = False,
 ) -> Callable[[Tensor], Tensor]:
     """Make an operation of one tensor from a kernel and its derivative.
 
@@ -236,6 +242,8 @@ def unary(
         formula: for the docstring.
         floating: integers become floats first.
         bools: without `floating`, whether bools are taken.
+        fused: there is a kernel ``name_grad(gy, kept)``, which does the derivative in one pass where nobody will
+            differentiate it.
     """
 
     class Op(Function):
@@ -248,6 +256,8 @@ def unary(
 
         @staticmethod
         def backward(ctx: Any, g: Tensor) -> Tensor:
+            if fused and not is_grad_enabled():
+                return wrap(getattr(g.device.kernels, name + "_grad")(g.array, ctx.saved_tensors[0].array), g.device)
             return derivative(g, *ctx.saved_tensors)
 
     Op.__name__ = Op.__qualname__ = name.capitalize()
@@ -290,8 +300,8 @@ sqrt = unary("sqrt", "y", lambda g, y: g / (2 * y), "The square root of x")
 reciprocal = unary("reciprocal", "y", lambda g, y: g * -(y * y), "1 / x")
 sin: Callable[[Tensor], Tensor] = unary("sin", "x", lambda g, x: g * cos(x), "sin x, in radians")
 cos: Callable[[Tensor], Tensor] = unary("cos", "x", lambda g, x: neg(g * sin(x)), "cos x, in radians")
-tanh = unary("tanh", "y", lambda g, y: g * (1 - y * y), "The hyperbolic tangent of x")
-sigmoid = unary("sigmoid", "y", lambda g, y: g * (y * (1 - y)), "1 / (1 + e**-x)")
+tanh = unary("tanh", "y", lambda g, y: g * (1 - y * y), "The hyperbolic tangent of x", fused=True)
+sigmoid = unary("sigmoid", "y", lambda g, y: g * (y * (1 - y)), "1 / (1 + e**-x)", fused=True)
 rsqrt = unary("rsqrt", "y", lambda g, y: g * (-0.5 * y * y * y), "1 / sqrt(x)")
 exp2 = unary("exp2", "y", lambda g, y: g * (y * math.log(2)), "2**x")
 expm1 = unary("expm1", "x", lambda g, x: g * exp(x), "e**x - 1, exact for small x")
@@ -316,6 +326,26 @@ rint = unary("round", "", lambda g: nothing(g), "The nearest whole number, halve
 relu = unary(
     "relu", "y", lambda g, y: ReluGrad.apply(g, y), "max(x, 0); the gradient at 0 is 0, NaN stays NaN", floating=False
 )
+
+
+silu = unary("silu", "x", lambda g, x: g * _silu_slope(x, sigmoid(x)), "x * sigmoid(x)", fused=True)
+gelu = unary("gelu", "x", lambda g, x: g * _gelu_slope(x), "x * (1 + erf(x / sqrt(2))) / 2", fused=True)
+hardswish = unary(
+    "hardswish",
+    "x",
+    lambda g, x: where(le(x, -3), 0.0, where(lt(x, 3), g * (x / 3 + 0.5), g)),
+    "0 up to -3, x from 3 on, x * (x + 3) / 6 in between",
+    fused=True,
+)
+
+
+def _silu_slope(x: Tensor, s: Tensor) -> Tensor:
+    return s * (1 + x * (1 - s))
+
+
+def _gelu_slope(x: Tensor) -> Tensor:
+    below = (erf(x * math.sqrt(0.5)) + 1) * 0.5
+    return below + x * exp(x * x * -0.5) * (1 / math.sqrt(2 * math.pi))
 
 
 class ReluGrad(Function):
