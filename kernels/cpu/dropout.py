@@ -7,6 +7,7 @@ from numba import prange
 
 from .gemm import plain
 from .jit import kernel
+from .memory import empty
 from .threads import launch
 
 
@@ -23,8 +24,10 @@ def drop(workers, x, key, least, scale, out):
 
 def dropout(x: np.ndarray, p: float, key: int) -> np.ndarray:
     """x / (1 - p) where hash(key, i) >= p * 2**32 for the flat position i, else 0."""
-    out = np.empty(x.shape, x.dtype)
+    out = empty(x.shape, x.dtype)
     if x.size:
         scale = x.dtype.type(1 / (1 - p))
-        launch(drop, plain(x).reshape(-1), np.uint64(key), np.uint64(p * 2**32), scale, out.reshape(-1))
+        launch(
+            drop, plain(x).reshape(-1), np.uint64(key), np.uint64(p * 2**32), scale, out.reshape(-1), elements=x.size
+        )
     return out

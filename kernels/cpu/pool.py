@@ -10,7 +10,7 @@ from .gemm import plain
 from .jit import helper, kernel
 from .memory import empty
 from .rows import add, clear, fill
-from .simd_pool import largest_2x2, largest_3x3, scatter_2x2, scatter_3x3
+from .simd_pool import largest_2x2, largest_3x3, mean_2x2, scatter_2x2, scatter_3x3, spread_2x2
 from .simd_rows import row_moments
 from .threads import launch
 
@@ -189,6 +189,24 @@ def spread(workers, gy, gx, planes, g, include_pad, divisor):
 
 
 @kernel(parallel=True)
+def average_by_2x2(workers, x, y, planes, g, divisor):
+    """`average` for windows of 2x2 side by side, which all lie inside."""
+    height, width, oh, ow = g[0], g[1], g[10], g[11]
+    for worker in prange(workers):
+        for plane in range(planes * worker // workers, planes * (worker + 1) // workers):
+            mean_2x2(x, plane * height * width, width, y, plane * oh * ow, oh, ow, x.dtype.type(divisor))
+
+
+@kernel(parallel=True)
+def spread_by_2x2(workers, gy, gx, planes, g, divisor):
+    """`spread` for the windows of `average_by_2x2`: every element of gx is written once."""
+    height, width, oh, ow = g[0], g[1], g[10], g[11]
+    for worker in prange(workers):
+        for plane in range(planes * worker // workers, planes * (worker + 1) // workers):
+            spread_2x2(gy, plane * oh * ow, oh, ow, gx, plane * height * width, height, width, gy.dtype.type(divisor))
+
+
+@kernel(parallel=True)
 def average_planes(workers, x, y, length, divisor):
     """y = the sum of each plane divided by `divisor`"""
     for worker in prange(workers):
@@ -269,6 +287,9 @@ def avg_pool2d(x: np.ndarray, spec: PoolSpec, count_include_pad: bool, divisor_o
         if whole_planes(spec):
             length = spec.input_size[0] * spec.input_size[1]
             launch(average_planes, *arrays, length, float(divisor_override or length), elements=x.size)
+        elif spec.kernel_size == (2, 2) and by_two(spec):
+            planes = spec.batch * spec.channels
+            launch(average_by_2x2, *arrays, planes, _numbers(spec), float(divisor_override or 4), elements=x.size)
         else:
             rule = bool(count_include_pad), divisor_override or 0
             launch(average, *arrays, spec.batch * spec.channels, _numbers(spec), *rule, elements=x.size)
@@ -285,6 +306,9 @@ def avg_pool2d_grad(
         if whole_planes(spec):
             length = spec.input_size[0] * spec.input_size[1]
             launch(spread_planes, *arrays, length, float(divisor_override or length), elements=gx.size)
+        elif spec.kernel_size == (2, 2) and by_two(spec):
+            planes = spec.batch * spec.channels
+            launch(spread_by_2x2, *arrays, planes, _numbers(spec), float(divisor_override or 4), elements=gx.size)
         else:
             rule = bool(count_include_pad), divisor_override or 0
             launch(spread, *arrays, spec.batch * spec.channels, _numbers(spec), *rule, elements=gx.size)

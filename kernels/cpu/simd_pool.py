@@ -1,4 +1,4 @@
-"""Vector code of max pooling in windows of 2x2 and 3x3 that move by two: one call for each plane.
+"""Vector code of pooling in windows of 2x2 and 3x3 that move by two: one call for each plane.
 
 Windows side by side see every second column: two vectors of a row are loaded and their even and odd lanes taken apart,
 so that lane l of the two belongs to window j + l. Columns outside the image are masked and neither read nor written.
@@ -14,7 +14,7 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from .simd import _call, _i32, _int, _lanes_below, _masked_load, _masked_store, _outlined, _suffix
+from .simd import _call, _i32, _int, _lanes_below, _masked_load, _masked_store, _outlined, _splat, _suffix
 
 _i8 = ir.IntType(8)
 Builder = Callable[[ir.Function, ir.Type, int], None]
@@ -131,6 +131,53 @@ def _build_scatter(size: int) -> Builder:
     return build
 
 
+def _build_mean(function: ir.Function, element: ir.Type, lanes: int) -> None:
+    x, x0, width, y, o, oh, ow, divisor = function.args
+    vector, suffix = ir.VectorType(element, lanes), _suffix(element, lanes)
+    phases = [_lanes(list(range(first, 2 * lanes, 2))) for first in (0, 1)]
+    b = ir.IRBuilder(function.append_basic_block("entry"))
+    by = _splat(b, divisor, lanes)
+    with cgutils.for_range_slice(b, _int(0), ow, _int(lanes)) as (j, _):
+        left = b.shl(j, _int(1))
+        rest = b.sub(b.shl(ow, _int(1)), left)
+        read = [_lanes_below(b, rest, k * lanes, lanes) for k in (0, 1)]
+        written = _lanes_below(b, b.sub(ow, j), 0, lanes)
+        with cgutils.for_range(b, oh) as row:
+            sums = []
+            for u in (0, 1):
+                r = b.add(b.shl(row.index, _int(1)), _int(u))
+                start = b.add(b.add(x0, b.mul(r, width)), left)
+                places = [b.gep(x, [b.add(start, _int(k * lanes))]) for k in (0, 1)]
+                loaded = [_masked_load(b, vector, p, m, suffix) for p, m in zip(places, read, strict=True)]
+                sums.append(b.fadd(*(b.shuffle_vector(*loaded, phase) for phase in phases)))
+            out = b.gep(y, [b.add(b.add(o, j), b.mul(row.index, ow))])
+            _masked_store(b, b.fdiv(b.fadd(*sums), by), out, written, suffix)
+    b.ret_void()
+
+
+def _build_spread(function: ir.Function, element: ir.Type, lanes: int) -> None:
+    g, o, oh, ow, gx, x0, height, width, divisor = function.args
+    vector, suffix = ir.VectorType(element, lanes), _suffix(element, lanes)
+    twice = [_lanes([(first + k) // 2 for k in range(lanes)]) for first in (0, lanes)]
+    b = ir.IRBuilder(function.append_basic_block("entry"))
+    by, zero = _splat(b, divisor, lanes), _constant(vector, 0.0)
+    blocks = b.ashr(b.add(width, _int(1)), _int(1))
+    with cgutils.for_range_slice(b, _int(0), blocks, _int(lanes)) as (j, _):
+        left = b.shl(j, _int(1))
+        read = _lanes_below(b, b.sub(ow, j), 0, lanes)
+        written = [_lanes_below(b, b.sub(width, left), k * lanes, lanes) for k in (0, 1)]
+        with cgutils.for_range(b, height) as row:
+            i = b.ashr(row.index, _int(1))
+            seen = b.and_(read, _splat(b, b.icmp_signed("<", i, oh), lanes))
+            place = b.gep(g, [b.add(b.add(o, j), b.mul(i, ow))])
+            share = b.fdiv(_masked_load(b, vector, place, seen, suffix), by)
+            start = b.add(b.add(x0, b.mul(row.index, width)), left)
+            for k in (0, 1):
+                target = b.gep(gx, [b.add(start, _int(k * lanes))])
+                _masked_store(b, b.shuffle_vector(share, zero, twice[k]), target, written[k], suffix)
+    b.ret_void()
+
+
 def _fits(x: Any, y: Any, argmax: Any) -> bool:
     arrays = all(isinstance(a, types.Array) for a in (x, y, argmax))
     return arrays and x.dtype in (types.float32, types.float64) and x.dtype == y.dtype and argmax.dtype == types.uint8
@@ -191,3 +238,23 @@ def scatter_3x3(
         return None
     sig = types.void(g, argmax, _N, _N, _N, gx, _N, _N, _N, _N, _N)
     return sig, _outlined("scatter_3x3", _build_scatter(3))
+
+
+@intrinsic
+def mean_2x2(
+    typing: Any, x: Any, x0: Any, width: Any, y: Any, o: Any, oh: Any, ow: Any, divisor: Any
+) -> Any:  # fmt: skip
+    """y (at o) = the sums of windows of 2x2 side by side in the plane at x0, all inside, divided by `divisor`."""
+    if not isinstance(x, types.Array) or x.dtype not in (types.float32, types.float64) or x.dtype != y.dtype:
+        return None
+    return types.void(x, _N, _N, y, _N, _N, _N, x.dtype), _outlined("mean_2x2", _build_mean)
+
+
+@intrinsic
+def spread_2x2(
+    typing: Any, g: Any, o: Any, oh: Any, ow: Any, gx: Any, x0: Any, height: Any, width: Any, divisor: Any
+) -> Any:  # fmt: skip
+    """gx (the plane at x0, all of it written) = g / divisor of the window on each element, 0 where there is none."""
+    if not isinstance(g, types.Array) or g.dtype not in (types.float32, types.float64) or g.dtype != gx.dtype:
+        return None
+    return types.void(g, _N, _N, _N, gx, _N, _N, _N, g.dtype), _outlined("spread_2x2", _build_spread)

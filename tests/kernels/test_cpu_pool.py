@@ -52,6 +52,22 @@ def test_windows_of_three(height, width, padding, ceil_mode, dtype):
     check(spec, dtype)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("width", SIZES[1:])
+@pytest.mark.parametrize("height", [2, 5, 8])
+@pytest.mark.parametrize("divisor", [None, 3])
+def test_means_side_by_side(height, width, divisor, dtype):
+    spec = pool_spec((2, 3, height, width), 2)
+    x, gy = draw(spec, dtype)
+    planes, numbers, rule = 6, pool._numbers(spec), (True, divisor)
+    y, gx = np.empty(spec.output_shape, dtype), np.full_like(x, 7)
+    threads.launch(pool.average_by_2x2, x.reshape(-1), y.reshape(-1), planes, numbers, float(divisor or 4))
+    threads.launch(pool.spread_by_2x2, gy.reshape(-1), gx.reshape(-1), planes, numbers, float(divisor or 4))
+    tolerance = dict(rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(y, reference.avg_pool2d(x, spec, *rule), **tolerance)
+    np.testing.assert_allclose(gx, reference.avg_pool2d_grad(gy, spec, *rule), **tolerance)
+
+
 def test_other_windows_take_the_general_way():
     for spec in (
         pool_spec((1, 1, 9, 9), 2, 2, 1),
