@@ -125,6 +125,7 @@ def batch_norm(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 TASKS: dict[str, Task] = {
     "LeNet-5": training(LeNet5, (64, 1, 32, 32)),
     "ResNet-20": training(small_resnet, (128, 3, 32, 32)),
+    "ResNet-20 on few images": training(small_resnet, (4, 3, 32, 32)),
     "Adam": stepping("Adam"),
     "AdamW": stepping("AdamW"),
     "SGD": stepping("SGD"),
