@@ -35,12 +35,30 @@ def operands(rng, batches, m, k, n, transpose_a, transpose_b, dtype):
 def test_matrix_products_at_every_block_boundary(dtype, transpose_a, transpose_b):
     rng = np.random.default_rng(3)
     width = gemm.tile_columns(np.dtype(dtype))
-    for m in (1, gemm.BAND - 1, gemm.BAND, gemm.BAND + 1):
-        for k in (0, 1, gemm.DEPTH - 1, gemm.DEPTH, gemm.DEPTH + 1):
-            for n in (1, width - 1, width, width + 1):
+    for m in (1, gemm.PANEL, gemm.PANEL + 1, gemm.UNIT + 1):
+        for k in (0, 1, gemm.DEPTH, gemm.DEPTH + 1):
+            for n in (1, width - 1, width, width + 1, gemm.UNIT + 1):
                 a, b, expected = operands(rng, 2, m, k, n, transpose_a, transpose_b, dtype)
                 near(gemm.matmul_tile(a, b, transpose_a, transpose_b), expected, dtype)
                 near(matmul.matmul(a[0], b[0], transpose_a, transpose_b), expected[0], dtype)
+
+
+@pytest.mark.parametrize("transpose_a", [False, True])
+@pytest.mark.parametrize("transpose_b", [False, True])
+def test_long_sums_are_computed_in_parts(transpose_a, transpose_b):
+    rng = np.random.default_rng(4)
+    for m, k, n in ((16, 4 * gemm.DEPTH, 40), (65, 9 * gemm.DEPTH + 5, 100), (1, 4000, 200)):
+        assert gemm.portions(1, m, n, k, gemm.tile_columns(np.dtype(np.float32)))[0] > 1
+        a, b, expected = operands(rng, 1, m, k, n, transpose_a, transpose_b, np.float32)
+        near(gemm.matmul_tile(a, b, transpose_a, transpose_b), expected, np.float32)
+
+
+def test_work_is_cut_up_by_the_shape():
+    for batches, m, n, k in ((1, 1, 1, 1), (1, 1024, 1024, 1024), (1, 384, 384, 384), (9, 5, 1000, 3)):
+        parts, rows, columns = gemm.portions(batches, m, n, k, 48)
+        assert 1 <= rows <= gemm.UNIT and columns % 48 == 0 and 48 <= columns <= gemm.UNIT and 1 <= parts <= gemm.PARTS
+    parts, rows, columns = gemm.portions(1, 384, 384, 384, 48)
+    assert -(-384 // rows) * -(-384 // columns) >= gemm.UNITS
 
 
 def test_the_way_of_a_matrix_product_depends_on_its_shape():
