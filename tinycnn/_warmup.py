@@ -92,7 +92,7 @@ CONVS: list[tuple[tuple[int, int, int, int, int], dict[str, int]]] = [
     ((8, 3, 32, 16, 3), {"padding": 1}),  # an image's channels
     ((8, 64, 32, 64, 3), {"padding": 1}),  # 3x3, many tiles
     ((1, 64, 8, 64, 3), {"padding": 1}),  # 3x3, few tiles
-    ((8, 128, 16, 128, 3), {"padding": 1}),  # 3x3, many channels
+    ((16, 256, 14, 256, 3), {"padding": 1}),  # 3x3, many channels and tiles
     ((4, 256, 7, 256, 3), {"padding": 1}),  # 3x3, more channels than pixels
     ((2, 16, 15, 32, 3), {"padding": 1, "stride": 2}),
     ((2, 17, 9, 33, 3), {}),  # odd channels, no padding
@@ -124,7 +124,7 @@ def batch_norm(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 
 TASKS: dict[str, Task] = {
     "LeNet-5": training(LeNet5, (64, 1, 32, 32)),
-    "ResNet-20": training(small_resnet, (128, 3, 32, 32)),
+    "ResNet-20": training(small_resnet, (64, 3, 32, 32)),
     "ResNet-20 on few images": training(small_resnet, (4, 3, 32, 32)),
     "Adam": stepping("Adam"),
     "AdamW": stepping("AdamW"),
@@ -169,11 +169,16 @@ def warm_up(dtypes: Sequence[str] = ("float32",), only: str = "", show: bool = T
         What was done, in words.
     """
     jit: Any = importlib.import_module("tinycnn.kernels.cpu.jit")  # loads Numba
+    threads: Any = importlib.import_module("tinycnn.kernels.cpu.threads")
     before = jit.counts()
     began = time.perf_counter()
     state = tinycnn.get_rng_state()  # the tasks draw numbers
     todo = [(name, kind) for kind in dtypes for name in TASKS if only in name]
-    with jit.unannounced(), tqdm(todo, file=sys.stderr, disable=not show, unit="task", leave=False) as bar:
+    with (
+        jit.unannounced(),
+        threads.serial(),
+        tqdm(todo, file=sys.stderr, disable=not show, unit="task", leave=False) as bar,
+    ):
         for name, kind in bar:
             bar.set_description(f"{kind}: {name}")
             TASKS[name](getattr(tinycnn, kind))
