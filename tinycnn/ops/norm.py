@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from .._tensor import Tensor, filled, wrap
@@ -12,35 +13,42 @@ from .reduce import mean, sum
 from .shape import reshape
 
 
-def _column(v: Tensor) -> Tensor:
-    """A value for each channel, to broadcast against (N, C, L)."""
-    return reshape(v, (1, -1, 1))
+def _column(v: Tensor, rank: int) -> Tensor:
+    """A value for each channel, to broadcast against (N, C, ...) of that rank."""
+    return reshape(v, (1, -1, *(1,) * (rank - 2)))
+
+
+def _flat(a: Any) -> Any:
+    """An array (N, C, ...) as (N, C, L), which the kernels take."""
+    return a.reshape(*a.shape[:2], math.prod(a.shape[2:]))
 
 
 class BatchNormTrain(Function):
-    """Outputs (y, mean, var) of x (N, C, L); var is the biased one, mean and var have no gradient of their own."""
+    """Outputs (y, mean, var) of x (N, C, ...); var is the biased one, mean and var have no gradient of their own."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> tuple[Tensor, ...]:
-        y, mu, var = (
-            wrap(a, x.device) for a in x.device.kernels.batch_norm_train(x.array, weight.array, bias.array, eps)
-        )
+        y, *moments = x.device.kernels.batch_norm_train(_flat(x.array), weight.array, bias.array, eps)
+        mu, var = (wrap(a, x.device) for a in moments)
         ctx.save_for_backward(x, weight, mu, var)
         ctx.mark_non_differentiable(mu, var)
         ctx.eps = eps
-        return y, mu, var
+        return wrap(y.reshape(x.array.shape), x.device), mu, var
 
     @staticmethod
     def backward(ctx: Any, g: Tensor, *_: Any) -> Any:
         x, weight, mu, var = ctx.saved_tensors
         if not is_grad_enabled():  # the same in one kernel
-            grads = g.device.kernels.batch_norm_train_grad(g.array, x.array, mu.array, var.array, weight.array, ctx.eps)
-            return (*(wrap(a, g.device) for a in grads), None)
-        centred = x - mean(x, (0, 2), True)
-        xhat = centred / (mean(centred * centred, (0, 2), True) + ctx.eps) ** 0.5
-        gx = g - mean(g, (0, 2), True) - xhat * mean(g * xhat, (0, 2), True)
-        scale = _column(weight) / (mean(centred * centred, (0, 2), True) + ctx.eps) ** 0.5
-        return gx * scale, sum(g * xhat, (0, 2)), sum(g, (0, 2)), None
+            grad = g.device.kernels.batch_norm_train_grad
+            gx, *others = grad(_flat(g.array), _flat(x.array), mu.array, var.array, weight.array, ctx.eps)
+            return wrap(gx.reshape(x.array.shape), g.device), *(wrap(a, g.device) for a in others), None
+        rank = x.array.ndim
+        axes = (0, *range(2, rank))
+        centred = x - mean(x, axes, True)
+        xhat = centred / (mean(centred * centred, axes, True) + ctx.eps) ** 0.5
+        gx = g - mean(g, axes, True) - xhat * mean(g * xhat, axes, True)
+        scale = _column(weight, rank) / (mean(centred * centred, axes, True) + ctx.eps) ** 0.5
+        return gx * scale, sum(g * xhat, axes), sum(g, axes), None
 
 
 class BatchNormEval(Function):
@@ -50,20 +58,21 @@ class BatchNormEval(Function):
     def forward(ctx: Any, x: Tensor, mu: Tensor, var: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
         ctx.save_for_backward(x, mu, var, weight)
         ctx.eps = eps
-        arrays = (t.array for t in (x, mu, var, weight, bias))
-        return wrap(x.device.kernels.batch_norm_eval(*arrays, eps), x.device)
+        y = x.device.kernels.batch_norm_eval(_flat(x.array), *(t.array for t in (mu, var, weight, bias)), eps)
+        return wrap(y.reshape(x.array.shape), x.device)
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> Any:
         x, mu, var, weight = ctx.saved_tensors
         inverse = (var + ctx.eps) ** -0.5
-        needed = ctx.needs_input_grad
+        rank, needed = x.array.ndim, ctx.needs_input_grad
+        axes = (0, *range(2, rank))
         return (
-            g * _column(weight * inverse) if needed[0] else None,
+            g * _column(weight * inverse, rank) if needed[0] else None,
             None,
             None,
-            sum(g * ((x - _column(mu)) * _column(inverse)), (0, 2)) if needed[3] else None,
-            sum(g, (0, 2)) if needed[4] else None,
+            sum(g * ((x - _column(mu, rank)) * _column(inverse, rank)), axes) if needed[3] else None,
+            sum(g, axes) if needed[4] else None,
             None,
         )
 
@@ -98,9 +107,7 @@ def batch_norm(
         raise RuntimeError(f"batch_norm: expected at least 2 dimensions (N, C, ...), got shape {tuple(shape)}")
     if not eps > 0:
         raise ValueError(f"batch_norm: eps must be positive, got {eps}")
-    channels, rest = shape[1], 1
-    for n in shape[2:]:
-        rest *= n
+    channels = shape[1]
     named = {"running_mean": running_mean, "running_var": running_var, "weight": weight, "bias": bias}
     for name, t in named.items():
         if t is not None:
@@ -113,20 +120,19 @@ def batch_norm(
     kind, place = input.array.dtype, input.device
     w = filled((channels,), kind, place, 1) if weight is None else weight
     b = filled((channels,), kind, place) if bias is None else bias
-    x = reshape(input, (shape[0], channels, rest))
-    count = shape[0] * rest
+    count = shape[0] * math.prod(shape[2:])
     if not training:
         if running_mean is None or running_var is None:
             raise RuntimeError(
                 "batch_norm: evaluation needs running_mean and running_var; pass training=True to use the batch"
             )
-        return reshape(BatchNormEval.apply(x, running_mean, running_var, w, b, eps), shape)
+        return BatchNormEval.apply(input, running_mean, running_var, w, b, eps)
     if count == 1:
         raise ValueError(
             f"batch_norm: expected more than 1 value per channel when training, got input shape {tuple(shape)}"
         )
-    y, mu, var = BatchNormTrain.apply(x, w, b, eps)
+    y, mu, var = BatchNormTrain.apply(input, w, b, eps)
     if count:
         _follow(running_mean, mu, momentum, 1)
         _follow(running_var, var, momentum, count / (count - 1))
-    return reshape(y, shape)
+    return y
