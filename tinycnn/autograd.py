@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import operator
 import os
 import threading
 import traceback
@@ -461,6 +462,9 @@ def _record(ctx: Node, args: tuple[Any, ...], outputs: tuple[Any, ...]) -> None:
 # -- the walk ---------------------------------------------------------------------------------------------------------
 
 
+_by_birth = operator.attrgetter("birth")
+
+
 def _reachable(roots: Iterable[Node]) -> list[Node]:
     """All nodes behind `roots`, oldest first. A node is younger than its inputs: age is a topological order."""
     found = set(roots)
@@ -470,7 +474,7 @@ def _reachable(roots: Iterable[Node]) -> list[Node]:
             if edge is not None and edge[1] >= 0 and edge[0] not in found:
                 found.add(edge[0])
                 stack.append(edge[0])
-    return sorted(found, key=lambda node: node.birth)
+    return sorted(found, key=_by_birth)
 
 
 def _call_hooks(hooks: OrderedDict[int, Any], grad: Tensor) -> Tensor:
@@ -590,7 +594,7 @@ def _walk(
             if needed is not None and node not in needed:
                 continue
             grads = slots
-            if node._materialize:
+            if len(slots) > 1 and node._materialize:
                 grads = [filled(*node.outputs[i]) if g is None else g for i, g in enumerate(slots)]
             saved = node._saved or ()
             results = node.function.backward(node, *grads)
@@ -605,10 +609,9 @@ def _walk(
                         f"{node.name()} returned {len(results)} gradients; forward had {len(node.edges)} inputs, "
                         "each needs one (or None)"
                     )
-            if not retain_graph:
+            if saved and not retain_graph:
                 node.release()
-            for i, edge in enumerate(node.edges):
-                result = results[i]
+            for i, (edge, result) in enumerate(zip(node.edges, results, strict=False)):
                 if edge is None or result is None:
                     continue
                 target, output = edge

@@ -10,6 +10,7 @@ gradients:
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 from .._tensor import Tensor, wrap
@@ -75,6 +76,16 @@ class Conv2dWeightGrad(Function):
         )
 
 
+_known_spec = functools.lru_cache(1024)(conv_spec)
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether this is an int or a pair of ints: what equals another key of the cache only if it means the same."""
+    return type(value) is int or (
+        type(value) is tuple and len(value) == 2 and type(value[0]) is int and type(value[1]) is int
+    )
+
+
 def conv2d(
     input: Tensor,
     weight: Tensor,
@@ -95,7 +106,9 @@ def conv2d(
     single = input.array.ndim == 3
     if single:
         input = unsqueeze(input, 0)
-    spec = conv_spec(input.array.shape, weight.array.shape, stride, padding, dilation, groups, "conv2d")
+    known = type(groups) is int and _is_plain(stride) and _is_plain(padding) and _is_plain(dilation)
+    find: Any = _known_spec if known else conv_spec
+    spec = find(input.array.shape, weight.array.shape, stride, padding, dilation, groups, "conv2d")
     if bias is not None and bias.array.shape != (spec.out_channels,):
         raise ValueError(
             f"conv2d: the bias must have shape ({spec.out_channels},), one for each filter, "

@@ -372,6 +372,15 @@ def square(input: Tensor) -> Tensor:
 # -- two operands -----------------------------------------------------------------------------------------------------
 
 
+def _of_both(needs: str, derivative: Callable[..., Any]) -> Callable[[Tensor, Any, Any], Any]:
+    """The derivative as a function of the gradient and both operands."""
+    if needs == "xy":
+        return derivative
+    if needs == "x":
+        return lambda g, x, y: derivative(g, x)
+    return (lambda g, x, y: derivative(g, y)) if needs else (lambda g, x, y: derivative(g))
+
+
 def binary(
     name: str,
     formula: str,
@@ -408,14 +417,15 @@ def binary(
             x = y = None
             if ctx._saved != ():
                 x, y = (number if t is None else t for t, number in zip(ctx.saved_tensors, ctx.numbers, strict=True))
-            kept = {"": (), "x": (x,), "y": (y,), "xy": (x, y)}
+            for_x, for_y = ctx.edges
             return (
-                gx[1](g, *kept[gx[0]]) if ctx.edges[0] is not None else None,
-                gy[1](g, *kept[gy[0]]) if ctx.edges[1] is not None else None,
+                None if for_x is None else gradient_of_x(g, x, y),
+                None if for_y is None else gradient_of_y(g, x, y),
             )
 
     Op.__name__ = Op.__qualname__ = name.capitalize()
     either = "".join(sorted({*gx[0], *gy[0]}))
+    gradient_of_x, gradient_of_y = _of_both(*gx), _of_both(*gy)
 
     def run(x: Any, y: Any) -> Tensor:
         z = new(Tensor)

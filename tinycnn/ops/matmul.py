@@ -47,9 +47,9 @@ def same_kind(name: str, a: Any, b: Any, what: str = "the second operand") -> No
     """
     if not isinstance(a, Tensor) or not isinstance(b, Tensor):
         raise TypeError(f"{name}: expected Tensors, got {type(a).__name__} and {type(b).__name__} ({what})")
-    if a.device != b.device:
+    if a.device is not b.device and a.device != b.device:
         raise RuntimeError(f"{name}: the input is on {a.device}, {what} on {b.device}; move one with .to(...)")
-    if a.array.dtype != b.array.dtype:
+    if a.array.dtype is not b.array.dtype and a.array.dtype != b.array.dtype:
         raise RuntimeError(
             f"{name}: the input is {a.dtype}, {what} {b.dtype}; they must be equal, convert one with .to(...)"
         )
