@@ -5,19 +5,19 @@
     dots                    the gradient of the weights where a group has few of them (`direct`)
 
 `choose` and `choose_weight_grad` decide, by the shape and the dtype only, so that the bits of a result depend on
-nothing else. `allow_winograd` forbids the first two.
+nothing else. `tinycnn.backends.cpu.allow_winograd` can forbid the first two.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
+from .. import settings
 from ..geometry import ConvSpec
 from . import direct, winograd
 from .memory import zeros
 from .simd import LANES32
 
-allow_winograd = True  # tinycnn.backends.cpu.allow_winograd sets it
 FEW = 1 << 16  # elements: sums of dot products that a thread keeps, lanes and all
 
 
@@ -29,7 +29,7 @@ def winograd_tiles(spec: ConvSpec, dtype: np.dtype) -> int:
     (top, _), (left, _) = spec.padding
     fits = spec.kernel_size == (3, 3) and spec.stride == (1, 1) == spec.dilation and top <= 2 and left <= 2
     channels, filters = spec.in_channels // spec.groups, spec.out_channels // spec.groups
-    if not (allow_winograd and fits and dtype == np.float32) or min(channels, filters) < 12:
+    if not (settings.allow_winograd and fits and dtype == np.float32) or min(channels, filters) < 12:
         return 0
     high, wide = spec.output_size
     tiles = spec.batch * -(-high // 4) * -(-wide // 4)

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tinycnn import backends
 from tinycnn.kernels import column
 from tinycnn.kernels.cpu import conv, direct, simd, threads, winograd
 from tinycnn.kernels.cpu.winograd_simd import matrices
@@ -239,10 +240,18 @@ def test_the_choice_depends_on_the_shape_and_the_dtype():
     assert conv.choose_weight_grad(conv_spec((9, 64, 32, 32), (64, 1, 3, 3), groups=64), single) == "dots"
 
 
-def test_winograd_can_be_forbidden(monkeypatch):
-    spec = conv_spec((128, 64, 32, 32), (64, 64, 3, 3), padding=1)
-    monkeypatch.setattr(conv, "allow_winograd", False)
-    assert conv.choose(spec, np.dtype(np.float32)) == conv.choose_weight_grad(spec, np.dtype(np.float32)) == "direct"
+def test_winograd_can_be_forbidden():
+    spec, single = conv_spec((128, 64, 32, 32), (64, 64, 3, 3), padding=1), np.dtype(np.float32)
+    assert backends.cpu.allow_winograd is True
+    backends.cpu.allow_winograd = False
+    try:
+        assert conv.choose(spec, single) == conv.choose_weight_grad(spec, single) == "direct"
+    finally:
+        backends.cpu.allow_winograd = True
+    with pytest.raises(TypeError, match="must be True or False, got 1"):
+        backends.cpu.allow_winograd = 1
+    assert conv.choose(spec, single) == "winograd4"
+    assert backends.cpu.get_cpu_capability() in ("AVX512", "AVX2", "DEFAULT")
 
 
 def test_bits_do_not_depend_on_the_number_of_threads():

@@ -1,5 +1,5 @@
-"""Which libraries compute (``torch.backends``): none of PyTorch's; the switches are kept and change nothing."""
+"""Which libraries compute (``torch.backends``): our own kernels, with switches in `cpu`; those of others change nothing."""
 
-from . import cuda, cudnn, mkldnn, mps
+from . import cpu, cuda, cudnn, mkldnn, mps
 
-__all__ = ["cuda", "cudnn", "mkldnn", "mps"]
+__all__ = ["cpu", "cuda", "cudnn", "mkldnn", "mps"]
