@@ -107,6 +107,7 @@ CONVS: list[tuple[tuple[int, int, int, int, int], dict[str, int]]] = [
 ]
 PRODUCTS = [(1, 64, 10), (8, 8, 8), (64, 400, 120), (256, 256, 256), (64, 3136, 16)]  # (m, k, n)
 MAPS = (8, 16, 32, 32)
+ACTIVATIONS = ("gelu", "silu", "hardswish", "sigmoid", "tanh", "leaky_relu", "elu", "softplus")
 LARGE = (64, 16, 32, 32)  # more than one thread copies
 
 
@@ -147,7 +148,7 @@ TASKS: dict[str, Task] = {
     "dropout": gradient(lambda x: F.dropout(x, 0.5), MAPS),
     "softmax": gradient(lambda x: F.softmax(x, 1), (64, 10)),
     "log_softmax": gradient(lambda x: F.log_softmax(x, 1), (64, 10)),
-    **{name: gradient(getattr(F, name), MAPS) for name in ("gelu", "silu", "hardswish", "sigmoid", "tanh")},
+    **{name: gradient(getattr(F, name), MAPS) for name in ACTIVATIONS},
     "exp": forward(lambda x: x.exp(), MAPS),
     "sums and means": gradient(lambda x: x.sum((0, 2, 3)) + x.mean((0, 2, 3)) + x.sum() + x.mean(), MAPS),
     "sums over rows and columns": gradient(lambda x: x.sum(0) + x.sum(1), (256, 256)),

@@ -53,6 +53,8 @@ __all__ = [
     "cos",
     "cosh",
     "div",
+    "elu",
+    "elu_grad",
     "eq",
     "erf",
     "erfc",
@@ -75,6 +77,8 @@ __all__ = [
     "isinf",
     "isnan",
     "le",
+    "leaky_relu",
+    "leaky_relu_grad",
     "log",
     "log10",
     "log1p",
@@ -106,6 +110,8 @@ __all__ = [
     "silu_grad",
     "sin",
     "sinh",
+    "softplus",
+    "softplus_grad",
     "sqrt",
     "square",
     "sub",
@@ -271,6 +277,53 @@ def hardswish_grad_flat(workers, gy, x, out):
     for i in prange(gy.size):
         inside = gy[i] * (x[i] * third + half) if x[i] < three else gy[i]
         out[i] = 0 if x[i] <= -three else inside
+
+
+@kernel(parallel=True)
+def leaky_relu_flat(workers, gy, x, numbers, out):
+    """out = gy where x > 0, else numbers[0] * gy: the gradient; the function itself with x for gy"""
+    slope = numbers[0]
+    for i in prange(x.size):
+        out[i] = gy[i] * slope if not x[i] > 0 else gy[i]
+
+
+@kernel(parallel=True)
+def elu_flat(workers, x, numbers, out):
+    """out = high * x where x > 0, else low * (e**(rate * x) - 1); numbers = (low, high, rate)"""
+    low, high, rate = numbers[0], numbers[1], numbers[2]
+    for i in prange(x.size):
+        below = exponential.expm1(x[i] * rate) * low
+        out[i] = x[i] * high if x[i] > 0 else below
+
+
+@kernel(parallel=True)
+def elu_grad_flat(workers, gy, x, numbers, out):
+    """out = high * gy where x > 0, else low * rate * e**(rate * x) * gy"""
+    low, high, rate = numbers[0], numbers[1], numbers[2]
+    for i in prange(x.size):
+        below = exponential.exp(x[i] * rate) * (low * rate)
+        out[i] = gy[i] * (high if x[i] > 0 else below)
+
+
+@kernel(parallel=True)
+def softplus_flat(workers, x, numbers, out):
+    """out = ln(1 + e**(beta * x)) / beta, and x where beta * x > threshold; numbers = (beta, threshold)"""
+    beta, threshold = numbers[0], numbers[1]
+    for i in prange(x.size):
+        z = x[i] * beta
+        bent = exponential.softplus(z) / beta
+        out[i] = x[i] if z > threshold else bent
+
+
+@kernel(parallel=True)
+def softplus_grad_flat(workers, gy, x, numbers, out):
+    """out = gy / (1 + e**(-beta * x)), and gy where beta * x > threshold"""
+    beta, threshold = numbers[0], numbers[1]
+    one = gy.dtype.type(1)
+    for i in prange(x.size):
+        z = x[i] * beta
+        bent = gy[i] / (one + exponential.exp(-z))
+        out[i] = gy[i] if z > threshold else bent
 
 
 @kernel(parallel=True)
@@ -559,6 +612,48 @@ def _grad(plain: Any, flat: Any) -> Callable[[np.ndarray, np.ndarray], np.ndarra
 relu_grad, sigmoid_grad = _grad(reference.relu_grad, relu_grad_flat), _grad(reference.sigmoid_grad, sigmoid_grad_flat)
 tanh_grad, silu_grad = _grad(reference.tanh_grad, tanh_grad_flat), _grad(reference.silu_grad, silu_grad_flat)
 hardswish_grad = _grad(reference.hardswish_grad, hardswish_grad_flat)
+
+
+def _ruled(plain: Any, flat: Any, arrays: tuple[np.ndarray, ...], numbers: tuple[float, ...]) -> np.ndarray:
+    """A kernel with numbers of its own: `flat(*arrays, numbers)` for large arrays, else that of `reference`."""
+    if arrays[0].size < PARALLEL or not in_parallel(*arrays):
+        result: np.ndarray = plain(*arrays, *numbers)
+        return result
+    out = empty(arrays[0].shape, arrays[0].dtype)
+    launch(flat, *(a.reshape(-1) for a in arrays), np.array(numbers, out.dtype), out.reshape(-1))
+    return out
+
+
+def leaky_relu(x: np.ndarray, slope: float) -> np.ndarray:
+    """x where x > 0, else slope * x"""
+    if x.size < PARALLEL or not in_parallel(x):
+        return reference.leaky_relu(x, slope)
+    return _ruled(reference.leaky_relu_grad, leaky_relu_flat, (x, x), (slope,))
+
+
+def leaky_relu_grad(gy: np.ndarray, x: np.ndarray, slope: float) -> np.ndarray:
+    """gy where x > 0, else slope * gy"""
+    return _ruled(reference.leaky_relu_grad, leaky_relu_flat, (gy, x), (slope,))
+
+
+def elu(x: np.ndarray, low: float, high: float, rate: float) -> np.ndarray:
+    """high * x where x > 0, else low * (e ** (rate * x) - 1)"""
+    return _ruled(reference.elu, elu_flat, (x,), (low, high, rate))
+
+
+def elu_grad(gy: np.ndarray, x: np.ndarray, low: float, high: float, rate: float) -> np.ndarray:
+    """high * gy where x > 0, else low * rate * e ** (rate * x) * gy"""
+    return _ruled(reference.elu_grad, elu_grad_flat, (gy, x), (low, high, rate))
+
+
+def softplus(x: np.ndarray, beta: float, threshold: float) -> np.ndarray:
+    """ln(1 + e ** (beta * x)) / beta, and x itself where beta * x > threshold"""
+    return _ruled(reference.softplus, softplus_flat, (x,), (beta, threshold))
+
+
+def softplus_grad(gy: np.ndarray, x: np.ndarray, beta: float, threshold: float) -> np.ndarray:
+    """gy / (1 + e ** (-beta * x)), and gy itself where beta * x > threshold"""
+    return _ruled(reference.softplus_grad, softplus_grad_flat, (gy, x), (beta, threshold))
 
 
 def where(cond: np.ndarray, a: Any, b: Any) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""exp, tanh and erf of one number, for use in loops that LLVM vectorises: it cannot look into a library's functions.
+"""exp, tanh, erf and their kin, for loops that LLVM vectorises: it cannot look into a library's functions.
 
 In float32 they are polynomials without branches, good to two units in the last place; in float64 the library's.
 Sums must not be reordered here: the reduction of the argument lives on its rounding.
@@ -54,6 +54,36 @@ def _exp32(x):
     return _times_power((p * (r * r) + r) + _ONE, t)
 
 
+_LINEAR = np.float32(math.log(2) / 2)
+
+
+@_strict
+def _expm132(x):
+    """the polynomial of e**r without its 1 near 0, else e**x - 1"""
+    p = ((((_E7 * x + _E6) * x + _E5) * x + _E4) * x + _E3) * x + _E2
+    near = p * (x * x) + x if x != _NIL else x  # -0.0 keeps its sign
+    return near if abs(x) < _LINEAR else _exp32(x) - _ONE
+
+
+_L3, _L5, _L7 = np.float32(2 / 3), np.float32(2 / 5), np.float32(2 / 7)
+_L9, _L11, _L13 = np.float32(2 / 9), np.float32(2 / 11), np.float32(2 / 13)
+
+
+@_strict
+def _softplus32(x):
+    """max(x, 0) + ln(1 + u) with u = e**-|x|; ln(1 + u) = 2 artanh(s), s = u / (2 + u) <= 1/3, by its series"""
+    u = _exp32(-abs(x))
+    s = u / (_TWO + u)
+    z = s * s
+    series = (((((_L13 * z + _L11) * z + _L9) * z + _L7) * z + _L5) * z + _L3) * z * s + _TWO * s
+    return (x if x > _NIL else _NIL) + series
+
+
+@_strict
+def _softplus64(x):
+    return max(x, 0.0) + math.log1p(math.exp(-abs(x)))
+
+
 _T = [
     np.float32(c) for c in (-5.70498872745e-3, 2.06390887954e-2, -5.37397155531e-2, 1.33314422036e-1, -3.33332819422e-1)
 ]
@@ -106,6 +136,26 @@ def tanh(x):
 def erf(x):
     """2 / sqrt(pi) times the integral of e**(-t*t) from 0 to x"""
     raise NotImplementedError
+
+
+def expm1(x):
+    """e**x - 1, exact for small x"""
+    raise NotImplementedError
+
+
+def softplus(x):
+    """ln(1 + e**x)"""
+    raise NotImplementedError
+
+
+@overload(expm1)
+def _expm1(x):
+    return (lambda x: _expm132(x)) if x == types.float32 else (lambda x: math.expm1(x))
+
+
+@overload(softplus)
+def _softplus(x):
+    return (lambda x: _softplus32(x)) if x == types.float32 else (lambda x: _softplus64(x))
 
 
 @overload(exp)

@@ -161,6 +161,42 @@ def hardswish_grad(gy: np.ndarray, x: np.ndarray) -> np.ndarray:
     return np.where(x <= -3, gy.dtype.type(0), np.where(x < 3, gy * (x / 3 + 0.5), gy))
 
 
+@silent
+def leaky_relu(x: np.ndarray, slope: float) -> np.ndarray:
+    """x where x > 0, else slope * x"""
+    return np.where(x > 0, x, x * slope)
+
+
+@silent
+def leaky_relu_grad(gy: np.ndarray, x: np.ndarray, slope: float) -> np.ndarray:
+    """gy where x > 0, else slope * gy"""
+    return np.where(x > 0, gy, gy * slope)
+
+
+@silent
+def elu(x: np.ndarray, low: float, high: float, rate: float) -> np.ndarray:
+    """high * x where x > 0, else low * (e ** (rate * x) - 1)"""
+    return np.where(x > 0, x * high, np.expm1(x * rate) * low)
+
+
+@silent
+def elu_grad(gy: np.ndarray, x: np.ndarray, low: float, high: float, rate: float) -> np.ndarray:
+    """high * gy where x > 0, else low * rate * e ** (rate * x) * gy"""
+    return np.where(x > 0, gy * high, gy * (np.exp(x * rate) * (low * rate)))
+
+
+@silent
+def softplus(x: np.ndarray, beta: float, threshold: float) -> np.ndarray:
+    """ln(1 + e ** (beta * x)) / beta, and x itself where beta * x > threshold"""
+    return np.where(x * beta > threshold, x, np.logaddexp(x * beta, x.dtype.type(0)) / beta)
+
+
+@silent
+def softplus_grad(gy: np.ndarray, x: np.ndarray, beta: float, threshold: float) -> np.ndarray:
+    """gy / (1 + e ** (-beta * x)), and gy itself where beta * x > threshold"""
+    return np.where(x * beta > threshold, gy, gy / (1 + np.exp(x * -beta)))
+
+
 def where(cond: np.ndarray, a: Any, b: Any) -> np.ndarray:
     """a where cond holds, else b."""
     return np.where(cond, a, b)

@@ -1,4 +1,4 @@
-"""exp, tanh and erf of the cpu column, over the whole range of float32, against float64."""
+"""exp, tanh, erf and their kin of the cpu column, over the whole range of float32, against float64."""
 
 import math
 
@@ -12,9 +12,10 @@ from tinycnn.kernels.reference import softmax as reference
 
 
 @kernel(parallel=True)
-def each(workers, x, exps, tanhs, erfs):
+def each(workers, x, exps, tanhs, erfs, less, bent):
     for i in prange(x.size):
         exps[i], tanhs[i], erfs[i] = exponential.exp(x[i]), exponential.tanh(x[i]), exponential.erf(x[i])
+        less[i], bent[i] = exponential.expm1(x[i]), exponential.softplus(x[i])
 
 
 def numbers():
@@ -27,17 +28,17 @@ def numbers():
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_functions_over_their_range(dtype):
     x = numbers().astype(dtype)
-    found = [np.empty_like(x) for _ in range(3)]
+    found = [np.empty_like(x) for _ in range(5)]
     threads.launch(each, x, *found)
     wide = x.astype(np.float64)
     with np.errstate(all="ignore"):
-        expected = np.exp(wide), np.tanh(wide), np.vectorize(math.erf)(wide)
-        for name, ours, exact in zip(("exp", "tanh", "erf"), found, expected, strict=True):
+        expected = np.exp(wide), np.tanh(wide), np.vectorize(math.erf)(wide), np.expm1(wide), np.logaddexp(wide, 0)
+        for name, ours, exact in zip(("exp", "tanh", "erf", "expm1", "softplus"), found, expected, strict=True):
             nearest = exact.astype(dtype)
             finite = np.isfinite(nearest)
             assert np.array_equal(ours[~finite], nearest[~finite], equal_nan=True), name
             unit = np.spacing(np.abs(nearest[finite]))
-            limit = 6 if name == "erf" else 2
+            limit = {"erf": 6, "expm1": 4, "softplus": 4}.get(name, 2)
             assert (np.abs(ours[finite].astype(np.float64) - exact[finite]) <= limit * unit).all(), name
             assert np.array_equal(np.signbit(ours[finite]), np.signbit(nearest[finite])), name
 

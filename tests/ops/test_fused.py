@@ -52,6 +52,41 @@ def test_one_kernel_equals_the_formula(name, n):
     np.testing.assert_allclose(grads[0], grads[1], rtol=1e-12, atol=1e-14)
 
 
+RULED = {"leaky_relu": (0.1,), "elu": (1.7, 1.05, 0.8), "softplus": (1.5, 20.0)}
+
+
+@pytest.mark.parametrize("name", RULED)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("n", [1, 100, elementwise.PARALLEL - 1, elementwise.PARALLEL, elementwise.PARALLEL + 1])
+def test_both_columns_agree_on_what_takes_numbers(name, dtype, n):
+    x, gy = inputs(n, dtype)
+    cpu, reference = kernels.Column("cpu"), kernels.Column("reference")
+    rule = dict(rtol=2e-6, atol=1e-7) if dtype == np.float32 else dict(rtol=1e-13, atol=1e-15)
+    for kernel, arrays in ((name, (x,)), (name + "_grad", (gy, x))):
+        expected = getattr(reference, kernel)(*arrays, *RULED[name])
+        found = getattr(cpu, kernel)(*arrays, *RULED[name])
+        assert found.dtype == expected.dtype == dtype
+        np.testing.assert_allclose(found, expected, **rule)
+
+
+@pytest.mark.parametrize(
+    ("name", "rule"),
+    [("leaky_relu", (0.2,)), ("elu", (1.3,)), ("selu", ()), ("celu", (0.7,)), ("softplus", (2.0, 9.0))],
+)
+def test_one_kernel_with_numbers_equals_the_formula(name, rule):
+    for n in (10, elementwise.PARALLEL):
+        x, g = inputs(n, np.float64)
+        grads = []
+        for create_graph in (False, True):
+            t = tinycnn.tensor(x, requires_grad=True)
+            y = getattr(F, name)(t, *rule)
+            (grad,) = tinycnn.autograd.grad(y, t, tinycnn.tensor(g), create_graph=create_graph)
+            grads.append(grad.detach().numpy())
+        np.testing.assert_allclose(grads[0], grads[1], rtol=1e-12, atol=1e-14)
+    x = tinycnn.tensor([-4.0, -1.5, -0.2, 0.7, 2.0, 5.0], dtype=tinycnn.float64, requires_grad=True)
+    assert gradgradcheck(lambda t: getattr(F, name)(t, *rule), (x,))
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_gradients_of_gradients(name):
     x = tinycnn.tensor([-4.0, -1.5, -0.2, 0.7, 2.0, 5.0], dtype=tinycnn.float64, requires_grad=True)

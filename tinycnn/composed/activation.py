@@ -85,7 +85,7 @@ def relu6(input: Tensor, inplace: bool = False) -> Tensor:
 
 def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
     """x where x > 0, else negative_slope * x"""
-    return _apply("leaky_relu", lambda x: where(ew.gt(x, 0), x, x * negative_slope), input, inplace)
+    return _apply("leaky_relu", lambda x: ew.leaky_relu(x, float(negative_slope)), input, inplace)
 
 
 def prelu(input: Tensor, weight: Tensor) -> Tensor:
@@ -107,20 +107,14 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
     return where(ew.gt(input, 0), input, w * input)
 
 
-def _exponential(x: Tensor, alpha: float, scale: float, inner: float) -> Tensor:
-    up = ew.gt(x, 0)
-    low = ew.expm1(where(up, 0.0, x) * inner) * (alpha * scale)  # where it does not count it must not overflow
-    return where(up, x * scale if scale != 1 else x, low)
-
-
 def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """x where x > 0, else alpha * (e**x - 1) (Clevert et al. 2016)"""
-    return _apply("elu", lambda x: _exponential(x, alpha, 1.0, 1.0), input, inplace)
+    return _apply("elu", lambda x: ew.elu(x, float(alpha), 1.0, 1.0), input, inplace)
 
 
 def selu(input: Tensor, inplace: bool = False) -> Tensor:
     """1.0507 * elu(x, 1.6733): keeps mean 0 and variance 1 from layer to layer (Klambauer et al. 2017)"""
-    return _apply("selu", lambda x: _exponential(x, SELU_ALPHA, SELU_SCALE, 1.0), input, inplace)
+    return _apply("selu", lambda x: ew.elu(x, SELU_ALPHA * SELU_SCALE, SELU_SCALE, 1.0), input, inplace)
 
 
 def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
@@ -131,7 +125,7 @@ def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """
     if alpha == 0:
         raise RuntimeError("celu: alpha must not be 0, it divides")
-    return _apply("celu", lambda x: _exponential(x, alpha, 1.0, 1.0 / alpha), input, inplace)
+    return _apply("celu", lambda x: ew.elu(x, float(alpha), 1.0, 1.0 / alpha), input, inplace)
 
 
 def gelu(input: Tensor, approximate: str = "none") -> Tensor:
@@ -160,12 +154,12 @@ def mish(input: Tensor, inplace: bool = False) -> Tensor:
 
 def _softplus(x: Tensor) -> Tensor:
     """ln(1 + e**x) without overflow."""
-    return ew.logaddexp(x, wrap(np.zeros((), x.array.dtype), x.device))
+    return ew.softplus(x, 1.0, math.inf)
 
 
 def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
     """ln(1 + e**(beta * x)) / beta, and x itself where beta * x > threshold"""
-    return _apply("softplus", lambda x: where(ew.gt(x * beta, threshold), x, _softplus(x * beta) / beta), input)
+    return _apply("softplus", lambda x: ew.softplus(x, float(beta), float(threshold)), input)
 
 
 def logsigmoid(input: Tensor) -> Tensor:

@@ -339,6 +339,54 @@ hardswish = unary(
 )
 
 
+def ruled(name: str, derivative: Callable[..., Tensor], formula: str) -> Callable[..., Tensor]:
+    """Make an operation of one floating tensor and some numbers from the kernels `name` and ``name_grad``.
+
+    Args:
+        derivative: ``(g, x, *numbers) -> gradient``, in differentiable operations.
+        formula: for the docstring.
+    """
+
+    class Op(Function):
+        @staticmethod
+        def forward(ctx: Any, x: Tensor, *numbers: float) -> Tensor:
+            ctx.save_for_backward(x)
+            ctx.numbers = numbers
+            return wrap(getattr(x.device.kernels, name)(x.array, *numbers), x.device)
+
+        @staticmethod
+        def backward(ctx: Any, g: Tensor) -> Any:
+            (x,) = ctx.saved_tensors
+            if is_grad_enabled():
+                gx = derivative(g, x, *ctx.numbers)
+            else:
+                gx = wrap(getattr(g.device.kernels, name + "_grad")(g.array, x.array, *ctx.numbers), g.device)
+            return (gx, *[None] * len(ctx.numbers))
+
+    Op.__name__ = Op.__qualname__ = "".join(part.capitalize() for part in name.split("_"))
+
+    def op(input: Tensor, *numbers: float) -> Tensor:
+        result: Tensor = Op.apply(input, *numbers)
+        return result
+
+    op.__name__ = op.__qualname__ = name
+    op.__doc__ = f"{formula}, for each element of a floating-point tensor."
+    return op
+
+
+leaky_relu = ruled("leaky_relu", lambda g, x, slope: where(gt(x, 0), g, g * slope), "x where x > 0, else slope * x")
+elu = ruled(
+    "elu",
+    lambda g, x, low, high, rate: where(gt(x, 0), g * high, g * (exp(where(gt(x, 0), 0.0, x) * rate) * (low * rate))),
+    "high * x where x > 0, else low * (e**(rate * x) - 1), with numbers low, high, rate",
+)
+softplus = ruled(
+    "softplus",
+    lambda g, x, beta, threshold: where(gt(x * beta, threshold), g, g * sigmoid(x * beta)),
+    "ln(1 + e**(beta * x)) / beta, and x where beta * x > threshold",
+)
+
+
 def _silu_slope(x: Tensor, s: Tensor) -> Tensor:
     return s * (1 + x * (1 - s))
 
