@@ -1,4 +1,4 @@
-"""Which libraries compute (``torch.backends``): our own kernels, with switches in `cpu`; those of others change nothing."""
+"""Which libraries compute (``torch.backends``): our own kernels, with switches in `cpu`; others change nothing."""
 
 from . import cpu, cuda, cudnn, mkldnn, mps
 
