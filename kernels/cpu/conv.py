@@ -4,11 +4,14 @@
     direct                  everything (`direct`); the gradient of the weights as products of matrices
     dots                    the gradient of the weights where a group has few of them (`direct`)
 
-`choose` and `choose_weight_grad` decide, by the shape and the dtype only, so that the bits of a result depend on
-nothing else. `tinycnn.backends.cpu.allow_winograd` can forbid the first two.
+`choose` decides, by the shape and the dtype only, so that the bits of a result depend on nothing else.
+`tinycnn.backends.cpu.allow_winograd` can forbid the first two.
 """
 
 from __future__ import annotations
+
+import math
+from functools import lru_cache
 
 import numpy as np
 
@@ -21,37 +24,46 @@ from .simd import LANES32
 FEW = 1 << 16  # elements: sums of dot products that a thread keeps, lanes and all
 
 
-def winograd_tiles(spec: ConvSpec, dtype: np.dtype) -> int:
-    """The size of Winograd's tiles for a convolution: 4, 2, or 0 if it does not apply or does not pay.
+def cycles(spec: ConvSpec, way: str, weight_grad: bool = False) -> float:
+    """About how long one thread takes for a convolution; infinite where `way` does not apply.
 
-    The transforms cost as much as so many channels; with few tiles there is nothing to share their cost.
+    Counted for each pair of channel and filter. With full vectors, two multiply-adds a cycle compute LANES32 outputs
+    in half as many cycles as there are products for each of them. Winograd's transforms were measured: those of a
+    vector of tiles cost some hundred cycles for every channel and filter, those of a vector of weights too, and more
+    where they do not fit into the second cache. For the gradient of the weights the filters fill vectors, or else
+    lanes are summed.
     """
+    channels, filters = spec.in_channels // spec.groups, spec.out_channels // spec.groups
+    high, wide = spec.output_size
+    if way in ("direct", "dots"):
+        taps = spec.kernel_size[0] * spec.kernel_size[1]
+        spent = spec.batch * -(-high * wide // LANES32) * (0.55 * taps * channels * filters + 10 * channels)
+        if way == "dots":
+            return spent * 1.4 if weight_grad and channels * filters * taps * LANES32 <= FEW else math.inf
+        return spent * 1.5 * -(-filters // LANES32) * LANES32 / filters if weight_grad else spent
     (top, _), (left, _) = spec.padding
     fits = spec.kernel_size == (3, 3) and spec.stride == (1, 1) == spec.dilation and top <= 2 and left <= 2
-    channels, filters = spec.in_channels // spec.groups, spec.out_channels // spec.groups
-    if not (settings.allow_winograd and fits and dtype == np.float32) or min(channels, filters) < 12:
-        return 0
-    high, wide = spec.output_size
-    tiles = spec.batch * -(-high // 4) * -(-wide // 4)
-    if tiles >= 48:
-        return 4
-    return 2 if spec.batch * -(-high // 2) * -(-wide // 2) >= 48 else 0
+    if not fits:
+        return math.inf
+    m = 4 if way == "winograd4" else 2
+    tiles = spec.batch * -(-high // m) * -(-wide // m)
+    vectors = tiles / LANES32 if weight_grad else -(-tiles // LANES32)
+    of_input, of_output, of_weights = (440, 340, 28) if m == 4 else (150, 115, 20)
+    if m == 4:
+        of_weights *= max(1, channels // 256)
+    of_tiles = of_input / filters + of_output * (1 + weight_grad) / channels
+    return (vectors * ((m + 2) ** 2 / 2 + of_tiles) + of_weights) * channels * filters
 
 
-def choose(spec: ConvSpec, dtype: np.dtype) -> str:
-    """How to compute a convolution, or the gradient of its input."""
-    tiles = winograd_tiles(spec, dtype)
-    return f"winograd{tiles}" if tiles else "direct"
+@lru_cache(maxsize=1024)
+def _choice(spec: ConvSpec, weight_grad: bool, allow_winograd: bool) -> str:
+    ways = ("direct", "dots", *("winograd4", "winograd2") * allow_winograd)
+    return min(ways, key=lambda way: cycles(spec, way, weight_grad))
 
 
-def choose_weight_grad(spec: ConvSpec, dtype: np.dtype) -> str:
-    """How to compute the gradient of its weights."""
-    way = choose(spec, dtype)
-    if way != "direct":
-        return way
-    channels, filters = spec.in_channels // spec.groups, spec.out_channels // spec.groups
-    taps = spec.kernel_size[0] * spec.kernel_size[1]
-    return "dots" if filters < LANES32 and channels * filters * taps * LANES32 <= FEW else "direct"
+def choose(spec: ConvSpec, dtype: np.dtype, weight_grad: bool = False) -> str:
+    """How to compute a convolution, or the gradient of its input, or of its weights."""
+    return _choice(spec, weight_grad, settings.allow_winograd and dtype == np.float32)
 
 
 def conv2d(x: np.ndarray, w: np.ndarray, b: np.ndarray | None, spec: ConvSpec) -> np.ndarray:
@@ -78,7 +90,7 @@ def conv2d_weight_grad(gy: np.ndarray, x: np.ndarray, spec: ConvSpec) -> np.ndar
     """gw (O, C / groups, KH, KW) of gy (N, O, OH, OW) and x (N, C, H, W)."""
     if not gy.size:
         return zeros(spec.weight_shape, gy.dtype)
-    way = choose_weight_grad(spec, gy.dtype)
+    way = choose(spec, gy.dtype, weight_grad=True)
     if way == "direct":
         return direct.weight_grad(gy, x, spec)
     if way == "dots":

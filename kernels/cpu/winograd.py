@@ -30,6 +30,7 @@ from .winograd_simd import input_tiles, output_grad_tiles, output_tiles, split_t
 
 PANEL = max(LANES32, 2 * ROWS)  # filters whose weights lie side by side in U
 BLOCK = COLUMNS32  # tiles of a block are a multiple of it
+FEW = 6 * BLOCK  # tiles whose V may be read from the third cache for every panel of filters
 CHUNK = 16  # channels that are transformed at a time
 SHARE = 128  # filters of which a thread computes all products of one k
 SHARED = 3 << 20  # elements of V and M that are made at a time: they stay in the third cache
@@ -390,9 +391,10 @@ def transform_weights(w: np.ndarray, groups: int, m: int, flip: bool) -> np.ndar
 def choose(channels: int, filters: int, tiles: int, m: int) -> str:
     """How the work is shared out, from the sizes of one group:
 
-    ``"private"``: V of a block of tiles fits a thread's second cache; ``"panels"``: there are few tiles; ``"shared"``.
+    ``"panels"``: there are few tiles and several panels of filters; ``"private"``: V of a block of tiles fits the second
+    cache of a thread; ``"shared"``.
     """
-    if tiles <= 3 * BLOCK and channels * filters >= 64 * 64:
+    if tiles <= FEW and filters > 3 * PANEL:
         return "panels"
     return "private" if (m + 2) ** 2 * channels * BLOCK <= PRIVATE else "shared"
 

@@ -225,19 +225,26 @@ def test_fast_paths_lose_few_digits():
 
 def test_the_choice_depends_on_the_shape_and_the_dtype():
     single, double = np.dtype(np.float32), np.dtype(np.float64)
-    usual = conv_spec((128, 64, 32, 32), (64, 64, 3, 3), padding=1)
-    assert conv.choose(usual, single) == conv.choose_weight_grad(usual, single) == "winograd4"
-    assert conv.choose(usual, double) == "direct"
-    for spec in (
-        conv_spec((128, 3, 32, 32), (16, 3, 3, 3), padding=1),  # few channels
-        conv_spec((128, 64, 32, 32), (64, 64, 3, 3), padding=1, stride=2),
-        conv_spec((128, 64, 32, 32), (64, 64, 3, 3), padding=2, dilation=2),
-        conv_spec((128, 64, 32, 32), (64, 64, 5, 5), padding=2),
-        conv_spec((128, 64, 32, 32), (64, 64, 1, 1)),
-        conv_spec((128, 64, 32, 32), (64, 1, 3, 3), padding=1, groups=64),
+
+    def both(shape, weight, dtype=single, **rule):
+        spec = conv_spec(shape, weight, **rule)
+        return conv.choose(spec, dtype), conv.choose(spec, dtype, weight_grad=True)
+
+    assert both((128, 64, 32, 32), (64, 64, 3, 3), padding=1) == ("winograd4", "winograd4")
+    assert both((128, 64, 32, 32), (64, 64, 3, 3), double, padding=1) == ("direct", "direct")
+    assert both((4, 512, 7, 7), (512, 512, 3, 3), padding=1) == ("winograd2", "winograd2")  # few tiles
+    assert both((1, 64, 8, 8), (64, 64, 3, 3), padding=1)[0] == "direct"  # very few
+    assert both((128, 3, 32, 32), (16, 3, 3, 3), padding=1)[0] == "direct"  # few channels
+    assert both((64, 6, 14, 14), (3, 6, 5, 5)) == ("direct", "dots")
+    assert both((9, 64, 32, 32), (64, 1, 3, 3), groups=64) == ("direct", "dots")
+    for weight, rule in (
+        ((64, 64, 3, 3), dict(padding=1, stride=2)),
+        ((64, 64, 3, 3), dict(padding=2, dilation=2)),
+        ((64, 64, 3, 3), dict(padding=3)),
+        ((64, 64, 5, 5), dict(padding=2)),
+        ((64, 64, 1, 1), {}),
     ):
-        assert conv.choose(spec, single) == "direct"
-    assert conv.choose_weight_grad(conv_spec((9, 64, 32, 32), (64, 1, 3, 3), groups=64), single) == "dots"
+        assert both((128, 64, 32, 32), weight, **rule) == ("direct", "direct")
 
 
 def test_winograd_can_be_forbidden():
@@ -245,7 +252,7 @@ def test_winograd_can_be_forbidden():
     assert backends.cpu.allow_winograd is True
     backends.cpu.allow_winograd = False
     try:
-        assert conv.choose(spec, single) == conv.choose_weight_grad(spec, single) == "direct"
+        assert conv.choose(spec, single) == conv.choose(spec, single, weight_grad=True) == "direct"
     finally:
         backends.cpu.allow_winograd = True
     with pytest.raises(TypeError, match="must be True or False, got 1"):
