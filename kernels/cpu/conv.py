@@ -39,7 +39,7 @@ def cycles(spec: ConvSpec, way: str, weight_grad: bool = False) -> float:
         taps = spec.kernel_size[0] * spec.kernel_size[1]
         spent = spec.batch * -(-high * wide // LANES32) * (0.55 * taps * channels * filters + 10 * channels)
         if way == "dots":
-            return spent * 1.4 if weight_grad and channels * filters * taps * LANES32 <= FEW else math.inf
+            return spent * 1.6 if weight_grad and channels * filters * taps * LANES32 <= FEW else math.inf
         return spent * 1.5 * -(-filters // LANES32) * LANES32 / filters if weight_grad else spent
     (top, _), (left, _) = spec.padding
     fits = spec.kernel_size == (3, 3) and spec.stride == (1, 1) == spec.dilation and top <= 2 and left <= 2

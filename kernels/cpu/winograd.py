@@ -391,8 +391,8 @@ def transform_weights(w: np.ndarray, groups: int, m: int, flip: bool) -> np.ndar
 def choose(channels: int, filters: int, tiles: int, m: int) -> str:
     """How the work is shared out, from the sizes of one group:
 
-    ``"panels"``: there are few tiles and several panels of filters; ``"private"``: V of a block of tiles fits the second
-    cache of a thread; ``"shared"``.
+    ``"panels"``: there are few tiles and several panels of filters; ``"private"``: V of a block of tiles fits a cache
+    of the thread; ``"shared"``.
     """
     if tiles <= FEW and filters > 3 * PANEL:
         return "panels"
