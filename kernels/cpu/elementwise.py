@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numba import prange
+from numba import prange, uintp
 
 from ..reference import IGNORE, restore, silence
 from ..reference import elementwise as reference
@@ -152,6 +152,40 @@ def mul_flat(workers, a, b, out):
     else:
         for i in prange(a.size):
             out[i] = a[i] * b[i]
+
+
+@kernel(parallel=True)
+def add_along(workers, a, b, out):
+    """out = a (outer, middle, inner) + b (middle,): a value for each column, or for each channel"""
+    outer, middle, inner = a.shape
+    for worker in prange(workers):
+        if inner == 1:
+            for o in range(outer * worker // workers, outer * (worker + 1) // workers):
+                row, to = a[o].reshape(middle), out[o].reshape(middle)
+                for j in range(uintp(middle)):
+                    to[j] = row[j] + b[j]
+        else:
+            for r in range(outer * middle * worker // workers, outer * middle * (worker + 1) // workers):
+                run, to, number = a[r // middle, r % middle], out[r // middle, r % middle], b[r % middle]
+                for j in range(uintp(inner)):
+                    to[j] = run[j] + number
+
+
+@kernel(parallel=True)
+def mul_along(workers, a, b, out):
+    """out = a (outer, middle, inner) * b (middle,)"""
+    outer, middle, inner = a.shape
+    for worker in prange(workers):
+        if inner == 1:
+            for o in range(outer * worker // workers, outer * (worker + 1) // workers):
+                row, to = a[o].reshape(middle), out[o].reshape(middle)
+                for j in range(uintp(middle)):
+                    to[j] = row[j] * b[j]
+        else:
+            for r in range(outer * middle * worker // workers, outer * middle * (worker + 1) // workers):
+                run, to, number = a[r // middle, r % middle], out[r // middle, r % middle], b[r % middle]
+                for j in range(uintp(inner)):
+                    to[j] = run[j] * number
 
 
 @kernel(parallel=True, fast=False)
@@ -405,8 +439,29 @@ def _room(a: Any, b: Any, truth: bool) -> np.ndarray | None:
     return empty(shape, np.bool_ if truth else like.dtype)
 
 
+def along(a: Any, b: Any) -> tuple[int, int, int] | None:
+    """(outer, middle, inner) if `b` is stretched to the shape of `a` from its middle; None if a kernel cannot do it."""
+    if not (isinstance(a, np.ndarray) and isinstance(b, np.ndarray)) or not in_parallel(a) or not 1 < b.size < a.size:
+        return None
+    if b.dtype != a.dtype or not b.flags.carray or b.ndim > a.ndim:
+        return None
+    shape = (1,) * (a.ndim - b.ndim) + b.shape
+    long = [d for d, n in enumerate(shape) if n != 1]
+    first, last = long[0], long[-1] + 1
+    if shape[first:last] != a.shape[first:last]:
+        return None
+    return math.prod(a.shape[:first]), b.size, math.prod(a.shape[last:])
+
+
+def _stretched(kernel: Any, a: np.ndarray, b: np.ndarray, form: tuple[int, int, int]) -> np.ndarray:
+    """As `_run`, with `b` stretched as `along` says."""
+    out = empty(a.shape, a.dtype)
+    launch(kernel, a.reshape(form), b.reshape(-1), out.reshape(form))
+    return out
+
+
 def _binary(
-    plain: Any, truth: bool = False, flat: Any = None, number: bool = False, swaps: bool = False
+    plain: Any, truth: bool = False, flat: Any = None, number: bool = False, swaps: bool = False, stretch: Any = None
 ) -> Callable[[Any, Any], np.ndarray]:
     """A kernel of two operands.
 
@@ -416,6 +471,7 @@ def _binary(
         flat: the Numba loop for large arrays of one shape.
         number: it also takes a number as second operand,
         swaps: or as first.
+        stretch: the Numba loop for an operand that is stretched, on either side.
     """
     ufunc = plain.function
 
@@ -427,6 +483,11 @@ def _binary(
                 return _with_number(flat, a, b)
             if swaps and _is_number(a) and in_parallel(b):
                 return _with_number(flat, b, a)
+        if stretch is not None:
+            for one, other in ((a, b), (b, a)):
+                form = along(one, other)
+                if form is not None:
+                    return _stretched(stretch, one, other, form)
         token = silence(IGNORE)
         try:
             result: np.ndarray = ufunc(a, b, out=_room(a, b, truth))
@@ -492,9 +553,9 @@ def _named(kernel: Any, plain: Any) -> Any:
     return kernel
 
 
-add = _binary(reference.add, flat=add_flat, number=True, swaps=True)
+add = _binary(reference.add, flat=add_flat, number=True, swaps=True, stretch=add_along)
 sub = _binary(reference.sub, flat=sub_flat)
-mul = _binary(reference.mul, flat=mul_flat, number=True, swaps=True)
+mul = _binary(reference.mul, flat=mul_flat, number=True, swaps=True, stretch=mul_along)
 div = _binary(reference.div, flat=div_flat, number=True)
 pow = _binary(reference.pow)
 maximum = _binary(reference.maximum)
