@@ -39,6 +39,7 @@ __all__ = [
     "sum",
 ]
 SMALL = 1 << 12  # elements; below, NumPy takes less time than a launch
+BAND = 128  # columns that are summed side by side
 RUN = 1 << 14  # elements of one partial sum when everything is summed
 
 
@@ -60,16 +61,23 @@ def sum_runs(workers, x, out):
 
 @kernel(parallel=True)
 def sum_rows(workers, x, out):
-    """out[j] = sum over i of x[i, j], 64 columns at a time in float64."""
+    """out[j] = sum over i of x[i, j], BAND columns at a time: 16 rows in the dtype of x, these sums in float64."""
     rows, columns = x.shape
     for worker in prange(workers):
-        totals = np.empty(64)
-        for start in range(worker * 64, columns, workers * 64):
-            width = min(64, columns - start)
-            totals[:] = 0.0
-            for i in range(rows):
+        totals, run = np.empty(BAND), np.empty(BAND, x.dtype)
+        for start in range(worker * BAND, columns, workers * BAND):
+            width = uintp(min(BAND, columns - start))
+            for j in range(width):
+                totals[j] = 0
+            for first in range(0, rows, 16):
                 for j in range(width):
-                    totals[j] += x[i, uintp(start + j)]
+                    run[j] = 0
+                for i in range(first, min(first + 16, rows)):
+                    row = x[i, start : start + width]
+                    for j in range(width):
+                        run[j] += row[j]
+                for j in range(width):
+                    totals[j] += run[j]
             for j in range(width):
                 out[start + j] = totals[j]
 

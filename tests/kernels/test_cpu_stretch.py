@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tinycnn.kernels.cpu import elementwise, threads
+from tinycnn.kernels.cpu import elementwise, reduce, threads
 
 CASES = [
     ((300, 129), (129,), (300, 129, 1)),
@@ -44,3 +44,22 @@ def test_other_layouts_and_dtypes_are_left_to_numpy():
         assert np.array_equal(elementwise.add(a, b), a + b)
     assert elementwise.along(a[:, ::2], np.ones(65, np.float32)) is None
     assert elementwise.along(np.ones(130, np.float32), a) is None
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("columns", [1, 17, reduce.BAND - 1, reduce.BAND, reduce.BAND + 1, 3 * reduce.BAND])
+@pytest.mark.parametrize("rows", [1, 15, 16, 17, 100])
+def test_sums_of_columns(rows, columns, dtype):
+    x = np.random.default_rng(rows).standard_normal((rows, columns)).astype(dtype)
+    results = []
+    before = threads.get_num_threads()
+    try:
+        for n in range(1, before + 1):
+            threads.set_num_threads(n)
+            out = np.empty(columns, dtype)
+            threads.launch(reduce.sum_rows, x, out)
+            results.append(out)
+    finally:
+        threads.set_num_threads(before)
+    assert all(np.array_equal(results[0], other) for other in results)
+    np.testing.assert_allclose(results[0], x.sum(0, dtype=np.float64), rtol=1e-6, atol=1e-5)
