@@ -36,7 +36,7 @@ UNITS = 16  # of work, at least, where the shape allows it
 PARTS = 16  # partial sums of a weight gradient, at most
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Layout:
     """What one sweep reads and writes: output element (i, j) and tap t of a channel meet at a place in the planes.
 
@@ -261,25 +261,49 @@ def sweep(workers, x, w, b, y, batch, groups, channels, filters, band, block, pl
                     _spread(memory, kept + o * positions, count, columns, y, corner, y_sh * y_width, y_sw)
 
 
-def _run(x: np.ndarray, w: np.ndarray, b: np.ndarray | None, y: np.ndarray, spec: ConvSpec, layout: Layout) -> None:
-    """Compute the part of y that a layout covers; w is (groups, filters, channels, taps of the layout)."""
-    groups, filters, channels, taps = w.shape
-    batch = len(x)
+@dataclass(frozen=True)
+class Plan:
+    """How a layout is cut up for given sizes: what a kernel is told besides the arrays.
+
+    Attributes:
+        band, block: as `blocks` says.
+        planes, offsets, plane: as `tables` says.
+        size: elements of memory that a thread needs.
+        g: further numbers.
+    """
+
+    band: int
+    block: int
+    planes: np.ndarray
+    offsets: np.ndarray
+    plane: int
+    size: int
+    g: tuple[int, ...]
+
+
+@lru_cache(maxsize=256)
+def _sweep_plan(layout: Layout, units: int, channels: int, filters: int, vector: int) -> Plan:
     beside = layout.step == (1, 1)
-    band, block = blocks(layout, batch * groups, channels, 0 if beside else filters)
+    band, block = blocks(layout, units, channels, 0 if beside else filters)
     planes, offsets, plane = tables(layout, band, block)
     kept = 0 if beside else filters * band * layout.size[1]
     size = -(-((0 if layout.plain else block * len(planes) * plane) + kept) // 16) * 16
-    memory = scratch(workers() * size, x.dtype)
-    vector = tile_columns(x.dtype)
     g = (
         *(*layout.source, *layout.target, *layout.size, *layout.origin, *layout.step, *layout.stride),
-        *(taps, layout.plain, vector),
+        *(len(layout.taps), layout.plain, vector),
     )
-    bias = np.empty(0, x.dtype) if b is None else b
+    return Plan(band, block, planes, offsets, plane, size, g)
+
+
+def _run(x: np.ndarray, w: np.ndarray, b: np.ndarray | None, y: np.ndarray, layout: Layout) -> None:
+    """Compute the part of y that a layout covers; w is (groups, filters, channels, taps of the layout)."""
+    groups, filters, channels, _ = w.shape
+    batch = len(x)
+    cut = _sweep_plan(layout, batch * groups, channels, filters, tile_columns(x.dtype))
     launch(
-        sweep, x.reshape(-1), w.reshape(-1), bias, y.reshape(-1), batch, groups, channels, filters, band, block,
-        planes, offsets, plane, memory, size, g,
+        sweep, x.reshape(-1), w.reshape(-1), np.empty(0, x.dtype) if b is None else b, y.reshape(-1), batch, groups,
+        channels, filters, cut.band, cut.block, cut.planes, cut.offsets, cut.plane,
+        scratch(workers() * cut.size, x.dtype), cut.size, cut.g,
     )  # fmt: skip
 
 
@@ -287,7 +311,7 @@ def forward(x: np.ndarray, w: np.ndarray, b: np.ndarray | None, spec: ConvSpec) 
     """y (N, O, OH, OW) of x (N, C, H, W), w (O, C / groups, KH, KW) and b (O,) or None."""
     y = empty(spec.output_shape, x.dtype)
     filters = plain(w).reshape(spec.groups, spec.out_channels // spec.groups, w.shape[1], -1)
-    _run(plain(x), filters, None if b is None else plain(b), y, spec, forward_layout(spec))
+    _run(plain(x), filters, None if b is None else plain(b), y, forward_layout(spec))
     return y
 
 
@@ -299,7 +323,7 @@ def input_grad(gy: np.ndarray, w: np.ndarray, spec: ConvSpec) -> np.ndarray:
     gy = plain(gy)
     taps = w.reshape(spec.groups, spec.out_channels // spec.groups, w.shape[1], -1).swapaxes(1, 2)
     for layout in layouts:
-        _run(gy, np.ascontiguousarray(taps[..., layout.which]), None, gx, spec, layout)
+        _run(gy, np.ascontiguousarray(taps[..., layout.which]), None, gx, layout)
     return gx
 
 
@@ -443,54 +467,70 @@ def add_lanes(workers, partial, gw, parts, lanes):
             gw[i] = total
 
 
-def weight_grad_by_dots(gy: np.ndarray, x: np.ndarray, spec: ConvSpec) -> np.ndarray:
-    """gw (O, C / groups, KH, KW) of gy (N, O, OH, OW) and x (N, C, H, W), for few filters and taps in a group."""
+@lru_cache(maxsize=256)
+def _dots_plan(spec: ConvSpec, lanes: int) -> tuple[Plan, int]:
+    """(plan, parts) of `dots`."""
     layout = forward_layout(spec)
-    groups, lanes = spec.groups, tile_columns(x.dtype) // VECTORS
-    channels, filters, taps = spec.in_channels // groups, spec.out_channels // groups, len(layout.taps)
-    band, block = blocks(layout, spec.batch * groups, channels, 0)
-    parts = max(1, min(PARTS, -(-UNITS // groups), spec.batch * -(-spec.output_size[0] // band)))
+    band, block = blocks(layout, spec.batch * spec.groups, spec.in_channels // spec.groups, 0)
+    parts = max(1, min(PARTS, -(-UNITS // spec.groups), spec.batch * -(-spec.output_size[0] // band)))
     planes, offsets, plane = tables(layout, band, block)
     size = 0 if layout.plain else -(-block * len(planes) * plane // 16) * 16
-    memory = scratch(workers() * size, x.dtype)
+    g = (*layout.source, *layout.size, *layout.stride, len(layout.taps), layout.plain, lanes)
+    return Plan(band, block, planes, offsets, plane, size, g), parts
+
+
+def weight_grad_by_dots(gy: np.ndarray, x: np.ndarray, spec: ConvSpec) -> np.ndarray:
+    """gw (O, C / groups, KH, KW) of gy (N, O, OH, OW) and x (N, C, H, W), for few filters and taps in a group."""
+    groups, lanes = spec.groups, tile_columns(x.dtype) // VECTORS
+    cut, parts = _dots_plan(spec, lanes)
     gw = empty(spec.weight_shape, x.dtype)
     partial = empty(parts * gw.size * lanes, x.dtype)
     launch(
-        dots, plain(gy).reshape(-1), plain(x).reshape(-1), partial, spec.batch, groups, channels, filters, parts, band,
-        block, planes, offsets, plane, memory, size,
-        (*layout.source, *layout.size, *layout.stride, taps, layout.plain, lanes),
+        dots, plain(gy).reshape(-1), plain(x).reshape(-1), partial, spec.batch, groups, spec.in_channels // groups,
+        spec.out_channels // groups, parts, cut.band, cut.block, cut.planes, cut.offsets, cut.plane,
+        scratch(workers() * cut.size, x.dtype), cut.size, cut.g,
     )  # fmt: skip
     launch(add_lanes, partial, gw.reshape(-1), parts, lanes, elements=partial.size)
     return gw
 
 
-def weight_grad(gy: np.ndarray, x: np.ndarray, spec: ConvSpec) -> np.ndarray:
-    """gw (O, C / groups, KH, KW) of gy (N, O, OH, OW) and x (N, C, H, W)."""
-    layout = forward_layout(spec)
-    groups = spec.groups
+@lru_cache(maxsize=256)
+def _outer_plan(spec: ConvSpec, vector: int) -> tuple[Plan, int, int]:
+    """(plan, parts, filters rounded up to vectors) of `outer`.
+
+    Units are parts x groups x blocks of channels; parts cost memory and a pass over it, blocks another copy of gy^T.
+    """
+    layout, groups = forward_layout(spec), spec.groups
     channels, filters, taps = spec.in_channels // groups, spec.out_channels // groups, len(layout.taps)
-    vector = tile_columns(x.dtype)
     lanes = vector // VECTORS
     padded = -(-filters // lanes) * lanes
     band, block = blocks(layout, spec.batch, channels, padded)
     bands = -(-spec.output_size[0] // band)
-    # Units are parts x groups x blocks of channels; parts cost memory and a pass over it, blocks another copy of gy^T.
     parts = max(1, min(PARTS // groups, PARTS, spec.batch * bands, (1 << 21) // (groups * channels * taps * padded)))
     while block > 8 and parts * groups * -(-channels // block) < UNITS:
         block = -(-block // 2)
     planes, offsets, plane = tables(layout, band, block)
     laid = 0 if layout.plain else block * len(planes) * plane
     size = -(-(laid + band * layout.size[1] * padded) // 16) * 16
-    memory = scratch(workers() * size, x.dtype)
-    partial = empty((parts, groups * channels * taps * padded), x.dtype)
     g = (*layout.source, *layout.size, *layout.stride, taps, layout.plain, vector, lanes, padded)
+    return Plan(band, block, planes, offsets, plane, size, g), parts, padded
+
+
+def weight_grad(gy: np.ndarray, x: np.ndarray, spec: ConvSpec) -> np.ndarray:
+    """gw (O, C / groups, KH, KW) of gy (N, O, OH, OW) and x (N, C, H, W)."""
+    groups, vector = spec.groups, tile_columns(x.dtype)
+    channels, filters = spec.in_channels // groups, spec.out_channels // groups
+    cut, parts, padded = _outer_plan(spec, vector)
+    depth = channels * spec.kernel_size[0] * spec.kernel_size[1]
+    partial = empty((parts, groups * depth * padded), x.dtype)
     launch(
         outer, plain(gy).reshape(-1), plain(x).reshape(-1), partial.reshape(-1), spec.batch, groups, channels, filters,
-        parts, band, block, planes, offsets, plane, memory, size, g,
+        parts, cut.band, cut.block, cut.planes, cut.offsets, cut.plane, scratch(workers() * cut.size, x.dtype),
+        cut.size, cut.g,
     )  # fmt: skip
     gw = empty(spec.weight_shape, x.dtype)
     launch(
-        add_up, partial.reshape(-1), gw.reshape(-1), parts, groups, filters, channels * taps, padded, lanes,
+        add_up, partial.reshape(-1), gw.reshape(-1), parts, groups, filters, depth, padded, vector // VECTORS,
         elements=partial.size,
     )  # fmt: skip
     return gw
