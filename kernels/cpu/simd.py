@@ -123,11 +123,29 @@ class Vectors:
             yield index
 
     def across(self, value: ir.Value) -> ir.Value:
-        """The sum of the lanes."""
-        kind = ir.FunctionType(self.element, [self.element, value.type])
-        name = f"llvm.vector.reduce.fadd.{self._suffix(value.type)}"
+        """The sum of the lanes, in float64."""
+        double = ir.VectorType(ir.DoubleType(), self.lanes)
+        if self._bits != 64:
+            value = self.build.fpext(value, double)
+        kind = ir.FunctionType(double.element, [double.element, double])
+        name = f"llvm.vector.reduce.fadd.v{self.lanes}f64"
         function = cgutils.get_or_insert_function(self.build.module, kind, name)
-        return self.build.call(function, [ir.Constant(self.element, -0.0), value], fastmath=("reassoc",))
+        return self.build.call(function, [ir.Constant(double.element, -0.0), value], fastmath=("reassoc",))
+
+    def bytes(self, value: int) -> ir.Constant:
+        """A byte for each lane."""
+        return ir.Constant(ir.VectorType(_i8, self.lanes), [value] * self.lanes)
+
+    def load_bytes(self, pointer: ir.Value, mask: ir.Value, other: int) -> ir.Value:
+        """Load a byte for each lane that is on; the others are `other`."""
+        typed = self.build.bitcast(pointer, ir.VectorType(_i8, self.lanes).as_pointer())
+        args = [typed, ir.Constant(_i32, 1), mask, self.bytes(other)]
+        return self._call(f"llvm.masked.load.v{self.lanes}i8.p0", args[-1].type, args)
+
+    def store_bytes(self, value: ir.Value, pointer: ir.Value, mask: ir.Value) -> None:
+        """Store the bytes of the lanes that are on."""
+        typed = self.build.bitcast(pointer, value.type.as_pointer())
+        self._call(f"llvm.masked.store.v{self.lanes}i8.p0", ir.VoidType(), [value, typed, ir.Constant(_i32, 1), mask])
 
 
 def outlined(name: str, build: Callable[..., None]) -> Callable[..., Any]:
@@ -452,73 +470,3 @@ def transposed(v: Vectors, block: Sequence[ir.Value]) -> list[ir.Value]:
                 block[i], block[i + size] = v.shuffle(a, b, low), v.shuffle(a, b, high)
         size *= 2
     return block
-
-
-# -- for simd_rows and simd_pool
-
-
-def _int(n: int) -> ir.Constant:
-    return ir.Constant(_i64, n)
-
-
-def _splat(b: ir.IRBuilder, value: ir.Value, lanes: int) -> ir.Value:
-    """A vector with `value` in every lane."""
-    vector = ir.VectorType(value.type, lanes)
-    empty = ir.Constant(vector, ir.Undefined)
-    one = b.insert_element(empty, value, ir.Constant(_i32, 0))
-    return b.shuffle_vector(one, empty, ir.Constant(ir.VectorType(_i32, lanes), [0] * lanes))
-
-
-def _lanes_below(b: ir.IRBuilder, count: ir.Value, first: int, lanes: int) -> ir.Value:
-    """A mask: lane i is on where first + i < count."""
-    numbers = ir.Constant(ir.VectorType(_i64, lanes), list(range(first, first + lanes)))
-    return b.icmp_signed("<", numbers, _splat(b, count, lanes))
-
-
-def _call(b: ir.IRBuilder, name: str, result: ir.Type, args: list[ir.Value]) -> ir.Value:
-    """Call an LLVM intrinsic."""
-    kind = ir.FunctionType(result, [a.type for a in args])
-    return b.call(cgutils.get_or_insert_function(b.module, kind, name), args)
-
-
-def _masked_load(b: ir.IRBuilder, vector: ir.VectorType, pointer: ir.Value, mask: ir.Value, suffix: str) -> ir.Value:
-    """Load the lanes that are on; the others are 0 and their memory is not touched."""
-    typed = b.bitcast(pointer, vector.as_pointer())
-    zero = ir.Constant(vector, [0.0] * vector.count)
-    align = ir.Constant(_i32, 8 if isinstance(vector.element, ir.DoubleType) else 4)
-    return _call(b, f"llvm.masked.load.{suffix}.p0", vector, [typed, align, mask, zero])
-
-
-def _masked_store(b: ir.IRBuilder, value: ir.Value, pointer: ir.Value, mask: ir.Value, suffix: str) -> None:
-    """Store the lanes that are on."""
-    typed = b.bitcast(pointer, value.type.as_pointer())
-    align = ir.Constant(_i32, 8 if isinstance(value.type.element, ir.DoubleType) else 4)
-    _call(b, f"llvm.masked.store.{suffix}.p0", ir.VoidType(), [value, typed, align, mask])
-
-
-def _suffix(element: ir.Type, lanes: int) -> str:
-    """How LLVM names the vector type in its intrinsics."""
-    return f"v{lanes}f{64 if isinstance(element, ir.DoubleType) else 32}"
-
-
-def _outlined(name: str, build: Callable[[ir.Function, ir.Type, int], None]) -> Callable[..., Any]:
-    """An intrinsic's code: a call to a function made by `build`, once in each module for each dtype."""
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        values = [
-            context.make_array(kind)(context, builder, value).data if isinstance(kind, types.Array) else value
-            for kind, value in zip(signature.args, args, strict=True)
-        ]
-        element = values[0].type.pointee
-        full_name = f"tinycnn_{name}_{element}"
-        function = builder.module.globals.get(full_name)
-        if function is None:
-            kind = ir.FunctionType(ir.VoidType(), [v.type for v in values])
-            function = ir.Function(builder.module, kind, full_name)
-            function.linkage = "internal"
-            function.attributes.add("noinline")
-            build(function, element, VECTOR_BYTES // (8 if isinstance(element, ir.DoubleType) else 4))
-        builder.call(function, values)
-        return context.get_dummy_value()
-
-    return codegen

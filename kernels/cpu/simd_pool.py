@@ -11,176 +11,143 @@ from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
-from numba.core import cgutils, types
+from numba.core import types
 from numba.extending import intrinsic
 
-from .simd import _call, _i32, _int, _lanes_below, _masked_load, _masked_store, _outlined, _splat, _suffix
+from .simd import Vectors, number, of_floats, outlined
 
-_i8 = ir.IntType(8)
-Builder = Callable[[ir.Function, ir.Type, int], None]
-
-
-def _constant(vector: ir.VectorType, value: float) -> ir.Constant:
-    return ir.Constant(vector, [value] * vector.count)
+Builder = Callable[..., None]
 
 
-def _lanes(numbers: list[int]) -> ir.Constant:
-    """Which lanes of two vectors a shuffle takes."""
-    return ir.Constant(ir.VectorType(_i32, len(numbers)), numbers)
-
-
-def _between(b: ir.IRBuilder, start: ir.Value, end: ir.Value, lanes: int) -> ir.Value:
+def _between(v: Vectors, start: ir.Value, end: ir.Value) -> ir.Value:
     """A mask: lane l is on where 0 <= start + l < end."""
-    begun = b.not_(_lanes_below(b, b.neg(start), 0, lanes))
-    return b.and_(begun, _lanes_below(b, b.sub(end, start), 0, lanes))
+    begun = v.build.not_(v.below(v.build.neg(start)))
+    return v.build.and_(begun, v.below(v.build.sub(end, start)))
 
 
 def _build_largest(size: int, padded: bool) -> Builder:
-    def build(function: ir.Function, element: ir.Type, lanes: int) -> None:
-        x, x0, height, width, y, argmax, o, oh, ow, ph, pw = function.args
-        vector, bytes_, suffix = ir.VectorType(element, lanes), ir.VectorType(_i8, lanes), _suffix(element, lanes)
-        even, odd = _lanes(list(range(0, 2 * lanes, 2))), _lanes(list(range(1, 2 * lanes, 2)))
-        none = size * size
-        b = ir.IRBuilder(function.append_basic_block("entry"))
-        best_at, where_at = cgutils.alloca_once(b, vector), cgutils.alloca_once(b, bytes_)
+    def build(v: Vectors, *args: ir.Value) -> None:
+        x, x0, height, width, y, argmax, o, oh, ow, ph, pw = args
+        b, lanes, none = v.build, v.lanes, size * size
+        best_at, where_at = v.sums([v.constant(0), v.bytes(0)])
 
         def challenge(value: ir.Value, valid: ir.Value, tap: int) -> None:
             """Put `value` in the place of the best where it is larger, or NaN, or the first of its window."""
             best, where = b.load(best_at), b.load(where_at)
             wins = b.or_(b.fcmp_ordered(">", value, best), b.fcmp_unordered("uno", value, value))
             if padded:
-                wins = b.and_(valid, b.or_(wins, b.icmp_signed("==", where, _constant(bytes_, none))))
+                wins = b.and_(valid, b.or_(wins, b.icmp_signed("==", where, v.bytes(none))))
             b.store(b.select(wins, value, best), best_at)
-            b.store(b.select(wins, _constant(bytes_, tap), where), where_at)
+            b.store(b.select(wins, v.bytes(tap), where), where_at)
 
-        with cgutils.for_range_slice(b, _int(0), ow, _int(lanes)) as (j, _):
-            left = b.sub(b.shl(j, _int(1)), pw)
-            inside = {}  # the masks of the columns that taps v and v + 1 see, as they lie in memory
-            for v in range(0, size, 2):
-                starts = [b.add(left, _int(v + k * lanes)) for k in (0, 1)]
-                inside[v] = [_between(b, start, width, lanes) for start in starts]
-            written = _lanes_below(b, b.sub(ow, j), 0, lanes)
-            with cgutils.for_range(b, oh) as row:
-                b.store(_constant(vector, float("-inf")), best_at)
-                b.store(_constant(bytes_, none if padded else 0), where_at)
-                top = b.sub(b.shl(row.index, _int(1)), ph)
+        with v.loop(ow, lanes) as j:
+            left = b.sub(b.shl(j, number(1)), pw)
+            inside = {}  # the masks of the columns that taps q and q + 1 see, as they lie in memory
+            for q in range(0, size, 2):
+                starts = [b.add(left, number(q + k * lanes)) for k in (0, 1)]
+                inside[q] = [_between(v, start, width) for start in starts]
+            written = v.below(b.sub(ow, j))
+            with v.loop(oh) as row:
+                b.store(v.constant(float("-inf")), best_at)
+                b.store(v.bytes(none if padded else 0), where_at)
+                top = b.sub(b.shl(row, number(1)), ph)
                 for u in range(size):
-                    r = b.add(top, _int(u))
+                    r = b.add(top, number(u))
                     on_image = b.if_then(b.icmp_unsigned("<", r, height)) if padded else contextlib.nullcontext()
                     with on_image:
                         start = b.add(x0, b.add(b.mul(r, width), left))
-                        for v in range(0, size, 2):
-                            places = [b.gep(x, [b.add(start, _int(v + k * lanes))]) for k in (0, 1)]
-                            loaded = [
-                                _masked_load(b, vector, place, mask, suffix)
-                                for place, mask in zip(places, inside[v], strict=True)
-                            ]
-                            for tap, which in ((v, even), (v + 1, odd)):
-                                if tap < size:
-                                    valid = b.shuffle_vector(*inside[v], which)
-                                    challenge(b.shuffle_vector(*loaded, which), valid, u * size + tap)
-                out = b.add(b.add(o, j), b.mul(row.index, ow))
-                _masked_store(b, b.load(best_at), b.gep(y, [out]), written, suffix)
-                target = b.bitcast(b.gep(argmax, [out]), bytes_.as_pointer())
-                arguments = [b.load(where_at), target, ir.Constant(_i32, 1), written]
-                _call(b, f"llvm.masked.store.v{lanes}i8.p0", ir.VoidType(), arguments)
-        b.ret_void()
+                        for q in range(0, size, 2):
+                            loaded = [v.load(v.at(x, start, q + k * lanes), inside[q][k]) for k in (0, 1)]
+                            for tap in range(q, min(q + 2, size)):
+                                phase = range(tap - q, 2 * lanes, 2)  # even lanes for tap q, odd ones for q + 1
+                                valid = v.shuffle(inside[q][0], inside[q][1], phase)
+                                challenge(v.shuffle(loaded[0], loaded[1], phase), valid, u * size + tap)
+                out = b.add(b.add(o, j), b.mul(row, ow))
+                v.store(b.load(best_at), v.at(y, out), written)
+                v.store_bytes(b.load(where_at), v.at(argmax, out), written)
 
     return build
 
 
 def _build_scatter(size: int) -> Builder:
-    def build(function: ir.Function, element: ir.Type, lanes: int) -> None:
-        g, argmax, o, oh, ow, gx, x0, height, width, ph, pw = function.args
-        vector, bytes_, suffix = ir.VectorType(element, lanes), ir.VectorType(_i8, lanes), _suffix(element, lanes)
-        zero, half = _constant(vector, 0.0), lanes // 2
+    def build(v: Vectors, *args: ir.Value) -> None:
+        g, argmax, o, oh, ow, gx, x0, height, width, ph, pw = args
+        b, lanes = v.build, v.lanes
         pairs = [lane for k in range(lanes) for lane in (k, lanes + k)]
-        b = ir.IRBuilder(function.append_basic_block("entry"))
-        sums = [cgutils.alloca_once(b, vector) for _ in range(2)]  # of even and of odd columns
-        blocks = b.add(b.ashr(b.sub(b.add(width, pw), _int(1)), _int(1)), _int(1))
-        with cgutils.for_range_slice(b, _int(0), blocks, _int(lanes)) as (j, _):
-            left = b.sub(b.shl(j, _int(1)), pw)
-            written = [_between(b, b.add(left, _int(k * lanes)), width, lanes) for k in (0, 1)]
+        sums = v.sums([v.constant(0)] * 2)  # of even and of odd columns
+        blocks = b.add(b.ashr(b.sub(b.add(width, pw), number(1)), number(1)), number(1))
+        with v.loop(blocks, lanes) as j:
+            left = b.sub(b.shl(j, number(1)), pw)
+            written = [_between(v, b.add(left, number(k * lanes)), width) for k in (0, 1)]
             # Taps 2 * s and 2 * s + 1 of window j + l - s lie on the columns of lane l.
-            windows = [_between(b, b.sub(j, _int(s)), ow, lanes) for s in range((size + 1) // 2)]
-            with cgutils.for_range(b, height) as row:
+            windows = [_between(v, b.sub(j, number(s)), ow) for s in range((size + 1) // 2)]
+            with v.loop(height) as row:
                 for at in sums:
-                    b.store(zero, at)
+                    b.store(v.constant(0), at)
                 for u in range(size):
-                    t = b.sub(b.add(row.index, ph), _int(u))
-                    i = b.ashr(t, _int(1))
-                    even = b.icmp_signed("==", b.and_(t, _int(1)), _int(0))
+                    t = b.sub(b.add(row, ph), number(u))
+                    i = b.ashr(t, number(1))
+                    even = b.icmp_signed("==", b.and_(t, number(1)), number(0))
                     with b.if_then(b.and_(even, b.icmp_unsigned("<", i, oh))):
                         for s, mask in enumerate(windows):
-                            place = b.sub(b.add(b.add(o, b.mul(i, ow)), j), _int(s))
-                            share = _masked_load(b, vector, b.gep(g, [place]), mask, suffix)
-                            source = b.bitcast(b.gep(argmax, [place]), bytes_.as_pointer())
-                            arguments = [source, ir.Constant(_i32, 1), mask, _constant(bytes_, 255)]
-                            where = _call(b, f"llvm.masked.load.v{lanes}i8.p0", bytes_, arguments)
-                            for v in range(2 * s, min(2 * s + 2, size)):
-                                won = b.icmp_signed("==", where, _constant(bytes_, u * size + v))
-                                at = sums[v - 2 * s]
-                                b.store(b.fadd(b.load(at), b.select(won, share, zero)), at)
-                start = b.add(b.add(x0, b.mul(row.index, width)), left)
-                values = [b.load(at) for at in sums]
+                            place = b.sub(b.add(b.add(o, b.mul(i, ow)), j), number(s))
+                            share = v.load(v.at(g, place), mask)
+                            where = v.load_bytes(v.at(argmax, place), mask, 255)
+                            for q in range(2 * s, min(2 * s + 2, size)):
+                                won = b.icmp_signed("==", where, v.bytes(u * size + q))
+                                at = sums[q - 2 * s]
+                                b.store(b.fadd(b.load(at), b.select(won, share, v.constant(0))), at)
+                start = b.add(b.add(x0, b.mul(row, width)), left)
+                even_columns, odd_columns = (b.load(at) for at in sums)
                 for k in (0, 1):
-                    mixed = b.shuffle_vector(*values, _lanes(pairs[2 * half * k : 2 * half * (k + 1)]))
-                    _masked_store(b, mixed, b.gep(gx, [b.add(start, _int(k * lanes))]), written[k], suffix)
-        b.ret_void()
+                    mixed = v.shuffle(even_columns, odd_columns, pairs[lanes * k : lanes * (k + 1)])
+                    v.store(mixed, v.at(gx, start, k * lanes), written[k])
 
     return build
 
 
-def _build_mean(function: ir.Function, element: ir.Type, lanes: int) -> None:
-    x, x0, width, y, o, oh, ow, divisor = function.args
-    vector, suffix = ir.VectorType(element, lanes), _suffix(element, lanes)
-    phases = [_lanes(list(range(first, 2 * lanes, 2))) for first in (0, 1)]
-    b = ir.IRBuilder(function.append_basic_block("entry"))
-    by = _splat(b, divisor, lanes)
-    with cgutils.for_range_slice(b, _int(0), ow, _int(lanes)) as (j, _):
-        left = b.shl(j, _int(1))
-        rest = b.sub(b.shl(ow, _int(1)), left)
-        read = [_lanes_below(b, rest, k * lanes, lanes) for k in (0, 1)]
-        written = _lanes_below(b, b.sub(ow, j), 0, lanes)
-        with cgutils.for_range(b, oh) as row:
+def _build_mean(v: Vectors, *args: ir.Value) -> None:
+    x, x0, width, y, o, oh, ow, divisor = args
+    b, lanes = v.build, v.lanes
+    by = v.splat(divisor)
+    with v.loop(ow, lanes) as j:
+        left = b.shl(j, number(1))
+        rest = b.sub(b.shl(ow, number(1)), left)
+        read = [v.below(rest, k * lanes) for k in (0, 1)]
+        written = v.below(b.sub(ow, j))
+        with v.loop(oh) as row:
             sums = []
             for u in (0, 1):
-                r = b.add(b.shl(row.index, _int(1)), _int(u))
+                r = b.add(b.shl(row, number(1)), number(u))
                 start = b.add(b.add(x0, b.mul(r, width)), left)
-                places = [b.gep(x, [b.add(start, _int(k * lanes))]) for k in (0, 1)]
-                loaded = [_masked_load(b, vector, p, m, suffix) for p, m in zip(places, read, strict=True)]
-                sums.append(b.fadd(*(b.shuffle_vector(*loaded, phase) for phase in phases)))
-            out = b.gep(y, [b.add(b.add(o, j), b.mul(row.index, ow))])
-            _masked_store(b, b.fdiv(b.fadd(*sums), by), out, written, suffix)
-    b.ret_void()
+                loaded = [v.load(v.at(x, start, k * lanes), read[k]) for k in (0, 1)]
+                even, odd = (v.shuffle(loaded[0], loaded[1], range(first, 2 * lanes, 2)) for first in (0, 1))
+                sums.append(b.fadd(even, odd))
+            out = v.at(y, b.add(b.add(o, j), b.mul(row, ow)))
+            v.store(b.fdiv(b.fadd(*sums), by), out, written)
 
 
-def _build_spread(function: ir.Function, element: ir.Type, lanes: int) -> None:
-    g, o, oh, ow, gx, x0, height, width, divisor = function.args
-    vector, suffix = ir.VectorType(element, lanes), _suffix(element, lanes)
-    twice = [_lanes([(first + k) // 2 for k in range(lanes)]) for first in (0, lanes)]
-    b = ir.IRBuilder(function.append_basic_block("entry"))
-    by, zero = _splat(b, divisor, lanes), _constant(vector, 0.0)
-    blocks = b.ashr(b.add(width, _int(1)), _int(1))
-    with cgutils.for_range_slice(b, _int(0), blocks, _int(lanes)) as (j, _):
-        left = b.shl(j, _int(1))
-        read = _lanes_below(b, b.sub(ow, j), 0, lanes)
-        written = [_lanes_below(b, b.sub(width, left), k * lanes, lanes) for k in (0, 1)]
-        with cgutils.for_range(b, height) as row:
-            i = b.ashr(row.index, _int(1))
-            seen = b.and_(read, _splat(b, b.icmp_signed("<", i, oh), lanes))
-            place = b.gep(g, [b.add(b.add(o, j), b.mul(i, ow))])
-            share = b.fdiv(_masked_load(b, vector, place, seen, suffix), by)
-            start = b.add(b.add(x0, b.mul(row.index, width)), left)
+def _build_spread(v: Vectors, *args: ir.Value) -> None:
+    g, o, oh, ow, gx, x0, height, width, divisor = args
+    b, lanes = v.build, v.lanes
+    by = v.splat(divisor)
+    blocks = b.ashr(b.add(width, number(1)), number(1))
+    with v.loop(blocks, lanes) as j:
+        left = b.shl(j, number(1))
+        read = v.below(b.sub(ow, j))
+        written = [v.below(b.sub(width, left), k * lanes) for k in (0, 1)]
+        with v.loop(height) as row:
+            i = b.ashr(row, number(1))
+            seen = b.and_(read, v.splat(b.icmp_signed("<", i, oh)))
+            share = b.fdiv(v.load(v.at(g, b.add(b.add(o, j), b.mul(i, ow))), seen), by)
+            start = b.add(b.add(x0, b.mul(row, width)), left)
             for k in (0, 1):
-                target = b.gep(gx, [b.add(start, _int(k * lanes))])
-                _masked_store(b, b.shuffle_vector(share, zero, twice[k]), target, written[k], suffix)
-    b.ret_void()
+                twice = v.shuffle(share, v.constant(0), [(k * lanes + lane) // 2 for lane in range(lanes)])
+                v.store(twice, v.at(gx, start, k * lanes), written[k])
 
 
 def _fits(x: Any, y: Any, argmax: Any) -> bool:
-    arrays = all(isinstance(a, types.Array) for a in (x, y, argmax))
-    return arrays and x.dtype in (types.float32, types.float64) and x.dtype == y.dtype and argmax.dtype == types.uint8
+    return of_floats(x, y) and isinstance(argmax, types.Array) and argmax.dtype == types.uint8
 
 
 _N = types.intp
@@ -198,7 +165,7 @@ def largest_2x2(
     if not _fits(x, y, argmax):
         return None
     sig = types.void(x, _N, _N, _N, y, argmax, _N, _N, _N, _N, _N)
-    return sig, _outlined("largest_2x2", _build_largest(2, False))
+    return sig, outlined("largest_2x2", _build_largest(2, False))
 
 
 @intrinsic
@@ -210,7 +177,7 @@ def largest_3x3(
     if not _fits(x, y, argmax):
         return None
     sig = types.void(x, _N, _N, _N, y, argmax, _N, _N, _N, _N, _N)
-    return sig, _outlined("largest_3x3", _build_largest(3, True))
+    return sig, outlined("largest_3x3", _build_largest(3, True))
 
 
 @intrinsic
@@ -225,7 +192,7 @@ def scatter_2x2(
     if not _fits(g, gx, argmax):
         return None
     sig = types.void(g, argmax, _N, _N, _N, gx, _N, _N, _N, _N, _N)
-    return sig, _outlined("scatter_2x2", _build_scatter(2))
+    return sig, outlined("scatter_2x2", _build_scatter(2))
 
 
 @intrinsic
@@ -237,7 +204,7 @@ def scatter_3x3(
     if not _fits(g, gx, argmax):
         return None
     sig = types.void(g, argmax, _N, _N, _N, gx, _N, _N, _N, _N, _N)
-    return sig, _outlined("scatter_3x3", _build_scatter(3))
+    return sig, outlined("scatter_3x3", _build_scatter(3))
 
 
 @intrinsic
@@ -245,9 +212,9 @@ def mean_2x2(
     typing: Any, x: Any, x0: Any, width: Any, y: Any, o: Any, oh: Any, ow: Any, divisor: Any
 ) -> Any:  # fmt: skip
     """y (at o) = the sums of windows of 2x2 side by side in the plane at x0, all inside, divided by `divisor`."""
-    if not isinstance(x, types.Array) or x.dtype not in (types.float32, types.float64) or x.dtype != y.dtype:
+    if not of_floats(x, y):
         return None
-    return types.void(x, _N, _N, y, _N, _N, _N, x.dtype), _outlined("mean_2x2", _build_mean)
+    return types.void(x, _N, _N, y, _N, _N, _N, x.dtype), outlined("mean_2x2", _build_mean)
 
 
 @intrinsic
@@ -255,6 +222,6 @@ def spread_2x2(
     typing: Any, g: Any, o: Any, oh: Any, ow: Any, gx: Any, x0: Any, height: Any, width: Any, divisor: Any
 ) -> Any:  # fmt: skip
     """gx (the plane at x0, all of it written) = g / divisor of the window on each element, 0 where there is none."""
-    if not isinstance(g, types.Array) or g.dtype not in (types.float32, types.float64) or g.dtype != gx.dtype:
+    if not of_floats(g, gx):
         return None
-    return types.void(g, _N, _N, _N, gx, _N, _N, _N, g.dtype), _outlined("spread_2x2", _build_spread)
+    return types.void(g, _N, _N, _N, gx, _N, _N, _N, g.dtype), outlined("spread_2x2", _build_spread)
