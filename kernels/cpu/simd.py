@@ -78,10 +78,20 @@ class Vectors:
         """a * b + c, rounded once."""
         return self._call(f"llvm.fma.{self._suffix(a.type)}", a.type, [a, b, c])
 
-    def below(self, count: ir.Value, first: int = 0) -> ir.Value:
-        """A mask: lane i is on where first + i < count."""
-        numbers = ir.Constant(ir.VectorType(_i64, self.lanes), list(range(first, first + self.lanes)))
-        return self.build.icmp_signed("<", numbers, self.splat(count))
+    def below(self, count: ir.Value, first: int = 0, lanes: int = 0) -> ir.Value:
+        """A mask (of `lanes` lanes if not all): lane i is on where first + i < count."""
+        build, lanes = self.build, lanes or self.lanes
+        on = build.sub(count, number(first)) if first else count
+        on = build.select(build.icmp_signed(">", on, number(0)), on, number(0))
+        on = build.select(build.icmp_signed("<", on, number(lanes)), on, number(lanes))
+        kind = ir.VectorType(_i1, lanes)
+        if VECTOR_BYTES == 64:  # masks are registers of bits there
+            bits = build.sub(build.shl(number(1), on), number(1))
+            return build.bitcast(build.trunc(bits, ir.IntType(lanes)), kind)
+        empty = ir.Constant(ir.VectorType(_i32, lanes), ir.Undefined)
+        one = build.insert_element(empty, build.trunc(on, _i32), ir.Constant(_i32, 0))
+        numbers = ir.Constant(ir.VectorType(_i32, lanes), list(range(lanes)))
+        return build.icmp_signed("<", numbers, self.shuffle(one, empty, [0] * lanes))
 
     def at(self, pointer: ir.Value, *offsets: ir.Value | int) -> ir.Value:
         """The pointer moved on by the sum of the offsets."""

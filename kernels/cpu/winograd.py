@@ -24,9 +24,17 @@ from .gemm import plain, product
 from .jit import helper, kernel
 from .memory import empty
 from .rows import add, copy
-from .simd import COLUMNS32, LANES32, ROWS, copy_rows, turn
+from .simd import COLUMNS32, LANES32, ROWS, turn
 from .threads import launch, scratch, workers
-from .winograd_simd import input_tiles, output_grad_tiles, output_tiles, split_tiles, weight_grad_tiles, weight_tiles
+from .winograd_simd import (
+    input_tiles,
+    join_tiles,
+    output_grad_tiles,
+    output_tiles,
+    split_tiles,
+    weight_grad_tiles,
+    weight_tiles,
+)
 
 PANEL = max(LANES32, 2 * ROWS)  # filters whose weights lie side by side in U
 BLOCK = COLUMNS32  # tiles of a block are a multiple of it
@@ -34,10 +42,23 @@ FEW = 6 * BLOCK  # tiles whose V may be read from the third cache for every pane
 CHUNK = 16  # channels that are transformed at a time
 SHARE = 128  # filters of which a thread computes all products of one k
 SHARED = 3 << 20  # elements of V and M that are made at a time: they stay in the third cache
+NEAR = 56 * 1024  # elements of V of a block, if that is more than the least: best measured
 PRIVATE = 160 * 1024  # elements of V that a thread keeps to itself: they stay in its second cache
 RUN = 1024  # tiles of one partial sum of a weight gradient: short, so that float32 keeps its digits
 PARTS = 8  # partial sums of a weight gradient, at most
-SKEW = 16  # elements between the matrices of V and M, or all k would fall on the same lines of the first cache
+
+
+def apart(size: int) -> int:
+    """The elements from one k to the next of a matrix of that size, a little more than it holds.
+
+    A transform writes all k in turn. At distances near a multiple of 1 KB the addresses agree in their low bits: they
+    share few lines of the first cache, and loads wait for stores that they seem to read. Measured over all remainders,
+    112 of 256 is among the best: a transform takes 90 ns, 270 at the worst.
+    """
+    return size + (112 - size) % 256
+
+
+_apart = helper(apart)
 
 
 @dataclass(frozen=True)
@@ -67,7 +88,7 @@ def plan(spec: ConvSpec, m: int) -> Plan:
     wide = -(-(max(ow + 1 - left, width) - back) // m)
     channels, filters = spec.in_channels // spec.groups, spec.out_channels // spec.groups
     tiles = spec.batch * high * wide
-    room = PRIVATE // ((m + 2) ** 2 * channels) // BLOCK
+    room = NEAR // ((m + 2) ** 2 * channels) // BLOCK
     block = BLOCK * max(1, min(room, 4, -(-tiles // BLOCK // 16)))
     row, col = np.divmod(np.arange(high * wide), wide)
     edges = (row > 0) + 2 * (row < high - 1) + 4 * (col > 0) + 8 * (col < wide - 1)
@@ -84,7 +105,7 @@ def plan(spec: ConvSpec, m: int) -> Plan:
 def _planes(numbers: tuple[int, ...]) -> tuple[int, int]:
     """(elements of one plane of `split_tiles` for a block and the rows of tiles around it, of two times m * m)."""
     m, wide, block = numbers[12], numbers[14], numbers[15]
-    plane = ((block + wide - 2) // wide + 3) * wide + 3 * LANES32
+    plane = ((block + wide - 2) // wide + 3) * wide + 2 * LANES32
     return plane, 2 * m * m * plane
 
 
@@ -93,26 +114,25 @@ def _split(x, i, height, width, up, back, t, count, halo, planes, o, plane, g):
     """Fill the m * m planes of tiles t : t + count from the images x[i], x[i + i_step] ..., each (height, width).
 
     The first tile of an image begins at (up, back) of it. Tile t lies at place o + LANES32 + its position in the row +
-    a row; with `halo` the planes also hold what touches the tiles above and below.
+    a row; with a halo of 1 the planes also hold what touches the tiles above and below.
     """
     i, i_step = i
     m, high, wide = g
     first, last = t // wide, (t + count - 1) // wide
     image, ty = first // high, first % high
-    if ty and halo:
-        ty -= 1
-    for row in range(first - (1 if ty < first % high else 0), last + 1 + halo):
-        if row > last and ty == 0:
-            break  # the next image
-        y = up + ty * m
+    row = first
+    while row <= last:  # image after image
+        rows = min(high - ty, last + 1 - row)
+        begin = m * (row - first + 1)  # rows are counted from the row of tiles before the first
+        end = begin + m * rows
+        y = up + ty * m - begin  # of row 0
         split_tiles(
             m, x, i + image * i_step + y * width + back, width, -back, width - back, -y, height - y,
-            m - 1 if row < first else 0, 1 if row > last else m,
-            planes, o + LANES32 + (row - first + 1) * wide, plane, wide * m,
+            begin - (halo if ty > 0 else 0), end + (halo if ty + rows < high else 0),
+            planes, o + LANES32, plane, wide,
         )  # fmt: skip
-        ty += 1
-        if ty == high:
-            image, ty = image + 1, 0
+        row += rows
+        image, ty = image + 1, 0
 
 
 @helper
@@ -153,12 +173,12 @@ def gather_grad(gy, group, begin, end, t, count, out, oi, step, padded, memory, 
                 for j in range(0, count, LANES32):
                     output_grad_tiles(
                         m, memory, first + behind + j, plane,
-                        memory, turned + (lane - 1) * block + j, LANES32 * block + SKEW,
+                        memory, turned + (lane - 1) * block + j, _apart(LANES32 * block),
                     )  # fmt: skip
         for k in range((m + 2) ** 2):
             for j in range(0, count, LANES32):
                 turn(
-                    memory, turned + k * (LANES32 * block + SKEW) + j, block, some, min(LANES32, count - j),
+                    memory, turned + k * _apart(LANES32 * block) + j, block, some, min(LANES32, count - j),
                     out, oi + k * step + j * padded + o0, padded,
                 )  # fmt: skip
 
@@ -179,21 +199,22 @@ def scatter(products, i, step, group, o0, o1, t, count, b, y, rows, r, g):
                 output_tiles(m, products, i + (o - o0) * block + j, step, bias, rows, ahead + j * m, pixels)
         if o > o0:
             image, ty = first // high, first % high
-            begin, start = t % wide, behind  # the first tile in its row; where its pixels are
-            left_over = count
+            begin, start, left_over = t % wide, behind, count  # the first tile in its row; where its pixels are
             while left_over > 0:
+                # a part of a row of tiles, or as many whole rows as there are in this image
+                whole = begin == 0 and left_over >= wide
                 some = min(wide - begin, left_over)
+                tall = min(high - ty, left_over // wide) if whole else 1
                 down, across = up - 1 + top + ty * m, back - 1 + left + begin * m  # where the output lies
-                above, before = max(-down, 0), max(-across, 0)
-                target = ((image * groups + group) * filters + o - 1) * oh + down + above
-                n = min(some * m, ow - across) - before
-                copy_rows(
-                    rows, start + above * pixels + before, pixels, 1, 0, n, y, target * ow + across + before, ow,
-                    n, min(m, oh - down) - above,
+                before = max(-across, 0)
+                target = ((image * groups + group) * filters + o - 1) * oh + down
+                join_tiles(
+                    m, rows, start + before, pixels, y, target * ow + across + before, ow,
+                    min(some * m, ow - across) - before, max(-down, 0), min(tall * m, oh - down), wide,
                 )  # fmt: skip
-                left_over -= some
-                start += some * m
-                begin, ty = 0, ty + 1
+                left_over -= some * tall
+                start += some * tall * m
+                begin, ty = 0, ty + tall
                 if ty == high:
                     image, ty = image + 1, 0
 
@@ -231,7 +252,7 @@ def weights(workers, w, u, filters, channels, m, o_step, c_step, flip):
     for panel of filters, block of channels, shared out to the workers: transpose the taps; transform
     """
     panels, chunks = (filters + PANEL - 1) // PANEL, (channels + 7) // 8
-    u_step = channels * PANEL + SKEW
+    u_step = _apart(channels * PANEL)
     for worker in prange(workers):
         taps, turned = np.empty(9 * LANES32, w.dtype), np.empty(9 * LANES32, w.dtype)
         for unit in range(worker, panels * chunks, workers):
@@ -255,7 +276,7 @@ def private(workers, x, u, b, y, blocks, edges, planes, plane, memory, g):
     _, groups, channels, filters, _, _, _, _, _, _, _, _, m, high, wide, block = g
     depth, panels = (m + 2) ** 2, (filters + PANEL - 1) // PANEL
     tiles = g[0] * high * wide
-    v_step, m_step = channels * block + SKEW, PANEL * block + SKEW
+    v_step, m_step = _apart(channels * block), _apart(PANEL * block)
     size = planes + depth * (v_step + m_step) + 2 * m * m * block
     for worker in prange(workers):
         o = worker * size
@@ -269,7 +290,7 @@ def private(workers, x, u, b, y, blocks, edges, planes, plane, memory, g):
                 o0, o1 = panel * PANEL, min((panel + 1) * PANEL, filters)
                 for k in range(depth):
                     product(
-                        u, ((group * panels + panel) * depth + k) * (channels * PANEL + SKEW), 1, PANEL,
+                        u, ((group * panels + panel) * depth + k) * _apart(channels * PANEL), 1, PANEL,
                         memory, v + k * v_step, block, memory, products + k * m_step, block,
                         o1 - o0, count, channels, False, COLUMNS32,
                     )  # fmt: skip
@@ -283,7 +304,7 @@ def gather_all(workers, x, v, first, blocks, edges, planes, plane, memory, g):
     for unit = (group, block, CHUNK channels), shared out to the workers
     """
     _, groups, channels, _, _, _, _, _, _, _, _, _, m, high, wide, block = g
-    tiles, step = g[0] * high * wide, channels * block + SKEW
+    tiles, step = g[0] * high * wide, _apart(channels * block)
     chunks = (channels + CHUNK - 1) // CHUNK
     for worker in prange(workers):
         for unit in range(worker, groups * blocks * chunks, workers):
@@ -304,7 +325,7 @@ def multiply_all(workers, u, v, products, first, blocks, g):
     """
     _, groups, channels, filters, _, _, _, _, _, _, _, _, m, high, wide, block = g
     depth, tiles = (m + 2) ** 2, g[0] * high * wide
-    v_step, m_step = channels * block + SKEW, filters * block + SKEW
+    v_step, m_step = _apart(channels * block), _apart(filters * block)
     shares, panels = (filters + SHARE - 1) // SHARE, (filters + PANEL - 1) // PANEL
     for worker in prange(workers):
         for unit in range(worker, groups * depth * shares, workers):
@@ -314,7 +335,7 @@ def multiply_all(workers, u, v, products, first, blocks, g):
                 count = min(block, tiles - (first + number % blocks) * block)
                 for o in range(begin, min(begin + SHARE, filters), PANEL):
                     product(
-                        u, ((group * panels + o // PANEL) * depth + k) * (channels * PANEL + SKEW), 1, PANEL,
+                        u, ((group * panels + o // PANEL) * depth + k) * _apart(channels * PANEL), 1, PANEL,
                         v, (number * depth + k) * v_step, block, products, (number * depth + k) * m_step + o * block,
                         block, min(PANEL, filters - o), count, channels, False, COLUMNS32,
                     )  # fmt: skip
@@ -324,7 +345,7 @@ def multiply_all(workers, u, v, products, first, blocks, g):
 def scatter_all(workers, products, b, y, first, blocks, memory, g):
     """y from products[group, block]; for unit = (group, block, PANEL filters), shared out to the workers"""
     _, groups, _, filters, _, _, _, _, _, _, _, _, m, high, wide, block = g
-    tiles, step = g[0] * high * wide, filters * block + SKEW
+    tiles, step = g[0] * high * wide, _apart(filters * block)
     panels = (filters + PANEL - 1) // PANEL
     for worker in prange(workers):
         for unit in range(worker, groups * blocks * panels, workers):
@@ -346,7 +367,7 @@ def by_panels(workers, w, v, b, y, o_step, c_step, flip, memory, size, g):
     batch, groups, channels, filters, _, _, _, _, _, _, _, _, m, high, wide, block = g
     depth, tiles = (m + 2) ** 2, batch * high * wide
     blocks, panels = (tiles + block - 1) // block, (filters + PANEL - 1) // PANEL
-    v_step, m_step, u_step = channels * block + SKEW, PANEL * block + SKEW, channels * PANEL + SKEW
+    v_step, m_step, u_step = _apart(channels * block), _apart(PANEL * block), _apart(channels * PANEL)
     for worker in prange(workers):
         taps, turned = np.empty(9 * LANES32, w.dtype), np.empty(9 * LANES32, w.dtype)
         u = worker * size
@@ -380,7 +401,7 @@ def transform_weights(w: np.ndarray, groups: int, m: int, flip: bool) -> np.ndar
     steps = channels * 9, 9
     if flip:
         filters, channels, steps = channels, filters, steps[::-1]
-    size = -(-filters // PANEL) * (m + 2) ** 2 * (channels * PANEL + SKEW)
+    size = -(-filters // PANEL) * (m + 2) ** 2 * apart(channels * PANEL)
     u = empty((groups, size), w.dtype)
     taps = plain(w).reshape(groups, -1)
     for group in range(groups):
@@ -425,7 +446,7 @@ def forward(
 def _private(x: np.ndarray, u: np.ndarray, b: np.ndarray, y: np.ndarray, cut: Plan) -> None:
     channels, m, block = cut.numbers[2], cut.numbers[12], cut.numbers[15]
     plane, planes = _planes(cut.numbers)
-    size = planes + (m + 2) ** 2 * ((channels + PANEL) * block + 2 * SKEW) + 2 * m * m * block
+    size = planes + (m + 2) ** 2 * (apart(channels * block) + apart(PANEL * block)) + 2 * m * m * block
     memory = scratch(workers() * size + LANES32, x.dtype)
     launch(private, x, u, b, y, cut.blocks, cut.edges, planes, plane, memory, cut.numbers)
 
@@ -434,7 +455,7 @@ def _shared(x: np.ndarray, u: np.ndarray, b: np.ndarray, y: np.ndarray, cut: Pla
     groups, channels, filters, m, block = (cut.numbers[i] for i in (1, 2, 3, 12, 15))
     plane, planes = _planes(cut.numbers)
     depth = (m + 2) ** 2
-    v_size, m_size = (groups * depth * (c * block + SKEW) for c in (channels, filters))
+    v_size, m_size = (groups * depth * apart(c * block) for c in (channels, filters))
     together = _even(cut.blocks, SHARED // (v_size + m_size))
     v, products = empty(together * v_size, x.dtype), empty(together * m_size, x.dtype)
     memory = scratch(workers() * max(planes, 2 * m * m * block) + LANES32, x.dtype)
@@ -454,8 +475,8 @@ def _panels(x: np.ndarray, w: np.ndarray, b: np.ndarray, y: np.ndarray, cut: Pla
     groups, channels, filters, m, block = (cut.numbers[i] for i in (1, 2, 3, 12, 15))
     plane, planes = _planes(cut.numbers)
     depth = (m + 2) ** 2
-    v = empty(cut.blocks * groups * depth * (channels * block + SKEW), x.dtype)
-    size = depth * (PANEL * (channels + block) + 2 * SKEW) + 2 * m * m * block
+    v = empty(cut.blocks * groups * depth * apart(channels * block), x.dtype)
+    size = depth * (apart(PANEL * channels) + apart(PANEL * block)) + 2 * m * m * block
     memory = scratch(workers() * max(size, planes) + LANES32, x.dtype)
     launch(gather_all, x, v, 0, cut.blocks, cut.edges, planes, plane, memory, cut.numbers)
     steps = (9, filters * 9) if flip else (channels * 9, 9)
@@ -471,7 +492,7 @@ def private_grad(workers, gy, x, sums, parts, blocks, edges, planes, plane, padd
     """
     _, groups, channels, filters, _, _, _, _, _, _, _, _, m, high, wide, block = g
     depth, tiles = (m + 2) ** 2, g[0] * high * wide
-    v_step, y_step, s_step = channels * block + SKEW, block * padded + SKEW, channels * padded + SKEW
+    v_step, y_step, s_step = _apart(channels * block), _apart(block * padded), _apart(channels * padded)
     for worker in prange(workers):
         o = worker * size
         v = o + planes
@@ -497,7 +518,7 @@ def private_grad(workers, gy, x, sums, parts, blocks, edges, planes, plane, padd
 def gather_all_grad(workers, gy, y, first, blocks, planes, plane, padded, memory, size, g):
     """y[group, block, k] (tiles, filters) = A gy A^T; for unit = (group, block, LANES32 filters)"""
     _, groups, _, filters, _, _, _, _, _, _, _, _, m, high, wide, block = g
-    tiles, step = g[0] * high * wide, block * padded + SKEW
+    tiles, step = g[0] * high * wide, _apart(block * padded)
     panels = padded // LANES32
     for worker in prange(workers):
         o = worker * size
@@ -518,7 +539,7 @@ def multiply_all_grad(workers, v, y, sums, first, blocks, run, padded, g):
     """
     _, groups, channels, _, _, _, _, _, _, _, _, _, m, high, wide, block = g
     depth, tiles = (m + 2) ** 2, g[0] * high * wide
-    v_step, y_step, s_step = channels * block + SKEW, block * padded + SKEW, channels * padded + SKEW
+    v_step, y_step, s_step = _apart(channels * block), _apart(block * padded), _apart(channels * padded)
     shares = (channels + 63) // 64
     for worker in prange(workers):
         for unit in range(worker, groups * depth * shares, workers):
@@ -541,7 +562,7 @@ def finish_grad(workers, sums, gw, parts, groups, channels, filters, padded, m):
     for unit = (group, channel), shared out to the workers:
         S[k] (filters) for all k, a run of memory for each k and part; for vector of filters: transform, transpose
     """
-    depth, s_step = (m + 2) ** 2, channels * padded + SKEW
+    depth, s_step = (m + 2) ** 2, _apart(channels * padded)
     for worker in prange(workers):
         total, taps = np.empty(depth * padded, gw.dtype), np.empty(9 * LANES32, gw.dtype)
         for unit in range(worker, groups * channels, workers):
@@ -571,20 +592,20 @@ def weight_grad(gy: np.ndarray, x: np.ndarray, spec: ConvSpec, m: int, way: str 
     depth, padded = (m + 2) ** 2, -(-filters // LANES32) * LANES32
     way = way or ("private" if channels * padded <= 64 * 64 else "shared")
     gy, x = plain(gy).reshape(-1), plain(x).reshape(-1)
-    turned = depth * (LANES32 * block + SKEW)
+    turned = depth * apart(LANES32 * block)
     if way == "private":
         parts = max(1, min(PARTS, cut.blocks))
-        size = planes + depth * ((channels + padded) * block + 2 * SKEW) + turned
+        size = planes + depth * (apart(channels * block) + apart(padded * block)) + turned
         memory = scratch(workers() * size + LANES32, x.dtype)
-        sums = empty(parts * groups * depth * (channels * padded + SKEW), x.dtype)
+        sums = empty(parts * groups * depth * apart(channels * padded), x.dtype)
         launch(
             private_grad, gy, x, sums, parts, cut.blocks, cut.edges, planes, plane, padded, memory, size, cut.numbers
         )
     else:
         run = -(-RUN // block)
         parts = -(-cut.blocks // run)
-        sums = empty(parts * groups * depth * (channels * padded + SKEW), x.dtype)
-        v_size, y_size = (groups * depth * (c * block + SKEW) for c in (channels, padded))
+        sums = empty(parts * groups * depth * apart(channels * padded), x.dtype)
+        v_size, y_size = (groups * depth * apart(c * block) for c in (channels, padded))
         together = _even(cut.blocks, SHARED // (v_size + y_size))
         v, y = empty(together * v_size, x.dtype), empty(together * y_size, x.dtype)
         size = planes + turned

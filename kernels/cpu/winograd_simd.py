@@ -134,30 +134,51 @@ _index = types.intp
 
 
 def _build_split(m: int, v: Vectors, *args: ir.Value) -> None:
-    x, i, width, first, last, above, below, begin, end, out, o, plane, n = args
-    build = v.build
-    none = ir.Constant(ir.VectorType(ir.IntType(1), v.lanes), None)
-    with v.loop(n, v.lanes) as j:
-        inside = build.and_(build.not_(v.below(build.sub(first, j))), v.below(build.sub(last, j)))
-        place = v.at(out, o, build.sdiv(j, number(m)))
-        with v.loop(build.sub(end, begin)) as k:
-            r = build.add(begin, k)
-            there = build.and_(build.icmp_signed(">=", r, above), build.icmp_signed("<", r, below))
-            row = v.load(v.at(x, i, build.mul(r, width), j), build.select(there, inside, none))
-            target = v.at(place, build.mul(plane, build.mul(r, number(m))))
-            for q in range(m):
-                v.store(v.shuffle(row, row, range(q, v.lanes, m)), v.at(target, build.mul(plane, number(q))))
+    x, i, width, first, last, above, below, begin, end, out, o, plane, wide = args
+    build, lanes = v.build, v.lanes
+    part = 2 * lanes // m  # tiles of two vectors
+    above, below = _clamp(v, above, begin, end), _clamp(v, below, begin, end)
+
+    with v.loop(wide, part) as t:
+        j = build.mul(t, number(m))
+        masks = []
+        for half in range(2):
+            start, stop = (build.sub(build.sub(bound, j), number(half * lanes)) for bound in (first, last))
+            masks.append(build.and_(build.not_(v.below(start)), v.below(stop)))
+        written = v.below(build.sub(wide, t), lanes=part)
+
+        def rows(start: ir.Value, stop: ir.Value, image: bool) -> None:
+            with v.loop(build.sub(stop, start)) as k:
+                r = build.add(start, k)
+                halves = [v.constant(0)] * 2
+                if image:
+                    source = v.at(x, i, build.mul(r, width), j)
+                    halves = [v.load(v.at(source, half * lanes), masks[half]) for half in range(2)]
+                down, position = build.sdiv(r, number(m)), build.srem(r, number(m))
+                target = v.at(out, o, build.mul(down, wide), build.mul(plane, build.mul(position, number(m))), t)
+                for q in range(m):
+                    lane = v.shuffle(halves[0], halves[1], range(q, 2 * lanes, m))
+                    v.store(lane, v.at(target, build.mul(plane, number(q))), written)
+
+        rows(begin, above, False)
+        rows(above, below, True)
+        rows(below, end, False)
+
+
+def _clamp(v: Vectors, x: ir.Value, least: ir.Value, most: ir.Value) -> ir.Value:
+    x = v.build.select(v.build.icmp_signed("<", x, least), least, x)
+    return v.build.select(v.build.icmp_signed(">", x, most), most, x)
 
 
 @intrinsic
 def split_tiles(
     typing: Any, m: Any, x: Any, i: Any, width: Any, first: Any, last: Any, above: Any, below: Any, begin: Any,
-    end: Any, out: Any, o: Any, plane: Any, n: Any,
+    end: Any, out: Any, o: Any, plane: Any, wide: Any,
 ) -> Any:  # fmt: skip
-    """out[o + (r*m + q)*plane + t] = x[i + r*width + m*t + q] for begin <= r < end, q < m and m*t + q < n.
+    """out[o + r // m * wide + (r % m * m + q) * plane + t] = x[i + r*width + m*t + q] for q < m and t < wide.
 
-    0 where first <= m*t + q < last and above <= r < below are not so. The m rows of a row of tiles go to m * m planes,
-    one for each position in a tile. Up to a vector more is written.
+    For the rows begin <= r < end of an image, begin >= 0: m of them make a row of tiles, `wide` tiles long, and each
+    position in a tile has a plane. 0 where first <= m*t + q < last and above <= r < below are not so.
     """
     if not of_floats(x, out):
         return None
@@ -242,6 +263,32 @@ def output_tiles(typing: Any, m: Any, products: Any, i: Any, step: Any, bias: An
     return types.void(_index, products, *[_index] * 2, products.dtype, out, *[_index] * 2), _for_both(
         "winograd_output", _build_output
     )
+
+
+def _build_join(m: int, v: Vectors, *args: ir.Value) -> None:
+    rows, i, row, out, o, width, n, begin, end, wide = args
+    build = v.build
+    with v.loop(n, v.lanes) as j:
+        mask = v.below(build.sub(n, j))
+        with v.loop(build.sub(end, begin)) as k:
+            r = build.add(begin, k)
+            down, position = build.sdiv(r, number(m)), build.srem(r, number(m))
+            source = v.at(rows, i, build.mul(down, build.mul(wide, number(m))), build.mul(position, row), j)
+            v.store(v.load(source, mask), v.at(out, o, build.mul(r, width), j), mask)
+
+
+@intrinsic
+def join_tiles(
+    typing: Any, m: Any, rows: Any, i: Any, row: Any, out: Any, o: Any, width: Any, n: Any, begin: Any, end: Any,
+    wide: Any,
+) -> Any:  # fmt: skip
+    """out[o + r*width + j] = rows[i + r // m * wide * m + r % m * row + j] for begin <= r < end and j < n.
+
+    What `output_tiles` wrote, rows of tiles `wide` tiles long side by side, goes to the rows of an image.
+    """
+    if not of_floats(rows, out):
+        return None
+    return types.void(_index, rows, *[_index] * 2, out, *[_index] * 6), _for_both("winograd_join", _build_join)
 
 
 # -- the weights --------------------------------------------------------------------------------------------------
