@@ -99,20 +99,20 @@ def test_compiling_is_announced_and_an_edited_helper_is_seen_by_the_kernels_that
 import numpy as np
 from tinycnn.kernels.cpu import conv
 from tinycnn.kernels.geometry import conv_spec
-spec = conv_spec((1, 1, 3, 3), (1, 1, 3, 3), stride=2, padding=1)
-print(conv.conv2d(np.ones((1, 1, 3, 3)), np.ones((1, 1, 3, 3)), None, spec).sum())
+spec = conv_spec((1, 1, 6, 6), (1, 1, 3, 3), stride=3)
+print(conv.conv2d(np.ones((1, 1, 6, 6)), np.ones((1, 1, 3, 3)), None, spec).sum())
 """
     cache = str(tmp_path / "cache")
     first = run(code, tmp_path, NUMBA_CACHE_DIR=cache)
-    assert first.stdout.split() == ["16.0"]
+    assert first.stdout.split() == ["36.0"]
     assert "tinycnn: compiling" in first.stderr and "float64" in first.stderr
     again = run(code, tmp_path, NUMBA_CACHE_DIR=cache)
-    assert again.stdout.split() == ["16.0"] and again.stderr == ""
+    assert again.stdout.split() == ["36.0"] and again.stderr == ""
     helpers = tmp_path / "tinycnn" / "kernels" / "cpu" / "rows.py"
     text = helpers.read_text()
     assert "out[o + j] = x[i + j * step]" in text
     helpers.write_text(text.replace("out[o + j] = x[i + j * step]", "out[o + j] = 10 * x[i + j * step]"))
-    assert run(code, tmp_path, NUMBA_CACHE_DIR=cache).stdout.split() == ["160.0"]
+    assert run(code, tmp_path, NUMBA_CACHE_DIR=cache).stdout.split() == ["360.0"]
 
 
 def test_numba_sees_the_thread_count_of_the_launching_thread():
