@@ -202,12 +202,14 @@ def _spread(x, i, rows, columns, out, o, row_step, step):
 
 
 @kernel(parallel=True)
-def sweep(workers, x, w, b, y, batch, groups, channels, filters, band, block, planes, offsets, plane, memory, size, g):
+def sweep(
+    workers, x, w, b, y, batch, groups, channels, filters, band, share, block, planes, offsets, plane, memory, size, g
+):
     """One layout's part of y = w (*) x + b; channels and filters are those of one group, b is empty for none.
 
     g: (H, W) of x, (H, W) of y, (rows, columns), origin, step, stride, taps, whether x itself is read.
 
-    for unit = (image, group, band of rows), shared out to the workers:
+    for unit = (image, group, band of rows, share of filters), shared out to the workers:
         y = b
         for block of channels:
             lay out its planes
@@ -215,26 +217,28 @@ def sweep(workers, x, w, b, y, batch, groups, channels, filters, band, block, pl
         if outputs do not lie side by side: spread them out
     """
     height, width, y_height, y_width, rows, columns, up, left, y_sh, y_sw, sh, sw, taps, whole, vector = g
-    bands = (rows + band - 1) // band
+    bands, shares = (rows + band - 1) // band, (filters + share - 1) // share
     beside = y_sh == 1 and y_sw == 1
     for worker in prange(workers):
         laid = worker * size
-        kept = laid + size - filters * band * columns
-        for unit in range(worker, batch * groups * bands, workers):
+        kept = laid + size - share * band * columns
+        for number in range(worker, batch * groups * bands * shares, workers):
+            unit, begin = number // shares, number % shares * share
+            some = min(share, filters - begin)
             image, rest = unit // (groups * bands), unit % (groups * bands)
             group, i0 = rest // bands, rest % bands * band
             count = min(band, rows - i0)
             positions = count * columns
             x0 = (image * groups + group) * channels * height * width
-            w0 = group * filters * channels * taps
-            y0 = (image * groups + group) * filters * y_height * y_width
+            w0 = (group * filters + begin) * channels * taps
+            y0 = ((image * groups + group) * filters + begin) * y_height * y_width
             if beside:
                 target, out, step = y, y0 + i0 * columns, y_height * y_width
             else:
                 target, out, step = memory, kept, positions
             if b.size:
-                for o in range(filters):
-                    fill(target, out + o * step, positions, b[group * filters + o])
+                for o in range(some):
+                    fill(target, out + o * step, positions, b[group * filters + begin + o])
             for c0 in range(0, channels, block):
                 depth = (min(c0 + block, channels) - c0) * taps
                 if whole:
@@ -249,14 +253,14 @@ def sweep(workers, x, w, b, y, batch, groups, channels, filters, band, block, pl
                 for j in range(0, positions, wide):
                     cols = min(wide, positions - j)
                     most = 2 * ROWS if cols * VECTORS <= vector else ROWS
-                    for o in range(0, filters, most):
+                    for o in range(0, some, most):
                         tap_tile(
                             w, w0 + (o * channels + c0) * taps, channels * taps, source, first + j, offsets, 0,
-                            target, out + o * step + j, step, min(most, filters - o), cols, depth,
+                            target, out + o * step + j, step, min(most, some - o), cols, depth,
                             c0 > 0 or b.size > 0,
                         )  # fmt: skip
             if not beside:
-                for o in range(filters):
+                for o in range(some):
                     corner = y0 + (o * y_height + up + i0 * y_sh) * y_width + left
                     _spread(memory, kept + o * positions, count, columns, y, corner, y_sh * y_width, y_sw)
 
@@ -267,12 +271,14 @@ class Plan:
 
     Attributes:
         band, block: as `blocks` says.
+        share: filters of one unit of work.
         planes, offsets, plane: as `tables` says.
         size: elements of memory that a thread needs.
         g: further numbers.
     """
 
     band: int
+    share: int
     block: int
     planes: np.ndarray
     offsets: np.ndarray
@@ -285,14 +291,17 @@ class Plan:
 def _sweep_plan(layout: Layout, units: int, channels: int, filters: int, vector: int) -> Plan:
     beside = layout.step == (1, 1)
     band, block = blocks(layout, units, channels, 0 if beside else filters)
+    share = filters  # each share lays out the planes again
+    while share > 4 * ROWS and units * -(-layout.size[0] // band) * -(-filters // share) < UNITS // 2:
+        share = -(-share // 2 // ROWS) * ROWS
     planes, offsets, plane = tables(layout, band, block)
-    kept = 0 if beside else filters * band * layout.size[1]
+    kept = 0 if beside else share * band * layout.size[1]
     size = -(-((0 if layout.plain else block * len(planes) * plane) + kept) // 16) * 16
     g = (
         *(*layout.source, *layout.target, *layout.size, *layout.origin, *layout.step, *layout.stride),
         *(len(layout.taps), layout.plain, vector),
     )
-    return Plan(band, block, planes, offsets, plane, size, g)
+    return Plan(band, share, block, planes, offsets, plane, size, g)
 
 
 def _run(x: np.ndarray, w: np.ndarray, b: np.ndarray | None, y: np.ndarray, layout: Layout) -> None:
@@ -302,7 +311,7 @@ def _run(x: np.ndarray, w: np.ndarray, b: np.ndarray | None, y: np.ndarray, layo
     cut = _sweep_plan(layout, batch * groups, channels, filters, tile_columns(x.dtype))
     launch(
         sweep, x.reshape(-1), w.reshape(-1), np.empty(0, x.dtype) if b is None else b, y.reshape(-1), batch, groups,
-        channels, filters, cut.band, cut.block, cut.planes, cut.offsets, cut.plane,
+        channels, filters, cut.band, cut.share, cut.block, cut.planes, cut.offsets, cut.plane,
         scratch(workers() * cut.size, x.dtype), cut.size, cut.g,
     )  # fmt: skip
 
@@ -476,7 +485,7 @@ def _dots_plan(spec: ConvSpec, lanes: int) -> tuple[Plan, int]:
     planes, offsets, plane = tables(layout, band, block)
     size = 0 if layout.plain else -(-block * len(planes) * plane // 16) * 16
     g = (*layout.source, *layout.size, *layout.stride, len(layout.taps), layout.plain, lanes)
-    return Plan(band, block, planes, offsets, plane, size, g), parts
+    return Plan(band, spec.out_channels // spec.groups, block, planes, offsets, plane, size, g), parts
 
 
 def weight_grad_by_dots(gy: np.ndarray, x: np.ndarray, spec: ConvSpec) -> np.ndarray:
@@ -513,7 +522,7 @@ def _outer_plan(spec: ConvSpec, vector: int) -> tuple[Plan, int, int]:
     laid = 0 if layout.plain else block * len(planes) * plane
     size = -(-(laid + band * layout.size[1] * padded) // 16) * 16
     g = (*layout.source, *layout.size, *layout.stride, taps, layout.plain, vector, lanes, padded)
-    return Plan(band, block, planes, offsets, plane, size, g), parts, padded
+    return Plan(band, filters, block, planes, offsets, plane, size, g), parts, padded
 
 
 def weight_grad(gy: np.ndarray, x: np.ndarray, spec: ConvSpec) -> np.ndarray:

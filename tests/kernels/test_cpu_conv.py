@@ -76,7 +76,8 @@ def test_convolution_equals_the_reference(spec, dtype, seed):
         dict(input_shape=(2, 3, 9, 8), weight_shape=(4, 3, 4, 3), padding="same"),  # more padding behind than in front
         dict(input_shape=(1, 70, 33, 31), weight_shape=(9, 70, 5, 5), padding=2),  # several bands and channel blocks
         dict(input_shape=(33, 1, 6, 6), weight_shape=(2, 1, 3, 3)),  # more images than partial sums
-        dict(input_shape=(1, 200, 4, 4), weight_shape=(150, 200, 3, 3), padding=1),
+        dict(input_shape=(1, 200, 4, 4), weight_shape=(150, 200, 3, 3), padding=1),  # filters split among units
+        dict(input_shape=(1, 40, 5, 4), weight_shape=(70, 40, 3, 3), padding=1, stride=2),  # and spread out
         dict(input_shape=(2, 6, 5, 5), weight_shape=(12, 1, 3, 3), groups=6),  # depthwise
         dict(input_shape=(2, 3, 30, 30), weight_shape=(3, 1, 3, 3), groups=3, padding=1),  # one filter: wide tiles
         dict(input_shape=(2, 3, 19, 20), weight_shape=(17, 3, 1, 1)),  # the image itself is read
