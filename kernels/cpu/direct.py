@@ -164,21 +164,33 @@ def tables(layout: Layout, band: int, block: int) -> tuple[np.ndarray, np.ndarra
 
 
 @helper
+def _seen(size, start, step, count):
+    """The q of 0..count for which 0 <= start + q*step < size, as (first, last)."""
+    if step == 1:  # spares a division, which costs as much as copying a row
+        first, last = -start, size - start
+    else:
+        first, last = (step - 1 - start) // step, (size - start + step - 1) // step
+    first = min(max(first, 0), count)
+    return first, min(max(last, first), count)
+
+
+@helper
 def lay_out(x, x0, channels, i0, band, planes, plane, out, o, g):
-    """Fill the planes of `channels` channels, the first at x[x0], for output rows i0 : i0 + band."""
+    """Fill the planes of `channels` channels, the first at x[x0], for output rows i0 : i0 + band.
+
+    for plane of a channel: find what lies on the image; for channel: copy it, and zeros around it
+    """
     height, width, columns, sh, sw = g
-    for c in range(channels):
-        image = x0 + c * height * width
-        for p in range(len(planes)):
-            row, column, rows = planes[p, 0] + i0 * sh, planes[p, 1], band + planes[p, 2]
-            # plane row q shows image row `row + q * sh`, if there is one
-            above = min(max((-row + sh - 1) // sh, 0), rows)
-            below = min(max((height - row + sh - 1) // sh, above), rows)
-            first = min(max((-column + sw - 1) // sw, 0), columns)
-            last = min(max((width - column + sw - 1) // sw, first), columns)
-            fill(out, o, above * columns, 0)
-            target = o + above * columns
-            source = image + (row + above * sh) * width + column
+    count = len(planes)
+    for p in range(count):
+        row, column, rows = planes[p, 0] + i0 * sh, planes[p, 1], band + planes[p, 2]
+        above, below = _seen(height, row, sh, rows)  # plane row q shows image row `row + q*sh`
+        first, last = _seen(width, column, sw, columns)
+        for c in range(channels):
+            start = o + (c * count + p) * plane
+            target = start + above * columns
+            source = x0 + (c * height + row + above * sh) * width + column
+            fill(out, start, above * columns, 0)
             if sw <= 2:
                 copy_rows(x, source, sh * width, sw, first, last, out, target, columns, columns, below - above)
             else:
@@ -188,8 +200,7 @@ def lay_out(x, x0, channels, i0, band, planes, plane, out, o, g):
                     fill(out, target + last, columns - last, 0)
                     target += columns
                     source += sh * width
-            fill(out, o + below * columns, (rows - below) * columns, 0)
-            o += plane
+            fill(out, start + below * columns, (rows - below) * columns, 0)
 
 
 @helper
@@ -203,66 +214,68 @@ def _spread(x, i, rows, columns, out, o, row_step, step):
 
 @kernel(parallel=True)
 def sweep(
-    workers, x, w, b, y, batch, groups, channels, filters, band, share, block, planes, offsets, plane, memory, size, g
-):
+    workers, x, w, b, y, batch, groups, channels, filters, band, share, block, run, planes, offsets, plane, memory,
+    size, g,
+):  # fmt: skip
     """One layout's part of y = w (*) x + b; channels and filters are those of one group, b is empty for none.
 
     g: (H, W) of x, (H, W) of y, (rows, columns), origin, step, stride, taps, whether x itself is read.
 
-    for unit = (image, group, band of rows, share of filters), shared out to the workers:
-        y = b
-        for block of channels:
-            lay out its planes
-            for vectors of positions: for rows of filters: y += w @ planes on the register tile
-        if outputs do not lie side by side: spread them out
+    for unit = (image, run of groups, band of rows, share of filters), shared out to the workers:
+        for block of channels (all of them where there are several groups):
+            lay out their planes
+            for group of the run:
+                y = b at first
+                for vectors of positions: for rows of filters: y += w @ planes on the register tile
+                if outputs do not lie side by side: spread them out at last
     """
     height, width, y_height, y_width, rows, columns, up, left, y_sh, y_sw, sh, sw, taps, whole, vector = g
-    bands, shares = (rows + band - 1) // band, (filters + share - 1) // share
+    bands, shares, runs = (rows + band - 1) // band, (filters + share - 1) // share, (groups + run - 1) // run
     beside = y_sh == 1 and y_sw == 1
+    area, y_area = height * width, y_height * y_width
+    wide = vector if filters > 1 else vector // VECTORS * WIDE
     for worker in prange(workers):
         laid = worker * size
         kept = laid + size - share * band * columns
-        for number in range(worker, batch * groups * bands * shares, workers):
+        for number in range(worker, batch * runs * bands * shares, workers):
             unit, begin = number // shares, number % shares * share
-            some = min(share, filters - begin)
-            image, rest = unit // (groups * bands), unit % (groups * bands)
-            group, i0 = rest // bands, rest % bands * band
+            rest = unit // bands
+            image, i0, lowest = rest // runs, unit % bands * band, rest % runs * run
+            some, members = min(share, filters - begin), min(run, groups - lowest)
             count = min(band, rows - i0)
             positions = count * columns
-            x0 = (image * groups + group) * channels * height * width
-            w0 = (group * filters + begin) * channels * taps
-            y0 = ((image * groups + group) * filters + begin) * y_height * y_width
-            if beside:
-                target, out, step = y, y0 + i0 * columns, y_height * y_width
-            else:
-                target, out, step = memory, kept, positions
-            if b.size:
-                for o in range(some):
-                    fill(target, out + o * step, positions, b[group * filters + begin + o])
             for c0 in range(0, channels, block):
                 depth = (min(c0 + block, channels) - c0) * taps
-                if whole:
-                    source, first = x, x0 + c0 * height * width + i0 * columns
-                else:
-                    source, first = memory, laid
+                x0 = ((image * groups + lowest) * channels + c0) * area
+                if not whole:
                     lay_out(
-                        x, x0 + c0 * height * width, depth // taps, i0, count, planes, plane, memory, laid,
+                        x, x0, members * (depth // taps), i0, count, planes, plane, memory, laid,
                         (height, width, columns, sh, sw),
                     )  # fmt: skip
-                wide = vector if filters > 1 else vector // VECTORS * WIDE
-                for j in range(0, positions, wide):
-                    cols = min(wide, positions - j)
-                    most = 2 * ROWS if cols * VECTORS <= vector else ROWS
-                    for o in range(0, some, most):
-                        tap_tile(
-                            w, w0 + (o * channels + c0) * taps, channels * taps, source, first + j, offsets, 0,
-                            target, out + o * step + j, step, min(most, some - o), cols, depth,
-                            c0 > 0 or b.size > 0,
-                        )  # fmt: skip
-            if not beside:
-                for o in range(some):
-                    corner = y0 + (o * y_height + up + i0 * y_sh) * y_width + left
-                    _spread(memory, kept + o * positions, count, columns, y, corner, y_sh * y_width, y_sw)
+                for group in range(lowest, lowest + members):
+                    place = (group - lowest) * channels  # of the group's first plane
+                    w0 = (group * filters + begin) * channels * taps
+                    y0 = ((image * groups + group) * filters + begin) * y_area
+                    target, out, step = (y, y0 + i0 * columns, y_area) if beside else (memory, kept, positions)
+                    source, first = x, x0 + place * area + i0 * columns
+                    if not whole:
+                        source, first = memory, laid + place * len(planes) * plane
+                    if b.size and c0 == 0:
+                        for o in range(some):
+                            fill(target, out + o * step, positions, b[group * filters + begin + o])
+                    for j in range(0, positions, wide):
+                        cols = min(wide, positions - j)
+                        most = 2 * ROWS if cols * VECTORS <= vector else ROWS
+                        for o in range(0, some, most):
+                            tap_tile(
+                                w, w0 + (o * channels + c0) * taps, channels * taps, source, first + j, offsets, 0,
+                                target, out + o * step + j, step, min(most, some - o), cols, depth,
+                                c0 > 0 or b.size > 0,
+                            )  # fmt: skip
+                    if not beside and c0 + block >= channels:
+                        for o in range(some):
+                            corner = y0 + (o * y_height + up + i0 * y_sh) * y_width + left
+                            _spread(memory, kept + o * positions, count, columns, y, corner, y_sh * y_width, y_sw)
 
 
 @dataclass(frozen=True)
@@ -272,6 +285,7 @@ class Plan:
     Attributes:
         band, block: as `blocks` says.
         share: filters of one unit of work.
+        run: groups of one unit of work; more than 1 only if `block` holds all channels of a group.
         planes, offsets, plane: as `tables` says.
         size: elements of memory that a thread needs.
         g: further numbers.
@@ -280,6 +294,7 @@ class Plan:
     band: int
     share: int
     block: int
+    run: int
     planes: np.ndarray
     offsets: np.ndarray
     plane: int
@@ -287,31 +302,44 @@ class Plan:
     g: tuple[int, ...]
 
 
+def _run_of(groups: int, others: int, channels: int, block: int, elements: int) -> int:
+    """How many groups to lay out at a time, given the other units of work and the elements of one group's planes."""
+    run = 1
+    while block >= channels and 2 * run <= groups and 2 * run * elements <= BLOCK // 4:
+        if others * (groups // (2 * run)) < UNITS:
+            break
+        run *= 2
+    return run
+
+
 @lru_cache(maxsize=256)
-def _sweep_plan(layout: Layout, units: int, channels: int, filters: int, vector: int) -> Plan:
+def _sweep_plan(layout: Layout, batch: int, groups: int, channels: int, filters: int, vector: int) -> Plan:
+    units = batch * groups
     beside = layout.step == (1, 1)
     band, block = blocks(layout, units, channels, 0 if beside else filters)
     share = filters  # each share lays out the planes again
     while share > 4 * ROWS and units * -(-layout.size[0] // band) * -(-filters // share) < UNITS // 2:
         share = -(-share // 2 // ROWS) * ROWS
     planes, offsets, plane = tables(layout, band, block)
+    of_group = block * len(planes) * plane
+    run = _run_of(groups, batch * -(-layout.size[0] // band), channels, block, of_group)
     kept = 0 if beside else share * band * layout.size[1]
-    size = -(-((0 if layout.plain else block * len(planes) * plane) + kept) // 16) * 16
+    size = -(-((0 if layout.plain else run * of_group) + kept) // 16) * 16
     g = (
         *(*layout.source, *layout.target, *layout.size, *layout.origin, *layout.step, *layout.stride),
         *(len(layout.taps), layout.plain, vector),
     )
-    return Plan(band, share, block, planes, offsets, plane, size, g)
+    return Plan(band, share, block, run, planes, offsets, plane, size, g)
 
 
 def _run(x: np.ndarray, w: np.ndarray, b: np.ndarray | None, y: np.ndarray, layout: Layout) -> None:
     """Compute the part of y that a layout covers; w is (groups, filters, channels, taps of the layout)."""
     groups, filters, channels, _ = w.shape
     batch = len(x)
-    cut = _sweep_plan(layout, batch * groups, channels, filters, tile_columns(x.dtype))
+    cut = _sweep_plan(layout, batch, groups, channels, filters, tile_columns(x.dtype))
     launch(
         sweep, x.reshape(-1), w.reshape(-1), np.empty(0, x.dtype) if b is None else b, y.reshape(-1), batch, groups,
-        channels, filters, cut.band, cut.share, cut.block, cut.planes, cut.offsets, cut.plane,
+        channels, filters, cut.band, cut.share, cut.block, cut.run, cut.planes, cut.offsets, cut.plane,
         scratch(workers() * cut.size, x.dtype), cut.size, cut.g,
     )  # fmt: skip
 
@@ -413,55 +441,52 @@ def add_up(workers, partial, gw, parts, groups, filters, depth, padded, lanes):
 
 @kernel(parallel=True)
 def dots(
-    workers, gy, x, partial, batch, groups, channels, filters, parts, band, block, planes, offsets, plane, memory, size,
-    g,
+    workers, gy, x, partial, batch, groups, channels, filters, parts, band, block, run, planes, offsets, plane, memory,
+    size, g,
 ):  # fmt: skip
     """partial[part, group, filter, k] (lanes) = the lanes of sum over the part's images and positions of gy * b[k]
 
-    for unit = (part, group), shared out to the workers:
-        for image of the part: for band of rows: for block of channels:
-            lay out the block's planes; partial += gy . planes for some filters and taps at a time
+    for unit = (part, run of groups), shared out to the workers:
+        for image of the part: for band of rows: for block of channels (all of them where there are several groups):
+            lay out their planes
+            for group of the run: partial += gy . planes for some filters and taps at a time
     """
     height, width, rows, columns, sh, sw, taps, whole, lanes = g
-    bands, depth = (rows + band - 1) // band, channels * taps
-    some = 1 if filters == 1 else DOTS
-    wide = 3 * DOTS if filters == 1 else DOTS
+    bands, runs = (rows + band - 1) // band, (groups + run - 1) // run
+    few_filters, few_taps = (1, 3 * DOTS) if filters == 1 else (DOTS, DOTS)
+    area, y_area = height * width, rows * columns
     for worker in prange(workers):
         laid = worker * size
-        for unit in range(worker, parts * groups, workers):
-            part, group = unit // groups, unit % groups
+        for unit in range(worker, parts * runs, workers):
+            part, lowest = unit // runs, unit % runs * run
+            members = min(run, groups - lowest)
             begin = batch * bands * part // parts
             for job in range(begin, batch * bands * (part + 1) // parts):
                 image, i0 = job // bands, job % bands * band
                 count = min(band, rows - i0)
-                y0 = (image * groups + group) * filters * rows * columns + i0 * columns
                 for c0 in range(0, channels, block):
-                    x0 = ((image * groups + group) * channels + c0) * height * width
-                    some_channels = min(block, channels - c0)
-                    if whole:
-                        source, first = x, x0 + i0 * columns
-                    else:
-                        source, first = memory, laid
+                    depth = (min(c0 + block, channels) - c0) * taps
+                    x0 = ((image * groups + lowest) * channels + c0) * area
+                    if not whole:
                         lay_out(
-                            x,
-                            x0,
-                            some_channels,
-                            i0,
-                            count,
-                            planes,
-                            plane,
-                            memory,
-                            laid,
+                            x, x0, members * (depth // taps), i0, count, planes, plane, memory, laid,
                             (height, width, columns, sh, sw),
-                        )
-                    for k in range(0, some_channels * taps, wide):
-                        for o in range(0, filters, some):
-                            tap_dots(
-                                gy, y0 + o * rows * columns, rows * columns, source, first, offsets, k, partial,
-                                ((unit * filters + o) * depth + c0 * taps + k) * lanes, depth * lanes,
-                                min(some, filters - o), min(wide, some_channels * taps - k), count * columns,
-                                job > begin,
-                            )  # fmt: skip
+                        )  # fmt: skip
+                    for group in range(lowest, lowest + members):
+                        place = (group - lowest) * channels
+                        source, first = x, x0 + place * area + i0 * columns
+                        if not whole:
+                            source, first = memory, laid + place * len(planes) * plane
+                        y0 = (image * groups + group) * filters * y_area + i0 * columns
+                        sums = (part * groups + group) * filters
+                        for k in range(0, depth, few_taps):
+                            for o in range(0, filters, few_filters):
+                                tap_dots(
+                                    gy, y0 + o * y_area, y_area, source, first, offsets, k, partial,
+                                    ((sums + o) * channels * taps + c0 * taps + k) * lanes, channels * taps * lanes,
+                                    min(few_filters, filters - o), min(few_taps, depth - k), count * columns,
+                                    job > begin,
+                                )  # fmt: skip
 
 
 @kernel(parallel=True)
@@ -483,9 +508,11 @@ def _dots_plan(spec: ConvSpec, lanes: int) -> tuple[Plan, int]:
     band, block = blocks(layout, spec.batch * spec.groups, spec.in_channels // spec.groups, 0)
     parts = max(1, min(PARTS, -(-UNITS // spec.groups), spec.batch * -(-spec.output_size[0] // band)))
     planes, offsets, plane = tables(layout, band, block)
-    size = 0 if layout.plain else -(-block * len(planes) * plane // 16) * 16
+    of_group = block * len(planes) * plane
+    run = _run_of(spec.groups, parts, spec.in_channels // spec.groups, block, of_group)
+    size = 0 if layout.plain else -(-run * of_group // 16) * 16
     g = (*layout.source, *layout.size, *layout.stride, len(layout.taps), layout.plain, lanes)
-    return Plan(band, spec.out_channels // spec.groups, block, planes, offsets, plane, size, g), parts
+    return Plan(band, spec.out_channels // spec.groups, block, run, planes, offsets, plane, size, g), parts
 
 
 def weight_grad_by_dots(gy: np.ndarray, x: np.ndarray, spec: ConvSpec) -> np.ndarray:
@@ -496,7 +523,7 @@ def weight_grad_by_dots(gy: np.ndarray, x: np.ndarray, spec: ConvSpec) -> np.nda
     partial = empty(parts * gw.size * lanes, x.dtype)
     launch(
         dots, plain(gy).reshape(-1), plain(x).reshape(-1), partial, spec.batch, groups, spec.in_channels // groups,
-        spec.out_channels // groups, parts, cut.band, cut.block, cut.planes, cut.offsets, cut.plane,
+        spec.out_channels // groups, parts, cut.band, cut.block, cut.run, cut.planes, cut.offsets, cut.plane,
         scratch(workers() * cut.size, x.dtype), cut.size, cut.g,
     )  # fmt: skip
     launch(add_lanes, partial, gw.reshape(-1), parts, lanes, elements=partial.size)
@@ -522,7 +549,7 @@ def _outer_plan(spec: ConvSpec, vector: int) -> tuple[Plan, int, int]:
     laid = 0 if layout.plain else block * len(planes) * plane
     size = -(-(laid + band * layout.size[1] * padded) // 16) * 16
     g = (*layout.source, *layout.size, *layout.stride, taps, layout.plain, vector, lanes, padded)
-    return Plan(band, filters, block, planes, offsets, plane, size, g), parts, padded
+    return Plan(band, filters, block, 1, planes, offsets, plane, size, g), parts, padded
 
 
 def weight_grad(gy: np.ndarray, x: np.ndarray, spec: ConvSpec) -> np.ndarray:
