@@ -29,9 +29,8 @@ def cycles(spec: ConvSpec, way: str, weight_grad: bool = False) -> float:
 
     Counted for each pair of channel and filter. With full vectors, two multiply-adds a cycle compute LANES32 outputs
     in half as many cycles as there are products for each of them. Winograd's transforms were measured: those of a
-    vector of tiles cost some hundred cycles for every channel and filter, those of a vector of weights too, and more
-    where they do not fit into the second cache. For the gradient of the weights the filters fill vectors, or else
-    lanes are summed.
+    vector of tiles cost some hundred cycles for every channel and filter, those of a vector of weights too. For the
+    gradient of the weights the filters fill vectors, or else lanes are summed.
     """
     channels, filters = spec.in_channels // spec.groups, spec.out_channels // spec.groups
     high, wide = spec.output_size
@@ -49,8 +48,6 @@ def cycles(spec: ConvSpec, way: str, weight_grad: bool = False) -> float:
     tiles = spec.batch * -(-high // m) * -(-wide // m)
     vectors = tiles / LANES32 if weight_grad else -(-tiles // LANES32)
     of_input, of_output, of_weights = (440, 340, 28) if m == 4 else (150, 115, 20)
-    if m == 4:
-        of_weights *= max(1, channels // 256)
     of_tiles = of_input / filters + of_output * (1 + weight_grad) / channels
     return (vectors * ((m + 2) ** 2 / 2 + of_tiles) + of_weights) * channels * filters
 

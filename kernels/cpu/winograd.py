@@ -42,6 +42,7 @@ FEW = 6 * BLOCK  # tiles whose V may be read from the third cache for every pane
 CHUNK = 16  # channels that are transformed at a time
 SHARE = 128  # filters of which a thread computes all products of one k
 SHARED = 3 << 20  # elements of V and M that are made at a time: they stay in the third cache
+KEPT = 64 * 1024  # elements of U, and of M, that a thread keeps for several panels
 NEAR = 56 * 1024  # elements of V of a block, if that is more than the least: best measured
 PRIVATE = 160 * 1024  # elements of V that a thread keeps to itself: they stay in its second cache
 RUN = 1024  # tiles of one partial sum of a weight gradient: short, so that float32 keeps its digits
@@ -220,28 +221,26 @@ def scatter(products, i, step, group, o0, o1, t, count, b, y, rows, r, g):
 
 
 @helper
-def _turn_taps(w, i, o_step, rows, taps, turned, flip):
-    """turned[q*lanes + r] = tap q of the filter at w[i + r*o_step], 0 for r >= rows; from the last tap if `flip`."""
-    for q in range(0, 9, LANES32):
-        turn(w, i + q, o_step, rows, min(9 - q, LANES32), taps, q * LANES32, LANES32)
-    for q in range(9):
-        source = (8 - q if flip else q) * LANES32
-        for lane in range(np.uintp(LANES32)):
-            turned[np.uintp(q * LANES32) + lane] = taps[np.uintp(source) + lane]
-
-
-@helper
-def transform_panel(w, i, o_step, c_step, filters, c0, c1, m, flip, u, ui, u_step, taps, turned):
-    """u[ui + k*u_step + c*PANEL + o] = element k of G w G^T for filters o < PANEL and channels c0 <= c < c1.
+def transform_panel(w, i, o_step, c_step, filters, c0, c1, m, flip, u, ui, u_step, taps):
+    """u[ui + k*u_step + (c - c0)*PANEL + o] = element k of G w G^T for filters o < PANEL and channels c0 <= c < c1.
 
     Filter o and channel c of w are at w[i + o*o_step + c*c_step]; there are `filters` of them, the rest of u is 0.
-    taps and turned are memory for the transposition.
+    `flip` turns the nine taps round. Some channels at a time are transposed to taps: filters in lanes, tap after tap.
     """
+    together = LANES32 if c_step == 9 else 1  # channels whose taps follow each other
     for o in range(0, PANEL, LANES32):
         rows = max(min(filters - o, LANES32), 0)
-        for c in range(c0, c1):
-            _turn_taps(w, i + (o if rows else 0) * o_step + c * c_step, o_step, rows, taps, turned, flip)
-            weight_tiles(m, turned, 0, u, ui + c * PANEL + o, u_step)
+        source = i + (o if rows else 0) * o_step
+        for c in range(c0, c1, together):
+            some = min(together, c1 - c)
+            for q in range(0, 9 * some, LANES32):
+                columns = min(LANES32, 9 * some - q)
+                turn(w, source + c * c_step + q, o_step, rows, columns, taps, q * LANES32, LANES32)
+            for n in range(some):
+                first, tap = n * 9 * LANES32, LANES32
+                if flip:
+                    first, tap = first + 8 * LANES32, -LANES32
+                weight_tiles(m, taps, first, tap, u, ui + (c - c0 + n) * PANEL + o, u_step)
 
 
 @kernel(parallel=True)
@@ -249,17 +248,17 @@ def weights(workers, w, u, filters, channels, m, o_step, c_step, flip):
     """u[panel][k][c][PANEL] = element k of G w G^T, filters in lanes.
 
     Filter o and channel c of w are at o*o_step + c*c_step; `flip` turns the nine taps round, for the gradient.
-    for panel of filters, block of channels, shared out to the workers: transpose the taps; transform
+    for panel of filters, CHUNK channels, shared out to the workers: transpose the taps; transform
     """
-    panels, chunks = (filters + PANEL - 1) // PANEL, (channels + 7) // 8
+    panels, chunks = (filters + PANEL - 1) // PANEL, (channels + CHUNK - 1) // CHUNK
     u_step = _apart(channels * PANEL)
     for worker in prange(workers):
-        taps, turned = np.empty(9 * LANES32, w.dtype), np.empty(9 * LANES32, w.dtype)
+        taps = np.empty(9 * LANES32 * LANES32, w.dtype)
         for unit in range(worker, panels * chunks, workers):
-            panel, c0 = unit // chunks, unit % chunks * 8
+            panel, c0 = unit // chunks, unit % chunks * CHUNK
             transform_panel(
-                w, panel * PANEL * o_step, o_step, c_step, filters - panel * PANEL, c0, min(c0 + 8, channels), m, flip,
-                u, panel * (m + 2) ** 2 * u_step, u_step, taps, turned,
+                w, panel * PANEL * o_step, o_step, c_step, filters - panel * PANEL, c0, min(c0 + CHUNK, channels), m,
+                flip, u, panel * (m + 2) ** 2 * u_step + c0 * PANEL, u_step, taps,
             )  # fmt: skip
 
 
@@ -358,37 +357,55 @@ def scatter_all(workers, products, b, y, first, blocks, memory, g):
 
 
 @kernel(parallel=True)
-def by_panels(workers, w, v, b, y, o_step, c_step, flip, memory, size, g):
-    """y for few tiles: what costs is to transform the weights, so a panel of them is transformed where it is used.
+def by_panels(workers, w, v, b, y, o_step, c_step, flip, several, chunk, memory, size, g):
+    """y for few tiles: what costs is to transform the weights, so panels of them are transformed where they are used.
 
-    for unit = (group, PANEL filters), shared out to the workers:
-        U of the panel, in the thread's second cache; for k: M[k] = U[k] @ V[k] for all tiles; y
+    for unit = (group, `several` panels of filters), shared out to the workers:
+        for chunk of channels:
+            U of the panels, in the thread's second cache
+            for block of tiles: for k: for panel: M[k] += U[k] @ V[k]; y from M after the last chunk
     """
     batch, groups, channels, filters, _, _, _, _, _, _, _, _, m, high, wide, block = g
     depth, tiles = (m + 2) ** 2, batch * high * wide
     blocks, panels = (tiles + block - 1) // block, (filters + PANEL - 1) // PANEL
-    v_step, m_step, u_step = _apart(channels * block), _apart(PANEL * block), _apart(channels * PANEL)
+    units = (panels + several - 1) // several
+    v_step, m_step, u_step = _apart(channels * block), _apart(PANEL * block), _apart(chunk * PANEL)
+    kept = blocks if chunk < channels else 1  # blocks whose M is kept
     for worker in prange(workers):
-        taps, turned = np.empty(9 * LANES32, w.dtype), np.empty(9 * LANES32, w.dtype)
+        taps = np.empty(9 * LANES32 * LANES32, w.dtype)
         u = worker * size
-        products = u + depth * u_step
-        rows = products + depth * m_step
-        for unit in range(worker, groups * panels, workers):
-            group, o = unit // panels, unit % panels * PANEL
-            some = min(PANEL, filters - o)
-            transform_panel(
-                w, group * channels * filters * 9 + o * o_step, o_step, c_step, some, 0, channels, m, flip, memory, u,
-                u_step, taps, turned,
-            )  # fmt: skip
-            for number in range(blocks):
-                t = number * block
-                count = min(block, tiles - t)
-                for k in range(depth):
-                    product(
-                        memory, u + k * u_step, 1, PANEL, v, ((group * blocks + number) * depth + k) * v_step,
-                        block, memory, products + k * m_step, block, some, count, channels, False, COLUMNS32,
+        products = u + several * depth * u_step
+        rows = products + several * kept * depth * m_step
+        for unit in range(worker, groups * units, workers):
+            group, lowest = unit // units, unit % units * several
+            members = min(several, panels - lowest)
+            for c0 in range(0, channels, chunk):
+                c1 = min(c0 + chunk, channels)
+                for p in range(members):
+                    o = (lowest + p) * PANEL
+                    transform_panel(
+                        w, group * channels * filters * 9 + o * o_step, o_step, c_step, filters - o, c0, c1, m, flip,
+                        memory, u + p * depth * u_step, u_step, taps,
                     )  # fmt: skip
-                scatter(memory, products, m_step, group, o, o + some, t, count, b, y, memory, rows, g)
+                for number in range(blocks):
+                    t = number * block
+                    count = min(block, tiles - t)
+                    place = products + number % kept * members * depth * m_step
+                    for k in range(depth):
+                        for p in range(members):
+                            product(
+                                memory, u + (p * depth + k) * u_step, 1, PANEL,
+                                v, ((group * blocks + number) * depth + k) * v_step + c0 * block, block,
+                                memory, place + (p * depth + k) * m_step, block,
+                                min(PANEL, filters - (lowest + p) * PANEL), count, c1 - c0, c0 > 0, COLUMNS32,
+                            )  # fmt: skip
+                    if c1 == channels:
+                        for p in range(members):
+                            o = (lowest + p) * PANEL
+                            scatter(
+                                memory, place + p * depth * m_step, m_step, group, o, min(o + PANEL, filters), t, count,
+                                b, y, memory, rows, g,
+                            )  # fmt: skip
 
 
 def transform_weights(w: np.ndarray, groups: int, m: int, flip: bool) -> np.ndarray:
@@ -476,11 +493,15 @@ def _panels(x: np.ndarray, w: np.ndarray, b: np.ndarray, y: np.ndarray, cut: Pla
     plane, planes = _planes(cut.numbers)
     depth = (m + 2) ** 2
     v = empty(cut.blocks * groups * depth * apart(channels * block), x.dtype)
-    size = depth * (apart(PANEL * channels) + apart(PANEL * block)) + 2 * m * m * block
+    # Each chunk of V comes from the third cache once for all panels of a unit, as many as leave room for their M and U.
+    several = max(1, min(4, -(-filters // PANEL) // 8, KEPT // (cut.blocks * depth * apart(PANEL * block))))
+    chunk = channels if several == 1 else min(channels, max(16, KEPT // (several * depth * PANEL) // 16 * 16))
+    kept = cut.blocks if chunk < channels else 1
+    size = several * depth * (apart(chunk * PANEL) + kept * apart(PANEL * block)) + 2 * m * m * block
     memory = scratch(workers() * max(size, planes) + LANES32, x.dtype)
     launch(gather_all, x, v, 0, cut.blocks, cut.edges, planes, plane, memory, cut.numbers)
     steps = (9, filters * 9) if flip else (channels * 9, 9)
-    launch(by_panels, w.reshape(-1), v, b, y, *steps, flip, memory, size, cut.numbers)
+    launch(by_panels, w.reshape(-1), v, b, y, *steps, flip, several, chunk, memory, size, cut.numbers)
 
 
 @kernel(parallel=True)

@@ -295,11 +295,11 @@ def join_tiles(
 
 
 def _build_weight(m: int, v: Vectors, *args: ir.Value) -> None:
-    taps, i, out, o, step = args
+    taps, i, tap, out, o, step = args
     build, s = v.build, m + 2
 
     def element(r: int, c: int) -> ir.Value:
-        return v.load(v.at(taps, i, (3 * r + c) * v.lanes))
+        return v.load(v.at(taps, i, build.mul(tap, number(3 * r + c))))
 
     for r, values in _both_ways(v, matrices(m)[2], 3, element, m, transpose=False):
         for c, value in enumerate(values):
@@ -307,11 +307,11 @@ def _build_weight(m: int, v: Vectors, *args: ir.Value) -> None:
 
 
 @intrinsic
-def weight_tiles(typing: Any, m: Any, taps: Any, i: Any, out: Any, o: Any, step: Any) -> Any:
-    """out[o + k*step + lane] = element k of G w G^T; tap q of w is at taps[i + q*lanes + lane]."""
+def weight_tiles(typing: Any, m: Any, taps: Any, i: Any, tap: Any, out: Any, o: Any, step: Any) -> Any:
+    """out[o + k*step + lane] = element k of G w G^T; tap q of w is at taps[i + q*tap + lane]."""
     if not of_floats(taps, out):
         return None
-    return types.void(_index, taps, _index, out, *[_index] * 2), _for_both("winograd_weight", _build_weight)
+    return types.void(_index, taps, *[_index] * 2, out, *[_index] * 2), _for_both("winograd_weight", _build_weight)
 
 
 # -- the gradient of the weights ----------------------------------------------------------------------------------

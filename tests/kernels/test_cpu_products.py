@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from tinycnn.kernels import column
-from tinycnn.kernels.cpu import blas, gemm, matmul, threads
+from tinycnn.kernels.cpu import blas, gemm, matmul, simd, threads
 from tinycnn.kernels.geometry import conv_spec
 
 TOLERANCE = {np.float32: 2e-5, np.float64: 1e-12}
@@ -35,9 +35,9 @@ def operands(rng, batches, m, k, n, transpose_a, transpose_b, dtype):
 def test_matrix_products_at_every_block_boundary(dtype, transpose_a, transpose_b):
     rng = np.random.default_rng(3)
     width = gemm.tile_columns(np.dtype(dtype))
-    for m in (1, gemm.PANEL, gemm.PANEL + 1, gemm.UNIT + 1):
+    for m in (1, 2 * simd.ROWS, 2 * simd.ROWS + 1, gemm.BAND + 1):
         for k in (0, 1, gemm.DEPTH, gemm.DEPTH + 1):
-            for n in (1, width - 1, width, width + 1, gemm.UNIT + 1):
+            for n in (1, width - 1, width, width + 1, 3 * width + 1):
                 a, b, expected = operands(rng, 2, m, k, n, transpose_a, transpose_b, dtype)
                 near(gemm.matmul_tile(a, b, transpose_a, transpose_b), expected, dtype)
                 near(matmul.matmul(a[0], b[0], transpose_a, transpose_b), expected[0], dtype)
@@ -48,17 +48,15 @@ def test_matrix_products_at_every_block_boundary(dtype, transpose_a, transpose_b
 def test_long_sums_are_computed_in_parts(transpose_a, transpose_b):
     rng = np.random.default_rng(4)
     for m, k, n in ((16, 4 * gemm.DEPTH, 40), (65, 9 * gemm.DEPTH + 5, 100), (1, 4000, 200)):
-        assert gemm.portions(1, m, n, k, gemm.tile_columns(np.dtype(np.float32)))[0] > 1
+        assert gemm.parts_of(1, m, n, k, gemm.tile_columns(np.dtype(np.float32))) > 1
         a, b, expected = operands(rng, 1, m, k, n, transpose_a, transpose_b, np.float32)
         near(gemm.matmul_tile(a, b, transpose_a, transpose_b), expected, np.float32)
 
 
-def test_work_is_cut_up_by_the_shape():
-    for batches, m, n, k in ((1, 1, 1, 1), (1, 1024, 1024, 1024), (1, 384, 384, 384), (9, 5, 1000, 3)):
-        parts, rows, columns = gemm.portions(batches, m, n, k, 48)
-        assert 1 <= rows <= gemm.UNIT and columns % 48 == 0 and 48 <= columns <= gemm.UNIT and 1 <= parts <= gemm.PARTS
-    parts, rows, columns = gemm.portions(1, 384, 384, 384, 48)
-    assert -(-384 // rows) * -(-384 // columns) >= gemm.UNITS
+def test_only_long_sums_of_few_units_are_cut_up():
+    assert gemm.parts_of(1, 64, 128, 3136, 48) == 4 and gemm.parts_of(9, 64, 128, 3136, 48) == 1
+    assert gemm.parts_of(1, 1024, 1024, 10**6, 48) == gemm.parts_of(1, 64, 64, 64, 48) == 1
+    assert gemm.parts_of(1, 1, 1, 10**9, 48) == gemm.PARTS
 
 
 def test_the_way_of_a_matrix_product_depends_on_its_shape():
