@@ -358,10 +358,26 @@ def input_grad(gy: np.ndarray, w: np.ndarray, spec: ConvSpec) -> np.ndarray:
     full = len(layouts) == min(spec.stride[0], spec.input_size[0]) * min(spec.stride[1], spec.input_size[1])
     gx = (empty if full else zeros)(spec.input_shape, gy.dtype)
     gy = plain(gy)
-    taps = w.reshape(spec.groups, spec.out_channels // spec.groups, w.shape[1], -1).swapaxes(1, 2)
+    groups, filters, channels = spec.groups, spec.out_channels // spec.groups, w.shape[1]
+    taps = plain(w).reshape(groups, filters, channels, -1)
     for layout in layouts:
-        _run(gy, np.ascontiguousarray(taps[..., layout.which]), None, gx, layout)
+        which = np.array(layout.which)
+        turned = empty((groups, channels, filters, len(which)), w.dtype)
+        launch(exchange, taps, which, turned, elements=turned.size)
+        _run(gy, turned, None, gx, layout)
     return gx
+
+
+@kernel(parallel=True)
+def exchange(workers, w, which, out):
+    """out[group, c, o, t] = w[group, o, c, which[t]], a row of o after the other."""
+    groups, filters, channels, _ = w.shape
+    for worker in prange(workers):
+        for unit in range(worker, groups * channels, workers):
+            group, c = unit // channels, unit % channels
+            for o in range(filters):
+                for t in range(len(which)):
+                    out[group, c, o, t] = w[group, o, c, which[t]]
 
 
 @kernel(parallel=True)

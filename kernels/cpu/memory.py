@@ -36,7 +36,7 @@ from .threads import launch
 SMALLEST = 1 << 16  # bytes; below, NumPy's own memory is as fast
 PARALLEL = 1 << 20  # bytes; above, one thread alone does not fill or copy at the speed of memory
 HUGE = 1 << 21  # bytes of a huge page: one fault instead of 512
-SLACK = 1.5  # what is in use and kept together, to what was in use at most
+SLACK = 2.0  # what is in use and kept together, to what was in use at most
 ALWAYS = 1 << 26  # bytes that may be kept in any case
 
 _ANONYMOUS: dict[str, int] = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP_PRIVATE") else {}
