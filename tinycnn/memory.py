@@ -2,7 +2,7 @@
 
 Results of 64 KB and more lie in blocks of memory that are used again, because fresh memory costs more time than most
 operations. A block comes back when the last tensor or array on it is gone, and waits for the next result of about its
-size. What waits and what is in use never take more than 1.5 times the most that was in use at once (64 MB more than
+size. What waits and what is in use never take more than twice the most that was in use at once (64 MB more than
 that, if this is larger).
 """
 
