@@ -52,19 +52,35 @@ def test_serial_blocks_nest_and_end():
 
 
 def test_python_threads_launch_kernels_side_by_side():
-    spec = conv_spec((8, 3, 20, 20), (7, 3, 3, 3), padding=1)
+    specs = [
+        conv_spec((8, 3, 20, 20), (7, 3, 3, 3), padding=1),
+        conv_spec((8, 16, 20, 20), (24, 16, 3, 3), padding=1),  # Winograd, by blocks of tiles
+        conv_spec((2, 64, 8, 8), (80, 64, 3, 3), padding=1),  # by panels of filters
+        conv_spec((8, 3, 20, 20), (64, 3, 3, 3), padding=1, stride=2),
+    ]
     rng = np.random.default_rng(0)
-    w = rng.standard_normal(spec.weight_shape).astype(np.float32)
-    inputs = [rng.standard_normal(spec.input_shape).astype(np.float32) for _ in range(4)]
-    expected = [conv.conv2d(x, w, None, spec) for x in inputs]
+    inputs = [
+        [rng.standard_normal(shape).astype(np.float32) for shape in (s.input_shape, s.weight_shape, s.output_shape)]
+        for s in specs
+    ]
+
+    def compute(i):
+        x, w, gy = inputs[i]
+        return (
+            conv.conv2d(x, w, None, specs[i]),
+            conv.conv2d_input_grad(gy, w, specs[i]),
+            conv.conv2d_weight_grad(gy, x, specs[i]),
+        )
+
+    expected = [compute(i) for i in range(len(specs))]
     wrong = []
 
     def work(i):
         for _ in range(30):
-            if not np.array_equal(conv.conv2d(inputs[i], w, None, spec), expected[i]):
+            if not all(np.array_equal(a, b) for a, b in zip(compute(i), expected[i], strict=True)):
                 wrong.append(i)
 
-    started = [threading.Thread(target=work, args=(i,)) for i in range(4)]
+    started = [threading.Thread(target=work, args=(i,)) for i in range(len(specs))]
     for t in started:
         t.start()
     for t in started:
