@@ -87,3 +87,14 @@ def refuse(module: str, name: str) -> AttributeError:
     if name in _REFUSED:
         return AttributeError(f"{module}.{name}: {_REFUSED[name]} are outside of tinycnn, which is for image networks")
     return AttributeError(f"module {module!r} has no attribute {name!r}")
+
+
+def refused(name: str, why: str, needs: str) -> Callable[..., Any]:
+    """A function of that (dotted) name that says why it is not here: ``RuntimeError``, always."""
+
+    def function(*args: Any, **kwargs: Any) -> Any:
+        raise RuntimeError(f"{name}: {why}")
+
+    function.__name__ = function.__qualname__ = name.rpartition(".")[2]
+    function.__doc__ = f"Needs {needs}.\n\nRaises:\n    RuntimeError: always."
+    return function

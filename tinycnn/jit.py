@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+from ._switches import refused
+
 __all__ = ["Final", "export", "ignore", "is_scripting", "is_tracing", "script", "trace", "unused"]
 
 
@@ -32,12 +34,7 @@ def ignore(drop: Any = False, **options: Any) -> Any:
 
 
 def _refused(name: str) -> Callable[..., Any]:
-    def function(*args: Any, **kwargs: Any) -> Any:
-        raise RuntimeError(f"jit.{name}: there is no compiler in tinycnn; use the model as it is")
-
-    function.__name__ = function.__qualname__ = name
-    function.__doc__ = "Needs a compiler.\n\nRaises:\n    RuntimeError: always."
-    return function
+    return refused(f"jit.{name}", "there is no compiler in tinycnn; use the model as it is", "a compiler")
 
 
 load = _refused("load")

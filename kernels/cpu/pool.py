@@ -9,7 +9,7 @@ from ..geometry import PoolSpec
 from .gemm import plain
 from .jit import helper, kernel
 from .memory import empty
-from .rows import add, clear, fill
+from .rows import add, fill
 from .simd_pool import largest_2x2, largest_3x3, mean_2x2, scatter_2x2, scatter_3x3, spread_2x2
 from .simd_rows import row_moments
 from .threads import launch
@@ -67,7 +67,7 @@ def scatter(workers, gy, argmax, gx, planes, g):
     for worker in prange(workers):
         for plane in range(worker, planes, workers):
             x0, out = plane * height * width, plane * oh * ow
-            clear(gx, x0, height * width)
+            fill(gx, x0, height * width, 0)
             for i in range(oh):
                 for j in range(ow):
                     where = np.int64(argmax[np.uintp(out)])
@@ -140,7 +140,7 @@ def average(workers, x, y, planes, g, include_pad, divisor):
             for i in range(oh):
                 u0, u1, top = _taps(i, kh, sh, ph, 1, height)
                 o = np.uintp((plane * oh + i) * ow)
-                clear(y, o, ow)
+                fill(y, o, ow, 0)
                 for u in range(u0, u1):
                     row = (plane * height + top + u) * width - pw
                     for v in range(kw):
@@ -174,7 +174,7 @@ def spread(workers, gy, gx, planes, g, include_pad, divisor):
         for j in range(ow):
             across[j] = _reach(j, kw, sw, pw, width, include_pad)
         for plane in range(planes * worker // workers, planes * (worker + 1) // workers):
-            clear(gx, plane * height * width, height * width)
+            fill(gx, plane * height * width, height * width, 0)
             for i in range(oh):
                 u0, u1, top = _taps(i, kh, sh, ph, 1, height)
                 o = np.uintp((plane * oh + i) * ow)

@@ -1,4 +1,4 @@
-"""Runs of memory: copy, clear, add.
+"""Runs of memory: fill, copy, add.
 
 Indices are unsigned: Numba lets negative ones count from the end, and that test keeps a loop from being vectorised.
 """
@@ -8,14 +8,6 @@ from __future__ import annotations
 from numba import uintp
 
 from .jit import helper
-
-
-@helper
-def clear(out, o, n):
-    """out[o : o + n] = 0"""
-    o, n = uintp(o), uintp(max(n, 0))
-    for j in range(n):
-        out[o + j] = 0
 
 
 @helper

@@ -64,11 +64,12 @@ class Vectors:
     def constant(self, value: float) -> ir.Constant:
         return ir.Constant(self.kind, [float(value)] * self.lanes)
 
-    def splat(self, value: ir.Value) -> ir.Value:
-        """A vector with `value` in every lane."""
-        empty = ir.Constant(ir.VectorType(value.type, self.lanes), ir.Undefined)
+    def splat(self, value: ir.Value, lanes: int = 0) -> ir.Value:
+        """A vector (of `lanes` lanes if not all) with `value` in every lane."""
+        lanes = lanes or self.lanes
+        empty = ir.Constant(ir.VectorType(value.type, lanes), ir.Undefined)
         one = self.build.insert_element(empty, value, ir.Constant(_i32, 0))
-        return self.shuffle(one, empty, [0] * self.lanes)
+        return self.shuffle(one, empty, [0] * lanes)
 
     def shuffle(self, a: ir.Value, b: ir.Value, lanes: Sequence[int]) -> ir.Value:
         """The numbered lanes of a, then of b."""
@@ -88,10 +89,8 @@ class Vectors:
         if VECTOR_BYTES == 64:  # masks are registers of bits there
             bits = build.sub(build.shl(number(1), on), number(1))
             return build.bitcast(build.trunc(bits, ir.IntType(lanes)), kind)
-        empty = ir.Constant(ir.VectorType(_i32, lanes), ir.Undefined)
-        one = build.insert_element(empty, build.trunc(on, _i32), ir.Constant(_i32, 0))
         numbers = ir.Constant(ir.VectorType(_i32, lanes), list(range(lanes)))
-        return build.icmp_signed("<", numbers, self.shuffle(one, empty, [0] * lanes))
+        return build.icmp_signed("<", numbers, self.splat(build.trunc(on, _i32), lanes))
 
     def at(self, pointer: ir.Value, *offsets: ir.Value | int) -> ir.Value:
         """The pointer moved on by the sum of the offsets."""
@@ -314,14 +313,20 @@ def _tiles(
             v.build.ret_void()
 
 
+def _repeating_last(v: Vectors, most: int, count: ir.Value) -> list[ir.Value]:
+    """The numbers 0, 1, ... of `most` rows; those from `count` on are that of the last row."""
+    build, last = v.build, v.build.sub(count, number(1))
+    return [build.select(build.icmp_signed("<", number(i), count), number(i), last) for i in range(most)]
+
+
 def _one_tile(
     v: Vectors, most: int, vectors: int, c: ir.Value, ci: ir.Value, c_row: ir.Value, rows: ir.Value, cols: ir.Value,
     depth: ir.Value, add: ir.Value, a_of_row: Callable[..., ir.Value], a_of_k: Callable[..., ir.Value],
     b_of_k: Callable[..., ir.Value],
 ) -> None:  # fmt: skip
-    build, last = v.build, v.build.sub(rows, number(1))
+    build = v.build
     masks = [v.below(cols, i * v.lanes) for i in range(vectors)]
-    row = [build.select(build.icmp_signed("<", number(r), rows), number(r), last) for r in range(most)]
+    row = _repeating_last(v, most, rows)
     a_rows = [a_of_row(v, r) for r in row]
     c_rows = [v.at(c, ci, build.mul(r, c_row)) for r in row]
     places = [(r, i) for r in range(most) for i in range(vectors)]
@@ -371,12 +376,7 @@ def _build_tap_dots(v: Vectors, *args: ir.Value) -> None:
 def _one_tap_dots(v: Vectors, most_rows: int, most_cols: int, *args: ir.Value) -> None:
     a, ai, a_row, b, bi, taps, ti, c, ci, c_row, rows, cols, depth, add = args
     build = v.build
-
-    def clamped(most: int, count: ir.Value) -> list[ir.Value]:
-        last = build.sub(count, number(1))
-        return [build.select(build.icmp_signed("<", number(i), count), number(i), last) for i in range(most)]
-
-    row, col = clamped(most_rows, rows), clamped(most_cols, cols)
+    row, col = _repeating_last(v, most_rows, rows), _repeating_last(v, most_cols, cols)
     a_rows = [v.at(a, ai, build.mul(r, a_row)) for r in row]
     b_rows = [v.at(b, bi, build.load(v.at(taps, ti, s))) for s in col]
     places = [(r, s) for r in range(most_rows) for s in range(most_cols)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from .._switches import refused
 from . import amp
 
 __all__ = ["amp", "device_count", "empty_cache", "is_available", "manual_seed", "manual_seed_all"]
@@ -66,12 +67,7 @@ def reset_peak_memory_stats(device: Any = None) -> None:
 
 
 def _refused(name: str) -> Callable[..., Any]:
-    def function(*args: Any, **kwargs: Any) -> Any:
-        raise RuntimeError(f"cuda.{name}: there is no GPU here; ask cuda.is_available() before")
-
-    function.__name__ = function.__qualname__ = name
-    function.__doc__ = "Needs a GPU.\n\nRaises:\n    RuntimeError: always."
-    return function
+    return refused(f"cuda.{name}", "there is no GPU here; ask cuda.is_available() before", "a GPU")
 
 
 Event = _refused("Event")
