@@ -12,10 +12,12 @@ kernels is asked for, so that Numba is loaded when it is needed and not before.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import keyword
 import os
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from typing import Any
 
 if not __name__.startswith("tinycnn."):
@@ -69,6 +71,10 @@ FAMILIES: dict[str, tuple[str, ...]] = {
 _FAMILY_OF = {kernel: family for family, kernels in FAMILIES.items() for kernel in kernels}
 _registered: dict[str, dict[str, Callable[..., Any]]] = {}
 
+Kernel = Callable[..., Any]
+_lock = threading.Lock()  # while a column learns or forgets a kernel
+_observers: list[Callable[[str, str, Kernel], Kernel]] = []
+
 
 class Column:
     """The kernels of one kind of device, as attributes.
@@ -89,7 +95,10 @@ class Column:
             function = getattr(module, kernel)
         else:
             raise AttributeError(f"there is no kernel {kernel!r}; tinycnn.kernels.names() lists them")
-        setattr(self, kernel, function)  # from now on a plain attribute
+        with _lock:
+            for observer in _observers:
+                function = observer(self.name, kernel, function)
+            setattr(self, kernel, function)  # from now on a plain attribute
         return function
 
     def __repr__(self) -> str:
@@ -119,6 +128,30 @@ def column(name: str) -> Column:
     if name not in _columns:
         raise RuntimeError(f"there is no column of kernels {name!r}, only {', '.join(_columns)} and cuda")
     return _columns[name]
+
+
+@contextlib.contextmanager
+def observed(observer: Callable[[str, str, Kernel], Kernel]) -> Iterator[None]:
+    """While the block runs, every kernel that is asked for is what ``observer(column, name, kernel)`` returns.
+
+    For tools that look at what is computed. It holds for all Python threads; outside of such blocks it costs nothing.
+    A thread that fetched its kernel just before the end may call the observer's once more.
+    """
+
+    def ask_anew() -> None:
+        for column in _columns.values():
+            for kernel in vars(column).keys() - {"name"}:
+                delattr(column, kernel)
+
+    with _lock:
+        _observers.append(observer)
+        ask_anew()
+    try:
+        yield
+    finally:
+        with _lock:
+            _observers.remove(observer)
+            ask_anew()
 
 
 def names() -> tuple[str, ...]:

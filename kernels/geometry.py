@@ -238,7 +238,7 @@ def conv_transpose_spec(
         out = (n - 1) * s - 2 * p + d * (k - 1) + e + 1
         if out < 1:
             raise GeometryError(
-                f"{op}: output {side} = ({n} - 1)*{s} - 2*{p} + {d}*({k}-1) + {e} + 1 = {out}, must be at least 1 "
+                f"{op}: output {side} = {_transposed_formula(n, k, s, p, d, e)} = {out}, must be at least 1 "
                 f"(input {n}, kernel {k}, stride {s}, padding {p}, dilation {d}, output_padding {e})"
             )
         output.append(out)
@@ -318,6 +318,49 @@ def _pool_spec(
         ceil_mode=ceil_mode,
         output_size=(output[0], output[1]),
     )
+
+
+# -- in words ---------------------------------------------------------------------------------------------------------
+
+
+def _formula(size: int, kernel: int, stride: int, padding: Pair, dilation: int, ceil_mode: bool) -> str:
+    """The output formula with its numbers."""
+    padded = f"2*{padding[0]}" if padding[0] == padding[1] else f"{padding[0]} + {padding[1]}"
+    return f"{'ceil' if ceil_mode else 'floor'}(({size} + {padded} - {dilation}*({kernel}-1) - 1)/{stride} + 1)"
+
+
+def _transposed_formula(size: int, kernel: int, stride: int, padding: int, dilation: int, output_padding: int) -> str:
+    """The formula of a transposed convolution with its numbers."""
+    return f"({size} - 1)*{stride} - 2*{padding} + {dilation}*({kernel}-1) + {output_padding} + 1"
+
+
+def formulas(spec: ConvSpec | PoolSpec) -> tuple[str, str]:
+    """How the height and the width of the output come about: ``floor((32 + 2*0 - 1*(5-1) - 1)/1 + 1) = 28``.
+
+    Where `ceil_mode` drops a last window in the padding behind, the text says so.
+    """
+    texts = []
+    for i in range(2):
+        pad = spec.padding[i]
+        pads = pad if isinstance(pad, tuple) else (pad, pad)
+        rule = (spec.input_size[i], spec.kernel_size[i], spec.stride[i], pads, spec.dilation[i])
+        ceil_mode = isinstance(spec, PoolSpec) and spec.ceil_mode
+        room = rule[0] + sum(pads) - rule[4] * (rule[1] - 1) - 1
+        dropped = ceil_mode and -(-room // rule[2]) + 1 > spec.output_size[i]
+        note = " - 1, a window in the padding" if dropped else ""
+        texts.append(f"{_formula(*rule, ceil_mode)}{note} = {spec.output_size[i]}")
+    return texts[0], texts[1]
+
+
+def transposed_formulas(spec: ConvSpec) -> tuple[str, str]:
+    """The same for a transposed convolution, of which `spec` is the convolution: its input is the output here."""
+    texts = []
+    for i in range(2):
+        rule = (spec.output_size[i], spec.kernel_size[i], spec.stride[i], spec.padding[i][0], spec.dilation[i])
+        n, k, s, p, d = rule
+        extra = spec.input_size[i] - ((n - 1) * s - 2 * p + d * (k - 1) + 1)
+        texts.append(f"{_transposed_formula(*rule, extra)} = {spec.input_size[i]}")
+    return texts[0], texts[1]
 
 
 # -- checks -----------------------------------------------------------------------------------------------------------
@@ -413,8 +456,6 @@ def _too_small(
         most: the largest padding allowed, None for any.
     """
     count = _windows(size, kernel, stride, pads, dilation, ceil_mode)
-    padded = f"2*{pads[0]}" if pads[0] == pads[1] else f"{pads[0]} + {pads[1]}"
-    formula = f"({size} + {padded} - {dilation}*({kernel}-1) - 1)/{stride} + 1"
     missing = dilation * (kernel - 1) + 1 - size - (stride - 1 if ceil_mode else 0)  # on both sides together
     enough = -(-missing // 2)
     if most is None or enough <= most:
@@ -422,7 +463,8 @@ def _too_small(
     else:
         way_out = f"the largest padding allowed, {most}, is not enough: use a smaller kernel or a larger input"
     return GeometryError(
-        f"{op}: output {side} = {'ceil' if ceil_mode else 'floor'}({formula}) = {count}, must be at least 1 "
+        f"{op}: output {side} = {_formula(size, kernel, stride, pads, dilation, ceil_mode)} = {count}, "
+        f"must be at least 1 "
         f"(input {size}, kernel {kernel}, stride {stride}, padding {pads[0] if pads[0] == pads[1] else pads}, "
         f"dilation {dilation}); {way_out}"
     )

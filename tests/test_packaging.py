@@ -36,7 +36,7 @@ def test_the_list_of_packages_is_complete():
 
 
 def test_importing_is_quick_and_quiet():
-    heavy = ("numba", "cupy", "PIL", "sklearn", "tqdm", "matplotlib")
+    heavy = ("numba", "cupy", "PIL", "sklearn", "tqdm", "matplotlib", "tinycnn.inspect")
     code = f"import sys, tinycnn; print([m for m in {heavy} if m in sys.modules])"
     times = []
     for _ in range(5):
@@ -104,6 +104,7 @@ FLOORS = [
     "optim",
     "utils",
     "vision",
+    "inspect",
     "testing",
 ]
 

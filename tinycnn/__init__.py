@@ -4,6 +4,7 @@ PyTorch's names: ``torch`` is `tinycnn`, ``torchvision`` is `tinycnn.vision`.
 """
 
 import builtins
+import importlib
 
 from . import (
     _methods,
@@ -446,4 +447,6 @@ def is_autocast_enabled(device_type: str | None = None) -> builtins.bool:
 
 
 def __getattr__(name: str) -> object:
+    if name == "inspect":  # loaded when it is asked for: training does not need it
+        return importlib.import_module(".inspect", __name__)
     raise refuse("tinycnn", name)
