@@ -85,6 +85,7 @@ FLOORS = [
     "ops",
     "composed",
     "_methods",
+    "_config",
     "linalg",
     "memory",
     "types",

@@ -28,6 +28,7 @@ from . import (
     utils,
     xpu,
 )
+from ._config import show_config
 from ._device import (
     channels_last,
     channels_last_3d,

@@ -243,7 +243,7 @@ class _Run:
             layer.formula = ""  # of something between its parts
         found = self.fields.of(outputs[0]) if outputs else None
         if found is not None:
-            layer.receptive_field = found.size
+            layer.receptive_field = float(found.size[0]), float(found.size[1])
             layer.stride = None if WHOLE in found.size else (float(found.jump[0]), float(found.jump[1]))
         if self.open:
             self.open[-1].macs += layer.macs
