@@ -144,6 +144,7 @@ TASKS: dict[str, Task] = {
     "batch_norm of rows": gradient(batch_norm, (64, 512), (512,), (512,)),
     "batch_norm of rows, eval": forward(lambda x, m: F.batch_norm(x, m, m * m), (64, 512), (512,)),
     "layer_norm": gradient(lambda x, w, b: F.layer_norm(x, (256,), w, b), (64, 256), (256,), (256,)),
+    "layer_norm of long rows": gradient(lambda x, w, b: F.layer_norm(x, (4096,), w, b), (8, 4096), (4096,), (4096,)),
     "group_norm": gradient(lambda x, w, b: F.group_norm(x, 4, w, b), MAPS, (16,), (16,)),
     "dropout": gradient(lambda x: F.dropout(x, 0.5), MAPS),
     "softmax": gradient(lambda x: F.softmax(x, 1), (64, 10)),

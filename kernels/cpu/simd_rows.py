@@ -149,3 +149,25 @@ def _build_gradient(v: Vectors, *args: ir.Value) -> None:
         return [b.fmul(b.fsub(b.fsub(loaded[0], numbers[2]), trend, flags=_FUSE), numbers[3])], []
 
     _sweep(v, [g, x], [gx], place, None, body, [center, slope, level, scale])
+
+
+@intrinsic
+def row_mix(
+    typing: Any, g: Any, x: Any, gx: Any, i: Any, step: Any, n: Any, rows: Any,
+    center: Any, scale: Any, slope: Any, level: Any,
+) -> Any:  # fmt: skip
+    """gx = g * scale - (x - center) * slope - level"""
+    if not of_floats(g, x, gx):
+        return None
+    return types.void(g, x, gx, *_PLACE, *(x.dtype,) * 4), outlined("row_mix", _build_mix)
+
+
+def _build_mix(v: Vectors, *args: ir.Value) -> None:
+    g, x, gx, *place, center, scale, slope, level = args
+
+    def body(b: ir.IRBuilder, loaded: list[ir.Value], numbers: list[ir.Value]) -> tuple[list[Any], list[Any]]:
+        trend = b.fmul(b.fsub(loaded[1], numbers[0]), numbers[2], flags=_FUSE)
+        given = b.fmul(loaded[0], numbers[1], flags=_FUSE)
+        return [b.fsub(b.fsub(given, trend, flags=_FUSE), numbers[3])], []
+
+    _sweep(v, [g, x], [gx], place, None, body, [center, scale, slope, level])

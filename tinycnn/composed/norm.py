@@ -1,18 +1,19 @@
-"""Normalizations made of the batch normalization's kernels, and measures of distance."""
+"""Normalizations, and measures of distance."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from .. import dtypes
-from .._tensor import Tensor, filled, wrap
+from .._tensor import Tensor, wrap
 from ..ops import norm as primitive
-from ..ops.elementwise import cast, eq, rsqrt, where
+from ..ops.elementwise import cast, eq, where
+from ..ops.group_norm import GroupNorm, RmsNorm
 from ..ops.matmul import same_kind
-from ..ops.norm import BatchNormTrain
 from ..ops.reduce import mean, sum
 from ..ops.shape import as_sizes, expand, pad, reshape
 from .conv import _plain
@@ -58,26 +59,12 @@ def batch_norm(
     return primitive.batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
 
 
-def _rows(x: Tensor, rows: int, eps: float) -> Tensor:
-    """Each of `rows` equal parts of x with mean 0 and variance 1."""
-    kind = x.array.dtype
-    flat = reshape(x, (1, rows, x.array.size // rows if rows else 0))
-    if not x.array.size:
-        return x * 1
-    y, _, _ = BatchNormTrain.apply(flat, filled((rows,), kind, x.device, 1), filled((rows,), kind, x.device), eps)
-    return reshape(y, x.array.shape)
-
-
-def _scaled(name: str, y: Tensor, weight: Any, bias: Any, shape: tuple[int, ...], view: tuple[int, ...]) -> Tensor:
-    """y * weight + bias, both of `shape`, seen as `view`."""
+def _check_weights(name: str, x: Tensor, weight: Any, bias: Any, shape: tuple[int, ...]) -> None:
     for what, t in (("weight", weight), ("bias", bias)):
         if t is not None:
-            same_kind(name, y, t, f"the {what}")
+            same_kind(name, x, t, f"the {what}")
             if t.array.shape != shape:
                 raise RuntimeError(f"{name}: {what} must have shape {shape}, got {tuple(t.array.shape)}")
-    if weight is not None:
-        y = y * reshape(weight, view)
-    return y if bias is None else y + reshape(bias, view)
 
 
 def _wide(name: str, input: Tensor, *others: Any) -> tuple[Any, ...]:
@@ -87,8 +74,8 @@ def _wide(name: str, input: Tensor, *others: Any) -> tuple[Any, ...]:
     return tuple(None if t is None else cast(t, dtypes.float32) for t in (input, *others))
 
 
-def _tail(name: str, input: Tensor, normalized_shape: Any) -> tuple[tuple[int, ...], int]:
-    """The normalized shape, checked against the end of the input's, and the number of parts in front."""
+def _tail(name: str, input: Tensor, normalized_shape: Any) -> tuple[tuple[int, ...], tuple[int, int]]:
+    """The normalized shape, checked against the end of the input's, and the input's shape as (rows, size)."""
     sizes = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
     wanted = as_sizes((sizes,), name)
     shape = input.array.shape
@@ -96,10 +83,7 @@ def _tail(name: str, input: Tensor, normalized_shape: Any) -> tuple[tuple[int, .
         raise RuntimeError(
             f"{name}: normalized_shape {wanted} must be the end of the input's shape {tuple(shape)}, and not empty"
         )
-    rows = 1
-    for n in shape[: len(shape) - len(wanted)]:
-        rows *= n
-    return wanted, rows
+    return wanted, (math.prod(shape[: len(shape) - len(wanted)]), math.prod(wanted))
 
 
 def layer_norm(
@@ -118,8 +102,9 @@ def layer_norm(
         RuntimeError: if it is not the end of the input's shape.
     """
     x, w, b = _wide("layer_norm", input, weight, bias)
-    wanted, rows = _tail("layer_norm", input, normalized_shape)
-    return cast(_scaled("layer_norm", _rows(x, rows, eps), w, b, wanted, wanted), input.dtype)
+    wanted, form = _tail("layer_norm", input, normalized_shape)
+    _check_weights("layer_norm", x, w, b, wanted)
+    return cast(GroupNorm.apply(x, w, b, (*form, 1), 1, eps), input.dtype)
 
 
 def rms_norm(
@@ -127,10 +112,10 @@ def rms_norm(
 ) -> Tensor:
     """x / sqrt(mean(x**2) + eps) * weight, over the last dimensions; `eps` defaults to the dtype's."""
     x, w = _wide("rms_norm", input, weight)
-    wanted, _ = _tail("rms_norm", input, normalized_shape)
+    wanted, form = _tail("rms_norm", input, normalized_shape)
+    _check_weights("rms_norm", x, w, None, wanted)
     small = float(np.finfo(x.array.dtype).eps) if eps is None else eps
-    y = x * rsqrt(mean(x * x, tuple(range(-len(wanted), 0)), True) + small)
-    return cast(_scaled("rms_norm", y, w, None, wanted, wanted), input.dtype)
+    return cast(RmsNorm.apply(x, w, form, small), input.dtype)
 
 
 def group_norm(
@@ -150,9 +135,8 @@ def group_norm(
         raise RuntimeError(f"group_norm: num_groups = {num_groups} must divide the {shape[1]} channels")
     if shape[0] and x.array.size == shape[0] * num_groups:
         raise ValueError(f"group_norm: expected more than 1 value in each group, got input shape {tuple(shape)}")
-    y = _rows(x, shape[0] * num_groups, eps)
-    channels = (shape[1],)
-    return cast(_scaled("group_norm", y, w, b, channels, channels + (1,) * (len(shape) - 2)), input.dtype)
+    _check_weights("group_norm", x, w, b, (shape[1],))
+    return cast(GroupNorm.apply(x, w, b, (*shape[:2], math.prod(shape[2:])), num_groups, eps), input.dtype)
 
 
 def instance_norm(
@@ -194,8 +178,8 @@ def instance_norm(
         for old, new in ((running_mean, reshape(center, (n, c))), (running_var, spread)):
             if old is not None:
                 old.copy_(old * (1 - momentum) + cast(mean(new, 0), old.dtype) * momentum)
-    y = _rows(x, n * c, eps)
-    return cast(_scaled("instance_norm", y, w, b, (c,), (c,) + (1,) * (len(shape) - 2)), input.dtype)
+    _check_weights("instance_norm", x, w, b, (c,))
+    return cast(GroupNorm.apply(x, w, b, (n, c, math.prod(shape[2:])), c, eps), input.dtype)
 
 
 def local_response_norm(input: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Tensor:
