@@ -24,6 +24,7 @@ from ..ops import create
 from ..random import get_rng_state, set_rng_state
 from ._field import RULES, WHOLE, Fields
 from ._replace import replaced
+from ._text import aligned
 
 Shape = tuple[int, ...]
 Pair = tuple[float, float]
@@ -145,15 +146,7 @@ class Summary:
         ]
 
     def __str__(self) -> str:
-        rows = [_HEAD, *self._table()]
-        filled = [i for i in range(len(_HEAD)) if any(row[i] for row in rows[1:])]
-        widths = [max(len(row[i]) for row in rows) for i in filled]
-        lines = []
-        for row in rows:
-            cells = [
-                row[i].ljust(w) if i < _NUMBERS else row[i].rjust(w) for i, w in zip(filled, widths, strict=True)
-            ]
-            lines.append("  ".join(cells).rstrip())
+        lines = aligned([_HEAD, *self._table()], _NUMBERS)
         rule = "-" * max(map(len, lines))
         return "\n".join([lines[0], rule, *lines[1:], rule, *(f"{k:<15}{v}" for k, v in self._totals())])
 
