@@ -423,6 +423,17 @@ def wrap(array: Any, place: Device = CPU) -> Tensor:
     return t
 
 
+def need(name: str, *values: Any) -> None:
+    """Refuse what is not a Tensor.
+
+    Raises:
+        TypeError: with the function's name and the type.
+    """
+    for value in values:
+        if not isinstance(value, Tensor):
+            raise TypeError(f"{name}: expected a Tensor, got {type(value).__name__}")
+
+
 def filled(shape: tuple[int, ...], kind: Any, place: Device = CPU, value: Any = 0) -> Tensor:
     """A Tensor of `shape` and NumPy dtype `kind`, every element `value`."""
     if place is not CPU or math.prod(shape) > 1 << 12:  # the kernels know where large memory comes from

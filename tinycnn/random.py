@@ -7,7 +7,7 @@ import threading
 import numpy as np
 
 from ._device import device
-from ._tensor import Tensor, wrap
+from ._tensor import Tensor, need, wrap
 
 
 class Generator:
@@ -59,6 +59,7 @@ class Generator:
         Raises:
             ValueError: if it is not such a state.
         """
+        need("set_state", state)
         raw = state.array.tobytes() if state.array.dtype == np.uint8 else b""
         if len(raw) != 80:
             raise ValueError(
@@ -119,4 +120,5 @@ def get_rng_state() -> Tensor:
 
 def set_rng_state(new_state: Tensor) -> None:
     """Put the default generator into `new_state`."""
+    need("set_rng_state", new_state)
     generator_or_default().set_state(new_state)

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 
 from .. import dtypes
-from .._tensor import Tensor, wrap
+from .._tensor import Tensor, need, wrap
 from ..ops import elementwise as ew
 from ..ops import loss
 from ..ops.elementwise import cast, where
 from ..ops.inplace import twin, write
 from ..ops.shape import chunk, reshape, wrap_dim
 from ..random import Generator, generator_or_default
-from .math import clamp, need
+from .math import clamp
 
 SELU_ALPHA, SELU_SCALE = 1.6732632423543772, 1.0507009873554805
 
@@ -296,6 +296,7 @@ def gumbel_softmax(
     generator: Generator | None = None,
 ) -> Tensor:
     """softmax((logits + Gumbel noise) / tau); with `hard` the winner as one-hot, differentiated as if it were soft."""
+    need("gumbel_softmax", logits)
     noise = -np.log(generator_or_default(generator).numpy.standard_exponential(logits.array.shape))
     soft = torch_softmax((logits + wrap(noise.astype(logits.array.dtype), logits.device)) / tau, dim)
     if not hard:

@@ -8,14 +8,13 @@ from typing import Any
 import numpy as np
 
 from .. import dtypes
-from .._tensor import Tensor
+from .._tensor import Tensor, need
 from ..kernels.geometry import GeometryError, _integer, _pair, conv_transpose_spec
 from ..ops import conv as primitive
 from ..ops.conv import Conv2dInputGrad
 from ..ops.elementwise import cast
 from ..ops.matmul import same_kind
 from ..ops.shape import IndexGrad, pad, reshape, squeeze, unsqueeze
-from .math import need
 
 Ints = int | Sequence[int]
 

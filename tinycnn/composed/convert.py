@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .. import dtypes
-from .._tensor import Size, Tensor, wrap
+from .._tensor import Size, Tensor, need, wrap
 from ..ops import create
 from ..ops.elementwise import cast, where
 
@@ -85,7 +85,7 @@ def type(input: Tensor, dtype: Any = None, non_blocking: bool = False) -> Any:
 
 def type_as(input: Tensor, other: Tensor) -> Tensor:
     """`input` in the dtype of `other`."""
-    _need("type_as", other)
+    need("type_as", other)
     return cast(input, other.dtype)
 
 
@@ -109,20 +109,15 @@ def result_type(tensor1: Any, tensor2: Any) -> dtypes.dtype:
     return dtypes.result_type(*ranks)
 
 
-def _need(name: str, value: Any) -> None:
-    if not isinstance(value, Tensor):
-        raise TypeError(f"{name}: expected a Tensor, got {value.__class__.__name__}")
-
-
 def is_floating_point(input: Tensor) -> bool:
     """Whether the dtype is float16, float32 or float64."""
-    _need("is_floating_point", input)
+    need("is_floating_point", input)
     return input.array.dtype.kind == "f"
 
 
 def is_complex(input: Tensor) -> bool:
     """False: there are no complex numbers here."""
-    _need("is_complex", input)
+    need("is_complex", input)
     return False
 
 
@@ -132,7 +127,7 @@ def is_nonzero(input: Tensor) -> bool:
     Raises:
         RuntimeError: if there is not exactly one element.
     """
-    _need("is_nonzero", input)
+    need("is_nonzero", input)
     return bool(input)
 
 
@@ -143,7 +138,7 @@ def is_signed(input: Tensor) -> bool:
 
 def numel(input: Tensor) -> int:
     """The number of elements."""
-    _need("numel", input)
+    need("numel", input)
     return input.array.size
 
 
@@ -153,7 +148,7 @@ def fill(input: Tensor, value: Any) -> Tensor:
     Raises:
         RuntimeError: if `value` has dimensions, or does not fit into the dtype.
     """
-    _need("fill", input)
+    need("fill", input)
     if not isinstance(value, Tensor):
         value = wrap(np.asarray(dtypes.number("fill", value, input.array.dtype)), input.device)
     if value.array.ndim:

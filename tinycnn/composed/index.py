@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 
 from .. import dtypes
-from .._tensor import Tensor, wrap
+from .._tensor import Tensor, need, wrap
 from ..ops.elementwise import abs, cast, clone, eq, exp, log, where
 from ..ops.shape import Index, IndexGrad, IndexPut, broadcast_to, expand, gather, reshape, wrap_dim
-from .math import need
 from .shape import ravel
 
 
@@ -322,6 +321,7 @@ def scatter_reduce(
 
 def select_scatter(input: Tensor, src: Tensor, dim: int, index: int) -> Tensor:
     """A copy of `input` with `src` at `index` along `dim`."""
+    need("select_scatter", input, src)
     at = wrap_dim(dim, input.array.ndim, "select_scatter")
     key = (*(slice(None),) * at, index)
     if src.array.shape != input.array[key].shape:
@@ -335,6 +335,7 @@ def slice_scatter(
     input: Tensor, src: Tensor, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1
 ) -> Tensor:
     """A copy of `input` with `src` in a slice along `dim`."""
+    need("slice_scatter", input, src)
     at = wrap_dim(dim, input.array.ndim, "slice_scatter")
     key = (*(slice(None),) * at, slice(start, end, step))
     if src.array.shape != input.array[key].shape:

@@ -7,13 +7,12 @@ import string
 from collections.abc import Sequence
 from typing import Any
 
-from .._tensor import Tensor
+from .._tensor import Tensor, need
 from ..ops import elementwise as ew
 from ..ops import reduce as r
 from ..ops.elementwise import cast, require_float
 from ..ops.matmul import bmm, matmul, mm, same_kind
-from ..ops.shape import broadcast_to, cat, permute, reshape, squeeze, unsqueeze, wrap_dim
-from .math import need
+from ..ops.shape import broadcast_to, cat, permute, reshape, sequence, squeeze, unsqueeze, wrap_dim
 from .reduce import need_float, vector_norm
 
 
@@ -85,11 +84,13 @@ def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Any = 1, alpha: An
 
 def addmv(input: Tensor, mat: Tensor, vec: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
     """beta * input + alpha * (mat @ vec)."""
+    need("addmv", input, mat, vec)
     return _scaled("addmv", input, mv(mat, vec), beta, alpha)
 
 
 def addr(input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
     """beta * input + alpha * outer(vec1, vec2)."""
+    need("addr", input, vec1, vec2)
     product = outer(vec1, vec2)
     if input.array.dtype.kind == "b" == product.array.dtype.kind:
         return (input & bool(beta)) | (product & bool(alpha))
@@ -101,19 +102,20 @@ def addr(input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: Any = 1, alpha: Any
 
 def baddbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
     """beta * input + alpha * (batch1 @ batch2), for batches of matrices."""
+    need("baddbmm", input, batch1, batch2)
     return _scaled("baddbmm", input, bmm(batch1, batch2), beta, alpha)
 
 
 def addbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
     """beta * input + alpha * the sum over the batch of batch1 @ batch2."""
+    need("addbmm", input, batch1, batch2)
     product = bmm(batch1, batch2)
     return _scaled("addbmm", input, r.sum(product, 0, dtype=product.dtype), beta, alpha)
 
 
 def multi_dot(tensors: Sequence[Tensor]) -> Tensor:
     """The product of two or more matrices; the first and last may be vectors."""
-    parts = list(tensors)
-    need("multi_dot", *parts)
+    parts = sequence("multi_dot", tensors)
     if len(parts) < 2:
         raise RuntimeError(f"multi_dot: expected at least two tensors, got {len(parts)}")
     for i, t in enumerate(parts):

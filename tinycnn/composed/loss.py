@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from .. import dtypes
-from .._tensor import Tensor, wrap
+from .._tensor import Tensor, need, wrap
 from ..ops import elementwise as ew
 from ..ops import loss as primitive
 from ..ops.elementwise import cast, where
@@ -19,7 +19,7 @@ from ..ops.loss import BinaryCrossEntropy
 from ..ops.reduce import mean, sum
 from ..ops.shape import expand, reshape, unsqueeze
 from .activation import _softplus, logsigmoid
-from .math import clamp_min, need, xlogy
+from .math import clamp_min, xlogy
 from .norm import pairwise_distance
 from .shape import broadcast_tensors
 
@@ -474,6 +474,7 @@ def triplet_margin_loss(
     kind = reduction_of(size_average, reduce, reduction)
     if margin <= 0:
         raise ValueError(f"triplet_margin_loss: margin must be positive, got {margin}")
+    need("triplet_margin_loss", anchor, positive, negative)
     return triplet_margin_with_distance_loss(
         anchor,
         positive,
@@ -497,7 +498,7 @@ def triplet_margin_with_distance_loss(
 ) -> Tensor:
     """`triplet_margin_loss` with any distance (`pairwise_distance` by default)."""
     name = "triplet_margin_loss"
-    need(name, anchor, positive, negative)
+    need("triplet_margin_with_distance_loss", anchor, positive, negative)
     primitive._check_reduction(name, reduction)
     if margin <= 0:
         raise ValueError(f"{name}: margin must be positive, got {margin}")

@@ -8,21 +8,10 @@ from typing import Any
 import numpy as np
 
 from .. import dtypes
-from .._tensor import Tensor, wrap
+from .._tensor import Tensor, need, wrap
 from ..ops import elementwise as ew
 from ..ops.elementwise import Number, cast, common, where
 from ..ops.inplace import write
-
-
-def need(name: str, *values: Any) -> None:
-    """Refuse what is not a Tensor.
-
-    Raises:
-        TypeError: with the type.
-    """
-    for value in values:
-        if not isinstance(value, Tensor):
-            raise TypeError(f"{name}: expected a Tensor, got {type(value).__name__}")
 
 
 def positive(input: Tensor) -> Tensor:
@@ -99,6 +88,7 @@ def logit(input: Tensor, eps: float | None = None) -> Tensor:
 
 def sgn(input: Tensor) -> Tensor:
     """-1, 0 or 1: the sign."""
+    need("sgn", input)
     return ew.sign(input)
 
 
@@ -154,11 +144,13 @@ def clamp(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
 
 def clamp_min(input: Tensor, min: Any) -> Tensor:
     """`clamp` from below."""
+    need("clamp_min", input)
     return clamp(input, min=min)
 
 
 def clamp_max(input: Tensor, max: Any) -> Tensor:
     """`clamp` from above."""
+    need("clamp_max", input)
     return clamp(input, max=max)
 
 

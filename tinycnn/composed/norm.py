@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .. import dtypes
-from .._tensor import Tensor, wrap
+from .._tensor import Tensor, need, wrap
 from ..ops import norm as primitive
 from ..ops.elementwise import cast, eq, where
 from ..ops.group_norm import GroupNorm, RmsNorm
@@ -17,7 +17,7 @@ from ..ops.matmul import same_kind
 from ..ops.reduce import mean, sum
 from ..ops.shape import as_sizes, expand, pad, reshape
 from .conv import _plain
-from .math import clamp_min, need
+from .math import clamp_min
 from .pool import avg_pool2d
 from .reduce import need_float, vector_norm
 from .shape import broadcast_tensors

@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from .._tensor import Tensor
+from .._tensor import Tensor, need
 from ..ops import shape as s
 from ..ops.elementwise import clone
 from ..ops.shape import Index, as_sizes
-from .math import need
 
 
 def constant_pad_nd(input: Tensor, pad: Sequence[int], value: float = 0) -> Tensor:

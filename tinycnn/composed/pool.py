@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .. import dtypes
-from .._tensor import Tensor, wrap
+from .._tensor import Tensor, need, wrap
 from ..kernels.geometry import _integer, _pair
 from ..ops import elementwise as ew
 from ..ops import pool as primitive
@@ -16,7 +16,6 @@ from ..ops.matmul import matmul
 from ..ops.reduce import max
 from ..ops.shape import IndexPut, flatten, matrix_transpose, reshape, squeeze, unsqueeze
 from .conv import Ints, _one, _plain
-from .math import need
 
 
 def _single(op: str, input: Any, ndim: int, what: str) -> None:
@@ -137,6 +136,7 @@ def lp_pool2d(
     input: Tensor, norm_type: float, kernel_size: Ints, stride: Ints | None = None, ceil_mode: bool = False
 ) -> Tensor:
     """(sum of x**p over each window)**(1/p)."""
+    need("lp_pool2d", input)
     k = _pair("lp_pool2d", "kernel_size", kernel_size, 1)
     total = avg_pool2d(input**norm_type, k, stride, 0, ceil_mode)
     return (ew.sign(total) * ew.relu(ew.abs(total)) * (k[0] * k[1])) ** (1.0 / norm_type)
@@ -146,6 +146,7 @@ def lp_pool1d(
     input: Tensor, norm_type: float, kernel_size: Ints, stride: Ints | None = None, ceil_mode: bool = False
 ) -> Tensor:
     """(sum of x**p over each window)**(1/p), along one dimension."""
+    need("lp_pool1d", input)
     k = _one("lp_pool1d", "kernel_size", kernel_size, 1)
     total = avg_pool1d(input**norm_type, k, stride, 0, ceil_mode)
     return (ew.sign(total) * ew.relu(ew.abs(total)) * k) ** (1.0 / norm_type)

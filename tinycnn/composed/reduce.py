@@ -9,13 +9,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import dtypes
-from .._tensor import Tensor, wrap
+from .._tensor import Tensor, need, wrap
 from ..ops import elementwise as ew
 from ..ops import reduce as r
 from ..ops.elementwise import cast, where
 from ..ops.reduce import Dims, ValuesIndices
 from ..ops.shape import cat, flatten, gather, movedim, reshape, squeeze, unsqueeze, wrap_dim
-from .math import need
 
 
 class MinMax(NamedTuple):
@@ -168,11 +167,13 @@ def sort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = 
 
 def argsort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = False) -> Tensor:
     """The positions of the entries in order along `dim`; equal ones keep their order. NaN is the largest."""
-    return sort(input.detach() if isinstance(input, Tensor) else input, dim, descending).indices
+    need("argsort", input)
+    return sort(input.detach(), dim, descending).indices
 
 
 def msort(input: Tensor) -> Tensor:
     """The entries in rising order along the first dimension."""
+    need("msort", input)
     return sort(input, 0).values
 
 
@@ -456,8 +457,8 @@ def linalg_norm(A: Tensor, ord: Any = None, dim: Any = None, keepdim: bool = Fal
 
 def norm(input: Tensor, p: Any = "fro", dim: Dims = None, keepdim: bool = False, dtype: Any = None) -> Tensor:
     """`vector_norm` of order `p` over `dim` (of everything if None); ``"fro"`` is 2, ``"nuc"`` that of a matrix."""
+    need("norm", input)
     if p == "nuc":
-        need("norm", input)
         dims = tuple(range(input.array.ndim)) if dim is None else (dim,) if isinstance(dim, int) else tuple(dim)
         if len(dims) != 2:
             raise RuntimeError(f"norm: 'nuc' needs two dimensions, got {dims}")
@@ -488,6 +489,7 @@ def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
 
 def argwhere(input: Tensor) -> Tensor:
     """Where the elements are not 0: (count, dimensions) int64."""
+    need("argwhere", input)
     return nonzero(input)
 
 
@@ -577,6 +579,11 @@ def histc(input: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Ten
     return wrap(counts.astype(input.array.dtype), input.device)
 
 
+def _tensor_or_number(name: str, value: Any) -> None:
+    if not isinstance(value, (Tensor, int, float, np.generic)):
+        raise TypeError(f"{name}: expected a Tensor or a number, got {type(value).__name__}")
+
+
 def searchsorted(
     sorted_sequence: Tensor,
     input: Any,
@@ -588,6 +595,7 @@ def searchsorted(
 ) -> Tensor:
     """Where to insert each value so that the last dimension of `sorted_sequence` stays in order."""
     need("searchsorted", sorted_sequence)
+    _tensor_or_number("searchsorted", input)
     if side not in (None, "left", "right"):
         raise RuntimeError(f"searchsorted: side must be 'left' or 'right', got {side!r}")
     if side == "left" and right:
@@ -624,6 +632,7 @@ def searchsorted(
 def bucketize(input: Any, boundaries: Tensor, *, out_int32: bool = False, right: bool = False) -> Tensor:
     """The number of the interval between 1-D `boundaries` that each value lies in."""
     need("bucketize", boundaries)
+    _tensor_or_number("bucketize", input)
     if boundaries.array.ndim != 1:
         raise RuntimeError(f"bucketize: boundaries must be 1-D, got shape {tuple(boundaries.array.shape)}")
     return searchsorted(boundaries, input, out_int32=out_int32, right=right)
@@ -631,6 +640,8 @@ def bucketize(input: Any, boundaries: Tensor, *, out_int32: bool = False, right:
 
 def isin(elements: Any, test_elements: Any, *, assume_unique: bool = False, invert: bool = False) -> Tensor:
     """Whether each element is among `test_elements`, as a bool tensor."""
+    for values in (elements, test_elements):
+        _tensor_or_number("isin", values)
     a, b = (v.array if isinstance(v, Tensor) else np.asarray(v) for v in (elements, test_elements))
     if a.dtype.kind == "b" or b.dtype.kind == "b":
         raise RuntimeError("isin: not for bool tensors; convert with .long()")

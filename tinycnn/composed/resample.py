@@ -8,13 +8,12 @@ from typing import Any
 import numpy as np
 
 from .. import dtypes
-from .._tensor import Tensor, wrap
+from .._tensor import Tensor, need, wrap
 from ..ops.elementwise import cast, clone
 from ..ops.matmul import matmul
 from ..ops.random import dropout
 from ..ops.shape import Index, expand, movedim, permute, reshape
 from ..random import Generator
-from .math import need
 from .pool import adaptive_avg_pool1d, adaptive_avg_pool2d
 from .reduce import need_float
 
@@ -152,16 +151,19 @@ def upsample(
     input: Tensor, size: Any = None, scale_factor: Any = None, mode: str = "nearest", align_corners: bool | None = None
 ) -> Tensor:
     """`interpolate`, by its older name."""
+    need("upsample", input)
     return interpolate(input, size, scale_factor, mode, align_corners)
 
 
 def upsample_nearest(input: Tensor, size: Any = None, scale_factor: Any = None) -> Tensor:
     """`interpolate` with mode ``"nearest"``."""
+    need("upsample_nearest", input)
     return interpolate(input, size, scale_factor, "nearest")
 
 
 def upsample_bilinear(input: Tensor, size: Any = None, scale_factor: Any = None) -> Tensor:
     """`interpolate` with mode ``"bilinear"`` and aligned corners."""
+    need("upsample_bilinear", input)
     return interpolate(input, size, scale_factor, "bilinear", True)
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from .._tensor import Size, Tensor, wrap
+from .._tensor import Size, Tensor, need, wrap
 from ..ops import shape as s
 from ..ops.elementwise import clone, where
 from ..ops.shape import (
@@ -23,13 +23,13 @@ from ..ops.shape import (
     flip,
     permute,
     reshape,
+    sequence,
     split,
     stack,
     transpose,
     unsqueeze,
     wrap_dim,
 )
-from .math import need
 
 
 def ravel(input: Tensor) -> Tensor:
@@ -66,6 +66,7 @@ def unflatten(input: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
 
 def swapaxes(input: Tensor, axis0: int, axis1: int) -> Tensor:
     """`transpose`, by NumPy's name."""
+    need("swapaxes", input)
     return transpose(input, axis0, axis1)
 
 
@@ -215,12 +216,16 @@ def flipud(input: Tensor) -> Tensor:
 
 def atleast_1d(*tensors: Any) -> Any:
     """With at least one dimension."""
-    return _each(tensors, lambda t: reshape(t, (1,)) if t.array.ndim < 1 else t)
+    return _each("atleast_1d", tensors, lambda t: reshape(t, (1,)) if t.array.ndim < 1 else t)
 
 
 def atleast_2d(*tensors: Any) -> Any:
     """With at least two dimensions; new ones come first."""
-    return _each(tensors, lambda t: reshape(t, (1,) * (2 - t.array.ndim) + t.array.shape) if t.array.ndim < 2 else t)
+
+    def wide(t: Tensor) -> Tensor:
+        return reshape(t, (1,) * (2 - t.array.ndim) + t.array.shape) if t.array.ndim < 2 else t
+
+    return _each("atleast_2d", tensors, wide)
 
 
 def atleast_3d(*tensors: Any) -> Any:
@@ -231,36 +236,38 @@ def atleast_3d(*tensors: Any) -> Any:
             return unsqueeze(t, -1)
         return reshape(t, (1, t.array.size, 1)) if t.array.ndim < 2 else t
 
-    return _each(tensors, deep)
+    return _each("atleast_3d", tensors, deep)
 
 
-def _each(tensors: tuple[Any, ...], function: Any) -> Any:
+def _each(name: str, tensors: tuple[Any, ...], function: Any) -> Any:
     if len(tensors) == 1 and isinstance(tensors[0], (tuple, list)):
+        need(name, *tensors[0])
         return tuple(function(t) for t in tensors[0])
-    need("atleast", *tensors)
+    need(name, *tensors)
     results = tuple(function(t) for t in tensors)
     return results[0] if len(results) == 1 else results
 
 
 def hstack(tensors: Sequence[Tensor]) -> Tensor:
     """Joined along the second dimension; vectors along the first."""
-    parts = atleast_1d(list(tensors))
-    return cat(parts, 0 if parts and parts[0].array.ndim == 1 else 1)
+    parts = atleast_1d(sequence("hstack", tensors))
+    return cat(parts, 0 if parts[0].array.ndim == 1 else 1)
 
 
 def vstack(tensors: Sequence[Tensor]) -> Tensor:
     """Joined along the first dimension; vectors count as rows."""
-    return cat(atleast_2d(list(tensors)), 0)
+    return cat(atleast_2d(sequence("vstack", tensors)), 0)
 
 
 def dstack(tensors: Sequence[Tensor]) -> Tensor:
     """Joined along the third dimension."""
-    return cat(atleast_3d(list(tensors)), 2)
+    return cat(atleast_3d(sequence("dstack", tensors)), 2)
 
 
 def column_stack(tensors: Sequence[Tensor]) -> Tensor:
     """Joined along the second dimension; vectors count as columns."""
-    return cat([t if t.array.ndim > 1 else reshape(t, (t.array.size, 1)) for t in tensors], 1)
+    parts = sequence("column_stack", tensors)
+    return cat([t if t.array.ndim > 1 else reshape(t, (t.array.size, 1)) for t in parts], 1)
 
 
 def tensor_split(input: Tensor, indices_or_sections: Any, dim: int = 0) -> tuple[Tensor, ...]:
@@ -304,6 +311,7 @@ def _split_at(name: str, input: Tensor, indices_or_sections: Any, dim: int, leas
 
 def hsplit(input: Tensor, indices_or_sections: Any) -> tuple[Tensor, ...]:
     """`tensor_split` along the second dimension (of a vector the first), into equal parts."""
+    need("hsplit", input)
     return _split_at("hsplit", input, indices_or_sections, 0 if input.array.ndim == 1 else 1, 1)
 
 
@@ -319,6 +327,7 @@ def dsplit(input: Tensor, indices_or_sections: Any) -> tuple[Tensor, ...]:
 
 def split_with_sizes(input: Tensor, split_sizes: Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
     """`split` into the given sizes."""
+    need("split_with_sizes", input)
     return split(input, list(split_sizes), dim)
 
 
@@ -408,7 +417,8 @@ def combinations(input: Tensor, r: int = 2, with_replacement: bool = False) -> T
 
 def block_diag(*tensors: Tensor) -> Tensor:
     """Matrices along the diagonal of a larger one; vectors count as rows."""
-    parts = [atleast_2d(t if isinstance(t, Tensor) else wrap(np.asarray(t))) for t in tensors]
+    need("block_diag", *tensors)
+    parts = [atleast_2d(t) for t in tensors]
     if any(t.array.ndim > 2 for t in parts):
         raise RuntimeError("block_diag: expected at most two dimensions each")
     width = int(np.sum([t.array.shape[1] for t in parts]))
@@ -469,6 +479,7 @@ def diag(input: Tensor, diagonal: int = 0) -> Tensor:
 
 def diagflat(input: Tensor, offset: int = 0) -> Tensor:
     """The matrix with all elements of `input` on its diagonal."""
+    need("diagflat", input)
     return diag_embed(ravel(input), offset)
 
 
@@ -476,22 +487,23 @@ def _tri(shape: tuple[int, ...], offset: int) -> Any:
     return np.tri(shape[0], shape[1], offset) > 0
 
 
-def _triangle(name: str, input: Tensor, mask: Any) -> Tensor:
+def _triangle(name: str, input: Tensor, mask: Callable[..., Any]) -> Tensor:
     need(name, input)
     if input.array.ndim < 2:
         raise RuntimeError(f"{name}: expected at least two dimensions, got shape {tuple(input.array.shape)}")
-    return where(wrap(mask, input.device), input, wrap(np.zeros((), input.array.dtype), input.device))
+    return where(
+        wrap(mask(input.array.shape[-2:]), input.device), input, wrap(np.zeros((), input.array.dtype), input.device)
+    )
 
 
 def tril(input: Tensor, diagonal: int = 0) -> Tensor:
     """The lower triangle of the matrices in the last two dimensions, up to `diagonal`; 0 above."""
-    return _triangle("tril", input, _tri(input.array.shape[-2:], diagonal) if input.array.ndim > 1 else 0)
+    return _triangle("tril", input, lambda shape: _tri(shape, diagonal))
 
 
 def triu(input: Tensor, diagonal: int = 0) -> Tensor:
     """The upper triangle of the matrices in the last two dimensions, from `diagonal` on; 0 below."""
-    mask = ~_tri(input.array.shape[-2:], diagonal - 1) if input.array.ndim > 1 else 0
-    return _triangle("triu", input, mask)
+    return _triangle("triu", input, lambda shape: ~_tri(shape, diagonal - 1))
 
 
 def tril_indices(row: int, col: int, offset: int = 0, *, dtype: Any = None, device: Any = None) -> Tensor:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from .. import dtypes
-from .._tensor import Tensor, filled, wrap
+from .._tensor import Tensor, filled, need, wrap
 from ..autograd import Function, is_grad_enabled
 from . import elementwise
 from .elementwise import cast
@@ -78,6 +78,7 @@ def write(name: str, target: Tensor, operation: Callable[..., Tensor], *operands
         RuntimeError: for a leaf that requires grad, or a view of one, while recording; if shape or dtype would change;
             or if the memory is read-only.
     """
+    need(name, target)
     _check_memory(name, target)
     recording = is_grad_enabled() and (
         target.requires_grad or any([isinstance(o, Tensor) and o.requires_grad for o in operands])
@@ -182,13 +183,13 @@ def copy_(input: Tensor, src: Tensor, non_blocking: bool = False) -> Tensor:
     Raises:
         RuntimeError: if the shape of `src` does not broadcast to this one.
     """
-    if not isinstance(src, Tensor):
-        raise TypeError(f"copy_: expected a Tensor, got {type(src).__name__}")
+    need("copy_", src)
     return write("copy_", input, lambda x, y: _stretched(y, x.array.shape, x.dtype), src)
 
 
 def fill_(input: Tensor, value: Any) -> Tensor:
     """Write one number into every element."""
+    need("fill_", input)
     if not isinstance(value, Tensor):
         value = dtypes.number("fill_", value, input.array.dtype)
         if not (is_grad_enabled() and input.requires_grad):
@@ -205,6 +206,7 @@ def fill_(input: Tensor, value: Any) -> Tensor:
 
 def zero_(input: Tensor) -> Tensor:
     """Write 0 into every element."""
+    need("zero_", input)
     return fill_(input, 0)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .. import dtypes
-from .._tensor import Tensor, wrap
+from .._tensor import Tensor, need, wrap
 from ..autograd import Function, is_grad_enabled
 from .elementwise import cast, clamp, exp, log, log1p, mul, neg, require_float, where
 from .matmul import same_kind
@@ -226,6 +226,7 @@ def cross_entropy(
     Raises:
         TypeError, ValueError, IndexError, RuntimeError: if shapes, dtypes or class numbers do not fit.
     """
+    need("cross_entropy", input, target)
     _check_reduction("cross_entropy", reduction)
     if not 0.0 <= label_smoothing <= 1.0:
         raise ValueError(f"cross_entropy: label_smoothing must lie in [0, 1], got {label_smoothing}")

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .._tensor import Tensor, wrap
+from .._tensor import Tensor, need, wrap
 from ..autograd import Function
 from .reduce import sum
 from .shape import expand, matrix_transpose, reshape, unsqueeze
@@ -111,6 +111,7 @@ def _rows(a: Tensor) -> int:
 
 def mm(input: Tensor, mat2: Tensor) -> Tensor:
     """(M, K) @ (K, N), for matrices only."""
+    need("mm", input, mat2)
     if input.array.ndim != 2 or mat2.array.ndim != 2:
         raise RuntimeError(
             f"mm: expected two matrices, got shapes {tuple(input.array.shape)} and {tuple(mat2.array.shape)}"
@@ -120,6 +121,7 @@ def mm(input: Tensor, mat2: Tensor) -> Tensor:
 
 def bmm(input: Tensor, mat2: Tensor) -> Tensor:
     """(B, M, K) @ (B, K, N), for equal batches only."""
+    need("bmm", input, mat2)
     if input.array.ndim != 3 or mat2.array.ndim != 3 or input.array.shape[0] != mat2.array.shape[0]:
         raise RuntimeError(
             f"bmm: expected (B, M, K) and (B, K, N), got {tuple(input.array.shape)} and {tuple(mat2.array.shape)}"

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import dtypes
-from .._tensor import Tensor, wrap
+from .._tensor import Tensor, need, wrap
 from ..autograd import Function, is_grad_enabled
 from .elementwise import cast, eq, exp, log, logical_and, maximum, minimum, sqrt, where
 from .shape import expand, flip, gather, reshape, squeeze, unsqueeze, wrap_dim
@@ -58,17 +58,12 @@ def sum(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: Any = 
     Raises:
         IndexError, RuntimeError: if a dimension does not exist or appears twice.
     """
-    _need(input, "sum")
+    need("sum", input)
     if dtype is not None:
         input = cast(input, dtypes.as_dtype(dtype))
     elif input.array.dtype.kind != "f":
         input = cast(input, dtypes.int64)
     return Sum.apply(input, _axes(dim, input.array.ndim, "sum"), keepdim)
-
-
-def _need(input: Any, name: str) -> None:
-    if not isinstance(input, Tensor):
-        raise TypeError(f"{name}: expected a Tensor, got {type(input).__name__}")
 
 
 def sum_to_size(input: Tensor, *size: Any) -> Tensor:
@@ -77,6 +72,7 @@ def sum_to_size(input: Tensor, *size: Any) -> Tensor:
     Raises:
         RuntimeError: if `size` does not broadcast to that shape.
     """
+    need("sum_to_size", input)
     target = tuple(size[0]) if len(size) == 1 and isinstance(size[0], (tuple, list)) else tuple(size)
     shape = input.array.shape
     new = len(shape) - len(target)
@@ -96,6 +92,7 @@ def mean(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: Any =
     Raises:
         RuntimeError: for integers and bools, unless `dtype` makes them floats.
     """
+    need("mean", input)
     if dtype is not None:
         input = cast(input, dtypes.as_dtype(dtype))
     if input.array.dtype.kind != "f":
@@ -112,7 +109,7 @@ def mean(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: Any =
 
 def _spread(name: str, input: Tensor, args: tuple[Any, ...], options: dict[str, Any]) -> tuple[Tensor, Tensor]:
     """The variance and the mean, for the forms (), (unbiased), (dim, unbiased, keepdim), and by name."""
-    _need(input, name)
+    need(name, input)
     names = ("unbiased",) if args and isinstance(args[0], bool) else ("dim", "unbiased", "keepdim")
     if len(args) > len(names):
         raise TypeError(f"{name}: expected at most {len(names)} arguments after the input, got {len(args)}")
@@ -192,6 +189,7 @@ class Extremum(Function):
 
 
 def _extremum(name: str, input: Tensor, dim: Dims, keepdim: bool) -> Tensor:
+    need(name, input)
     axes = _axes(dim, input.array.ndim, name)
     if 0 in [input.array.shape[a] for a in axes]:
         raise IndexError(
@@ -211,7 +209,7 @@ def amin(input: Tensor, dim: Dims = (), keepdim: bool = False) -> Tensor:
 
 
 def _arg(name: str, input: Tensor, dim: int | None, keepdim: bool) -> Tensor:
-    _need(input, name)
+    need(name, input)
     if input.array.dtype.kind == "b" and name.startswith("arg") and dim is None:
         raise RuntimeError(f"{name}: bool tensors have no order here; convert with .long()")
     axis = None if dim is None else wrap_dim(dim, input.array.ndim, name)
@@ -243,7 +241,7 @@ def _along(name: str, input: Tensor, dim: int, keepdim: bool) -> ValuesIndices:
 
 def max(input: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
     """The largest element; or along `dim` the pair (values, indices), first of equals; or `maximum` of two tensors."""
-    _need(input, "max")
+    need("max", input)
     if isinstance(dim, Tensor):
         return maximum(input, dim)
     return _extremum("amax", input, None, False) if dim is None else _along("max", input, dim, keepdim)
@@ -251,14 +249,14 @@ def max(input: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
 
 def min(input: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
     """The smallest element; or along `dim` the pair (values, indices), first of equals; or `minimum` of two tensors."""
-    _need(input, "min")
+    need("min", input)
     if isinstance(dim, Tensor):
         return minimum(input, dim)
     return _extremum("amin", input, None, False) if dim is None else _along("min", input, dim, keepdim)
 
 
 def _truth(name: str, input: Tensor, dim: Dims, keepdim: bool) -> Tensor:
-    _need(input, name)
+    need(name, input)
     axes = () if dim == () and not isinstance(dim, int) else _axes(dim, input.array.ndim, name)
     result = getattr(input.device.kernels, name)(input.array, axes, keepdim)
     return wrap(result.astype(np.uint8) if input.array.dtype == np.uint8 else result, input.device)

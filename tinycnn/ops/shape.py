@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from .._tensor import Tensor, filled, view_of, wrap
+from .._tensor import Tensor, filled, need, view_of, wrap
 from ..autograd import Function
 from .elementwise import cast, common, contiguous
 
@@ -68,8 +68,9 @@ def reshape(input: Tensor, *shape: Any) -> Tensor:
     """
     if len(shape) == 1 and type(shape[0]) is tuple and all([type(n) is int and n >= 0 for n in shape[0]]):
         sizes = shape[0]
-        if math.prod(sizes) == input.array.size:  # as the engine itself asks
+        if isinstance(input, Tensor) and math.prod(sizes) == input.array.size:  # as the engine itself asks
             return Reshape.apply(input, sizes)
+    need("reshape", input)
     sizes = as_sizes(shape, "reshape")
     total, known, free = input.array.size, 1, -1
     for i, n in enumerate(sizes):
@@ -94,6 +95,7 @@ def view(input: Tensor, *shape: Any) -> Tensor:
     Raises:
         RuntimeError: if the strides do not allow a view.
     """
+    need("view", input)
     result = reshape(input, *shape)
     if result._base is None and result.array.size:
         raise RuntimeError(
@@ -110,6 +112,7 @@ def view_as(input: Tensor, other: Tensor) -> Tensor:
 
 def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     """Dimensions `start_dim` to `end_dim` made one; a 0-d tensor becomes 1-D."""
+    need("flatten", input)
     shape = input.array.shape
     first, last = wrap_dim(start_dim, len(shape), "flatten"), wrap_dim(end_dim, len(shape), "flatten")
     if first > last:
@@ -122,6 +125,7 @@ def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
 
 def squeeze(input: Tensor, dim: int | tuple[int, ...] | None = None) -> Tensor:
     """Without the dimensions of size 1: all of them, or those named by `dim`."""
+    need("squeeze", input)
     shape = input.array.shape
     if dim is None:
         gone = set(range(len(shape)))
@@ -132,6 +136,7 @@ def squeeze(input: Tensor, dim: int | tuple[int, ...] | None = None) -> Tensor:
 
 def unsqueeze(input: Tensor, dim: int) -> Tensor:
     """With a new dimension of size 1 at `dim`."""
+    need("unsqueeze", input)
     shape = input.array.shape
     at = wrap_dim(dim, len(shape) + 1, "unsqueeze")
     return reshape(input, (*shape[:at], 1, *shape[at:]))
@@ -157,6 +162,7 @@ def permute(input: Tensor, *dims: Any) -> Tensor:
     Raises:
         RuntimeError: if `dims` does not name every dimension once.
     """
+    need("permute", input)
     ndim = input.array.ndim
     order = tuple(wrap_dim(d, ndim, "permute") for d in as_sizes(dims, "permute"))
     if sorted(order) != list(range(ndim)):
@@ -166,6 +172,7 @@ def permute(input: Tensor, *dims: Any) -> Tensor:
 
 def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
     """A view with two dimensions exchanged."""
+    need("transpose", input)
     ndim = input.array.ndim
     a, b = wrap_dim(dim0, ndim, "transpose"), wrap_dim(dim1, ndim, "transpose")
     order = list(range(ndim))
@@ -176,6 +183,7 @@ def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
 
 def movedim(input: Tensor, source: int, destination: int) -> Tensor:
     """A view with dimension `source` moved to place `destination`."""
+    need("movedim", input)
     ndim = input.array.ndim
     a, b = wrap_dim(source, ndim, "movedim"), wrap_dim(destination, ndim, "movedim")
     order = [d for d in range(ndim) if d != a]
@@ -189,6 +197,7 @@ def t(input: Tensor) -> Tensor:
     Raises:
         RuntimeError: for more than two dimensions.
     """
+    need("t", input)
     if input.array.ndim > 2:
         raise RuntimeError(f"t: expected at most 2 dimensions, got shape {tuple(input.array.shape)}; use mT or permute")
     return Permute.apply(input, tuple(reversed(range(input.array.ndim))))
@@ -229,6 +238,7 @@ def expand(input: Tensor, *sizes: Any) -> Tensor:
     Raises:
         RuntimeError: if a size other than 1 would change.
     """
+    need("expand", input)
     wanted = as_sizes(sizes, "expand")
     shape = input.array.shape
     new = len(wanted) - len(shape)
@@ -247,6 +257,7 @@ def expand_as(input: Tensor, other: Tensor) -> Tensor:
 
 def broadcast_to(input: Tensor, size: Sequence[int]) -> Tensor:
     """`input` expanded to `size`."""
+    need("broadcast_to", input)
     return expand(input, tuple(size))
 
 
@@ -423,6 +434,7 @@ def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
         RuntimeError: if `index` is not int64, has another number of dimensions, is larger than `input` beside `dim`,
             or points outside.
     """
+    need("gather", input, index)
     ndim = input.array.ndim
     dim = wrap_dim(dim, ndim, "gather")
     if index.array.dtype == np.int32 or not index.array.size:
@@ -465,6 +477,23 @@ class Cat(Function):
         return (None, *grads)
 
 
+def sequence(name: str, tensors: Any) -> list[Tensor]:
+    """The Tensors of a sequence.
+
+    Raises:
+        TypeError: if it is none, or holds something else.
+        RuntimeError: if it is empty.
+    """
+    try:
+        parts = list(tensors)
+    except TypeError:
+        raise TypeError(f"{name}: expected a sequence of Tensors, got {type(tensors).__name__}") from None
+    if not parts:
+        raise RuntimeError(f"{name}: expected at least one tensor")
+    need(name, *parts)
+    return parts
+
+
 def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     """The tensors joined along an existing dimension.
 
@@ -472,11 +501,7 @@ def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
         TypeError: if it is not a sequence of Tensors.
         RuntimeError: if it is empty, or shapes differ beside `dim`.
     """
-    parts = given = list(tensors)
-    if not parts:
-        raise RuntimeError("cat: expected at least one tensor")
-    if not all(isinstance(t, Tensor) for t in parts):
-        raise TypeError(f"cat: expected Tensors, got {[type(t).__name__ for t in parts]}")
+    parts = given = sequence("cat", tensors)
     parts = [t for t in parts if t.array.shape != (0,)] or parts  # PyTorch skips empty vectors
     ndim = parts[0].array.ndim
     if not ndim:
@@ -501,9 +526,7 @@ def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     Raises:
         RuntimeError: if it is empty or the shapes differ.
     """
-    parts = list(tensors)
-    if not parts:
-        raise RuntimeError("stack: expected at least one tensor")
+    parts = sequence("stack", tensors)
     shapes = {tuple(t.array.shape) for t in parts}
     if len(shapes) > 1:
         raise RuntimeError(f"stack: all tensors must have one shape, got {[tuple(t.array.shape) for t in parts]}")
@@ -516,6 +539,7 @@ def narrow(input: Tensor, dim: int, start: int, length: int) -> Tensor:
     Raises:
         RuntimeError: if they reach outside.
     """
+    need("narrow", input)
     dim = wrap_dim(dim, input.array.ndim, "narrow")
     if isinstance(start, Tensor):
         if start.array.ndim or start.array.dtype.kind not in "iu":
@@ -534,6 +558,7 @@ def split(input: Tensor, split_size_or_sections: int | Sequence[int], dim: int =
     Raises:
         RuntimeError: if a size is negative or zero, or sections do not add up.
     """
+    need("split", input)
     dim = wrap_dim(dim, input.array.ndim, "split")
     size = input.array.shape[dim]
     if isinstance(split_size_or_sections, int):
@@ -551,6 +576,7 @@ def split(input: Tensor, split_size_or_sections: int | Sequence[int], dim: int =
 
 def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     """At most `chunks` views of equal size along `dim` (the last may be smaller)."""
+    need("chunk", input)
     if chunks < 1:
         raise RuntimeError(f"chunk: expected at least 1 part, got {chunks}")
     size = input.array.shape[wrap_dim(dim, input.array.ndim, "chunk")]
@@ -559,6 +585,7 @@ def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
 
 def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     """The slices along `dim`, without that dimension."""
+    need("unbind", input)
     dim = wrap_dim(dim, input.array.ndim, "unbind")
     return tuple(Index.apply(input, (*[slice(None)] * dim, i)) for i in range(input.array.shape[dim]))
 
@@ -580,6 +607,7 @@ def flip(input: Tensor, *sizes: Any, dims: Any = None) -> Tensor:
     Raises:
         RuntimeError: if a dimension is named twice.
     """
+    need("flip", input)
     dims = sizes if dims is None else (dims,)
     order = tuple(wrap_dim(d, input.array.ndim, "flip") for d in as_sizes(dims, "flip"))
     if len(set(order)) != len(order):
@@ -595,6 +623,7 @@ def pad(input: Tensor, pad: Sequence[int], value: float | None = None) -> Tensor
     Raises:
         RuntimeError: for an odd count, too many, or a cut that leaves less than nothing.
     """
+    need("pad", input)
     sides = as_sizes((tuple(pad),), "pad")
     ndim = input.array.ndim
     if len(sides) % 2 or len(sides) > 2 * ndim:
