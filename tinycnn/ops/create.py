@@ -12,7 +12,7 @@ import numpy as np
 
 from .. import dtypes
 from .._device import as_device
-from .._tensor import Tensor, filled, wrap
+from .._tensor import Tensor, filled, need, wrap
 from .elementwise import to
 from .shape import as_sizes
 
@@ -241,8 +241,7 @@ def empty(
 
 
 def _like(name: str, input: Tensor, value: Any, dtype: Any, device: Any, requires_grad: bool) -> Tensor:
-    if not isinstance(input, Tensor):
-        raise TypeError(f"{name}: expected a Tensor, got {type(input).__name__}")
+    need(name, input)
     kind = input.array.dtype if dtype is None else kind_of(dtype)
     result = filled(input.array.shape, kind, input.device if device is None else as_device(device), value)
     return result.requires_grad_() if requires_grad else result
@@ -304,8 +303,7 @@ def empty_like(
     memory_format: Any = None,
 ) -> Tensor:
     """Uninitialised memory in the shape, dtype and place of `input`."""
-    if not isinstance(input, Tensor):
-        raise TypeError(f"empty_like: expected a Tensor, got {type(input).__name__}")
+    need("empty_like", input)
     return finish(
         np.empty(input.array.shape, input.array.dtype if dtype is None else kind_of(dtype)), device, requires_grad
     )

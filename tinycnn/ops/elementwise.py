@@ -15,7 +15,7 @@ import numpy as np
 
 from .. import _device, dtypes
 from .._device import CPU
-from .._tensor import Tensor, filled, wrap
+from .._tensor import Tensor, filled, need, wrap
 from ..autograd import Function, Node, hang, is_grad_enabled
 
 Number = int | float | bool
@@ -123,8 +123,7 @@ def comparison(name: str, symbol: str) -> Callable[[Any, Any], Tensor]:
     """Make a comparison: bools, without a gradient."""
 
     def op(input: Any, other: Any) -> Tensor:
-        if not isinstance(input, Tensor):
-            raise TypeError(f"{name}: expected a Tensor, got {type(input).__name__}")
+        need(name, input)
         x, y = common(name, input, other)
         place = x.device if isinstance(x, Tensor) else y.device
         a = x.array if isinstance(x, Tensor) else x
@@ -145,8 +144,7 @@ def predicate(name: str, formula: str) -> Callable[[Tensor], Tensor]:
     """Make a question about each element: bools, without a gradient."""
 
     def op(input: Tensor) -> Tensor:
-        if not isinstance(input, Tensor):
-            raise TypeError(f"{name}: expected a Tensor, got {type(input).__name__}")
+        need(name, input)
         return wrap(getattr(input.device.kernels, name)(input.array), input.device)
 
     op.__name__ = op.__qualname__ = name
@@ -164,9 +162,7 @@ def logical(name: str, formula: str) -> Callable[[Tensor, Tensor], Tensor]:
     """Make a combination of truths (a number is true if it is not 0)."""
 
     def op(input: Tensor, other: Tensor) -> Tensor:
-        for t in (input, other):
-            if not isinstance(t, Tensor):
-                raise TypeError(f"{name}: expected a Tensor, got {type(t).__name__}")
+        need(name, input, other)
         check_broadcast(name, input, other)
         return wrap(getattr(input.device.kernels, name)(input.array, other.array), input.device)
 
@@ -209,8 +205,7 @@ def bitwise_not(input: Tensor) -> Tensor:
     Raises:
         RuntimeError: for floats.
     """
-    if not isinstance(input, Tensor):
-        raise TypeError(f"bitwise_not: expected a Tensor, got {type(input).__name__}")
+    need("bitwise_not", input)
     if input.array.dtype.kind == "f":
         raise RuntimeError(f"bitwise_not: expected integers or bools, got {input.dtype}")
     return wrap(input.device.kernels.bitwise_not(input.array), input.device)
@@ -670,8 +665,7 @@ def fmod(input: Any, other: Any) -> Tensor:
     Raises:
         RuntimeError: for integers, if `other` has a 0; for bools.
     """
-    if not isinstance(input, Tensor):
-        raise TypeError(f"fmod: expected a Tensor, got {type(input).__name__}")
+    need("fmod", input)
     return _whole_division("fmod", _fmod, input, other)
 
 
@@ -800,8 +794,7 @@ def _whole_power(base: Any, exponent: Tensor) -> Tensor:
 
 def rsub(input: Tensor, other: Any, *, alpha: Number = 1) -> Tensor:
     """other - alpha * input."""
-    if not isinstance(input, Tensor):
-        raise TypeError(f"rsub: expected a Tensor, got {type(input).__name__}")
+    need("rsub", input)
     return sub(other, input, alpha=alpha)
 
 
@@ -918,8 +911,7 @@ class Clone(Function):
 
 def clone(input: Tensor, *, memory_format: Any = None) -> Tensor:
     """A copy in memory of its own, with history."""
-    if not isinstance(input, Tensor):
-        raise TypeError(f"clone: expected a Tensor, got {type(input).__name__}")
+    need("clone", input)
     return Clone.apply(input)
 
 
@@ -967,7 +959,6 @@ def require_float(name: str, x: Any) -> None:
         TypeError: if `x` is not a Tensor.
         RuntimeError: if it is not float32 or float64.
     """
-    if not isinstance(x, Tensor):
-        raise TypeError(f"{name}: expected a Tensor, got {type(x).__name__}")
+    need(name, x)
     if x.array.dtype.kind != "f" or x.array.itemsize < 4:
         raise RuntimeError(f"{name}: expected float32 or float64, got {x.dtype}; convert with .float()")
