@@ -24,7 +24,7 @@ from ..ops import create
 from ..random import get_rng_state, set_rng_state
 from ._field import RULES, WHOLE, Fields
 from ._replace import replaced
-from ._text import aligned
+from ._text import aligned, tensors
 
 Shape = tuple[int, ...]
 Pair = tuple[float, float]
@@ -183,18 +183,6 @@ def _pair(pair: Pair | None) -> str:
     return texts[0] if texts[0] == texts[1] else "x".join(texts)
 
 
-def _tensors(value: Any) -> Iterator[Tensor]:
-    """The tensors in what a module takes or returns."""
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, dict):
-        for v in value.values():
-            yield from _tensors(v)
-    elif isinstance(value, (tuple, list)):
-        for v in value:
-            yield from _tensors(v)
-
-
 def _once(texts: tuple[str, str], spec: Any) -> str:
     """The formulas of height and width, once if they are the same; a signal, of height 1, has no height."""
     if texts[0] == texts[1] or (spec.input_size[0] == spec.output_size[0] == spec.kernel_size[0] == 1):
@@ -226,11 +214,11 @@ class _Run:
 
     def end(self, given: Any, output: Any) -> None:
         layer = self.open.pop()
-        outputs = list(_tensors(output))
+        outputs = list(tensors(output))
         layer.output_shapes = [tuple(t.array.shape) for t in outputs]
         layer.macs += layer.own_macs
         if self.layers[-1] is layer:  # nothing was called inside
-            known = {id(t if t._base is None else t._base) for t in _tensors(given)}
+            known = {id(t if t._base is None else t._base) for t in tensors(given)}
             layer.nbytes = sum(t.array.nbytes for t in outputs if id(t if t._base is None else t._base) not in known)
         else:
             layer.formula = ""  # of something between its parts

@@ -1,8 +1,11 @@
-"""Tables in plain text."""
+"""What the tools share: tables in plain text, and the tensors in what a module takes or returns."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from .._tensor import Tensor
 
 
 def aligned(rows: Sequence[Sequence[str]], texts: int) -> list[str]:
@@ -17,3 +20,15 @@ def aligned(rows: Sequence[Sequence[str]], texts: int) -> list[str]:
         "  ".join(row[i].ljust(widths[i]) if i < texts else row[i].rjust(widths[i]) for i in filled).rstrip()
         for row in rows
     ]
+
+
+def tensors(value: Any) -> Iterator[Tensor]:
+    """The tensors in a tensor, or in tuples, lists and dicts of them."""
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, dict):
+        for v in value.values():
+            yield from tensors(v)
+    elif isinstance(value, (tuple, list)):
+        for v in value:
+            yield from tensors(v)
