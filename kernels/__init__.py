@@ -67,7 +67,10 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "sort": ("sort", "argsort", "cummax_index"),
     "index": ("full", "concatenate", "index_add", "gather", "gather_grad"),
     "dropout": ("dropout",),
-    "optim": ("sgd_step", "adam_step"),
+    "optim": (
+        *("sgd_step", "adam_step", "nadam_step", "radam_step", "adamax_step"),
+        *("adagrad_step", "adadelta_step", "rmsprop_step", "sums_of_squares", "scale_arrays"),
+    ),
 }
 _FAMILY_OF = {kernel: family for family, kernels in FAMILIES.items() for kernel in kernels}
 _registered: dict[str, dict[str, Callable[..., Any]]] = {}

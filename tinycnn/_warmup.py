@@ -74,6 +74,13 @@ def stepping(optimizer: str, **options: Any) -> Task:
     return run
 
 
+def clipping(dtype: tinycnn.dtype) -> None:
+    """Gradients made shorter."""
+    p = nn.Parameter(tinycnn.zeros(10, dtype=dtype))
+    p.grad = tinycnn.ones_like(p)
+    nn.utils.clip_grad_norm_([p], 1.0)
+
+
 def small_resnet() -> nn.Module:
     """One block of each stage of ResNet-20: every kernel of the whole net."""
 
@@ -129,7 +136,8 @@ TASKS: dict[str, Task] = {
     "ResNet-20 on few images": training(small_resnet, (4, 3, 32, 32)),
     "Adam": stepping("Adam"),
     "AdamW": stepping("AdamW"),
-    "SGD": stepping("SGD"),
+    **{name: stepping(name) for name in ("SGD", "NAdam", "RAdam", "Adamax", "Adagrad", "Adadelta", "RMSprop")},
+    "clip_grad_norm_": clipping,
     **{f"conv2d {sizes} {rule or ''}".strip(): _convolution(sizes, rule) for sizes, rule in CONVS},
     **{f"matmul {m}x{k}x{n}": gradient(tinycnn.matmul, (m, k), (k, n)) for m, k, n in PRODUCTS},
     "matmul of batches": gradient(tinycnn.matmul, (4, 32, 64), (4, 64, 32)),

@@ -6,10 +6,27 @@ import pytest
 from tinycnn.kernels.cpu import optim, pointers, threads
 from tinycnn.kernels.reference import optim as reference
 
+COMMON = dict(lr=0.01, eps=1e-8, weight_decay=0.1, maximize=False)
+BETAS = dict(step=3, beta1=0.9, beta2=0.99)
 SGD = dict(lr=0.1, momentum=0.9, dampening=0.2, weight_decay=0.01, nesterov=False, maximize=False, first=False)
-ADAM = dict(
-    step=3, lr=0.01, beta1=0.9, beta2=0.99, eps=1e-8, weight_decay=0.1, decoupled=False, amsgrad=True, maximize=False
-)
+NADAM = dict(**COMMON, **BETAS, decoupled=False, mu=0.8, next_mu=0.85, mu_product=0.6)
+RADAM = dict(**COMMON, **BETAS, decoupled=True, rectification=0.3)
+RMSPROP = dict(**COMMON, alpha=0.9, momentum=0.8)
+# kernel -> how many lists it takes, which of them are empty, numbers
+STEPS = {
+    "sgd": ("sgd_step", 3, (), SGD),
+    "adam": ("adam_step", 5, (), dict(**COMMON, **BETAS, decoupled=False, amsgrad=True)),
+    "nadam": ("nadam_step", 4, (), NADAM),
+    "nadam, decoupled": ("nadam_step", 4, (), {**NADAM, "decoupled": True, "maximize": True}),
+    "radam": ("radam_step", 4, (), RADAM),
+    "radam, not rectified": ("radam_step", 4, (), {**RADAM, "rectification": None, "decoupled": False}),
+    "adamax": ("adamax_step", 4, (), {**COMMON, **BETAS, "maximize": True}),
+    "adagrad": ("adagrad_step", 3, (), dict(rate=0.1, eps=1e-8, weight_decay=0.1, maximize=True)),
+    "adadelta": ("adadelta_step", 4, (), dict(**COMMON, rho=0.9)),
+    "rmsprop": ("rmsprop_step", 5, (3, 4), {**RMSPROP, "momentum": 0.0}),
+    "rmsprop, momentum": ("rmsprop_step", 5, (3,), RMSPROP),
+    "scale_arrays": ("scale_arrays", 1, (), dict(factor=0.3)),
+}
 
 
 def lists(kinds, seed=0):
@@ -24,29 +41,28 @@ def lists(kinds, seed=0):
                     a = np.asarray(np.abs(rng.standard_normal(shape)), dtype)
                     arrays.append(np.asfortranarray(a) if strided else a)
     out[0].append(np.ones((4, 4), np.float32))  # and a parameter whose gradient alone is strided
-    out[1].append(np.ones((4, 8), np.float32)[:, ::2])
+    for arrays in out[1:2]:
+        arrays.append(np.ones((4, 8), np.float32)[:, ::2])
     for arrays in out[2:]:
         arrays.append(np.ones((4, 4), np.float32))
     return out
 
 
 def steps(module, name):
-    arrays = lists(5)
-    if name == "sgd":
-        module.sgd_step(*arrays[:3], **SGD)
-    else:
-        module.adam_step(*arrays, **ADAM)
+    kernel, count, without, numbers = STEPS[name]
+    arrays = [[] if k in without else kind for k, kind in enumerate(lists(count))]
+    getattr(module, kernel)(*arrays, **numbers)
     return [a for kind in arrays for a in kind]
 
 
-@pytest.mark.parametrize("name", ["sgd", "adam"])
+@pytest.mark.parametrize("name", STEPS)
 def test_steps_of_many_parameters_of_all_kinds(name):
     for ours, theirs in zip(steps(optim, name), steps(reference, name), strict=True):
         assert ours.dtype == theirs.dtype
         np.testing.assert_allclose(ours, theirs, rtol=2e-5 if ours.dtype == np.float32 else 1e-12, atol=1e-7)
 
 
-@pytest.mark.parametrize("name", ["sgd", "adam"])
+@pytest.mark.parametrize("name", STEPS)
 def test_steps_do_not_depend_on_threads(name):
     before = threads.get_num_threads()
     results = []
@@ -73,3 +89,29 @@ def test_chunks_are_views_of_the_arrays(dtype):
     for address, array in zip(where, (a, b), strict=True):
         part = pointers.chunk(address, 2, 6, dtype(0))
         assert part.ctypes.data == array[2:].ctypes.data and part.tolist() == array[2:6].tolist()
+
+
+def test_centered_rmsprop():
+    arrays = lists(5)
+    arrays[2] = [a + 9 for a in arrays[2]]  # the squares' means above the square of the means
+    copies = [[a.copy() for a in kind] for kind in arrays]
+    optim.rmsprop_step(*arrays, **RMSPROP)
+    reference.rmsprop_step(*copies, **RMSPROP)
+    for ours, theirs in zip(sum(arrays, []), sum(copies, []), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=2e-5 if ours.dtype == np.float32 else 1e-12, atol=1e-7)
+
+
+def test_sums_of_squares_of_all_kinds_for_any_number_of_threads():
+    (arrays,) = lists(1)
+    arrays.append(np.full(3, 1e30, np.float32))  # whose squares float32 does not hold
+    before = threads.get_num_threads()
+    found = []
+    try:
+        for n in range(1, before + 1):
+            threads.set_num_threads(n)
+            found.append(optim.sums_of_squares(arrays))
+    finally:
+        threads.set_num_threads(before)
+    assert len({a.tobytes() for a in found}) == 1
+    np.testing.assert_allclose(found[0], reference.sums_of_squares(arrays), rtol=1e-12)
+    assert optim.sums_of_squares([]).shape == (0,)

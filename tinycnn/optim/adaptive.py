@@ -1,4 +1,4 @@
-"""Optimizers that scale each parameter's step by what its gradients were: one NumPy formula for each."""
+"""Optimizers that scale each parameter's step by what its gradients were."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from .._tensor import Tensor, wrap
-from .optimizer import Optimizer, check_number, zeros_for
+from .optimizer import Batch, Optimizer, batches, check_number, zeros_for
 
 
-class _ByParameter(Optimizer):
-    """A step is taken parameter by parameter: a subclass gives `_change`.
+class _Adaptive(Optimizer):
+    """A step is one kernel over all parameters that take the same step: a subclass calls it in `_step`.
 
     Attributes:
         _zeros: the pieces of state that start as zeros.
@@ -40,31 +40,26 @@ class _ByParameter(Optimizer):
             state[key] = zeros_for(p)
 
     def _update(self, group: dict[str, Any]) -> None:
-        for p in group["params"]:
-            if p._grad is None:
-                continue
-            if p.array.dtype not in (np.float32, np.float64):
-                raise TypeError(f"{type(self).__name__}: parameters must be float32 or float64, got {p.dtype}")
-            state = self.state[p]
-            if not state:
-                self._start(p, state, group)
-            state["step"] = int(state["step"]) + 1
-            g = -p._grad.array if group["maximize"] else p._grad.array
-            if group["weight_decay"]:
-                if group.get("decoupled_weight_decay"):
-                    p.array *= 1 - group["lr"] * group["weight_decay"]
-                else:
-                    g = g + group["weight_decay"] * p.array
-            with np.errstate(all="ignore"):
-                self._change(p.array, g, {k: getattr(v, "array", v) for k, v in state.items()}, state, group)
-            p._bump()
+        def key(state: dict[str, Any]) -> Any:  # what a kernel takes one of for all parameters
+            return state.get("step", 0), state.get("mu_product")
 
-    def _change(self, p: Any, g: Any, s: dict[str, Any], state: dict[str, Any], group: dict[str, Any]) -> None:
-        """Update the array `p` and the arrays `s` of its state in place; numbers go into `state`."""
+        for (step, _), batch in batches(type(self).__name__, group["params"], self.state, key):
+            for p, state in zip(batch.tensors, batch.states, strict=True):
+                if not state:
+                    self._start(p, state, group)
+                state["step"] = int(step) + 1
+            rule = {key: group[key] for key in ("lr", "eps", "weight_decay", "maximize")}
+            if "betas" in group:
+                rule["beta1"], rule["beta2"] = group["betas"]
+            self._step(batch, int(step) + 1, group, rule)
+            batch.finish()
+
+    def _step(self, batch: Batch, step: int, group: dict[str, Any], rule: dict[str, Any]) -> None:
+        """Call the kernel. `rule` has those of the group's numbers that most kernels take."""
         raise TypeError(f"{type(self).__name__} needs a method step(self, closure=None)")
 
 
-class Adagrad(_ByParameter):
+class Adagrad(_Adaptive):
     """Adagrad (Duchi et al. 2011), in step t: s = s + g**2; p = p - lr / (1 + (t - 1) lr_decay) * g / (sqrt(s) + eps).
 
     Args:
@@ -72,7 +67,7 @@ class Adagrad(_ByParameter):
         foreach, fused, differentiable, capturable: accepted without effect, here and below.
     """
 
-    _bounds = {**_ByParameter._bounds, "lr_decay": math.inf, "initial_accumulator_value": math.inf}
+    _bounds = {**_Adaptive._bounds, "lr_decay": math.inf, "initial_accumulator_value": math.inf}
 
     def __init__(
         self,
@@ -95,13 +90,12 @@ class Adagrad(_ByParameter):
         start = p.device.kernels.full(p.array.shape, group["initial_accumulator_value"], p.array.dtype)
         state["step"], state["sum"] = 0, wrap(start, p.device)
 
-    def _change(self, p: Any, g: Any, s: dict[str, Any], state: dict[str, Any], group: dict[str, Any]) -> None:
-        total = s["sum"]
-        total += g * g
-        p -= group["lr"] / (1 + (state["step"] - 1) * group["lr_decay"]) * g / (np.sqrt(total) + group["eps"])
+    def _step(self, batch: Batch, step: int, group: dict[str, Any], rule: dict[str, Any]) -> None:
+        rate = rule.pop("lr") / (1 + (step - 1) * group["lr_decay"])
+        batch.device.kernels.adagrad_step(batch.params, batch.grads, batch.arrays("sum"), rate=rate, **rule)
 
 
-class Adadelta(_ByParameter):
+class Adadelta(_Adaptive):
     """Adadelta (Zeiler 2012): v = rho * v + (1 - rho) * g**2; d = g * sqrt(u + eps) / sqrt(v + eps);
     u = rho * u + (1 - rho) * d**2; p = p - lr * d."""
 
@@ -126,18 +120,12 @@ class Adadelta(_ByParameter):
         super()._check_group(group)
         check_number("Adadelta", "rho", group["rho"], 0, 1, closed=True)
 
-    def _change(self, p: Any, g: Any, s: dict[str, Any], state: dict[str, Any], group: dict[str, Any]) -> None:
-        rho, eps = group["rho"], group["eps"]
-        v, u = s["square_avg"], s["acc_delta"]
-        v *= rho
-        v += (1 - rho) * (g * g)
-        d = g * np.sqrt((u + eps) / (v + eps))
-        u *= rho
-        u += (1 - rho) * (d * d)
-        p -= group["lr"] * d
+    def _step(self, batch: Batch, step: int, group: dict[str, Any], rule: dict[str, Any]) -> None:
+        state = batch.arrays("square_avg"), batch.arrays("acc_delta")
+        batch.device.kernels.adadelta_step(batch.params, batch.grads, *state, rho=group["rho"], **rule)
 
 
-class RMSprop(_ByParameter):
+class RMSprop(_Adaptive):
     """RMSprop (Hinton): v = alpha * v + (1 - alpha) * g**2; p = p - lr * g / (sqrt(v) + eps).
 
     Args:
@@ -146,7 +134,7 @@ class RMSprop(_ByParameter):
     """
 
     _zeros = ("square_avg",)
-    _bounds = {**_ByParameter._bounds, "momentum": math.inf, "alpha": math.inf}
+    _bounds = {**_Adaptive._bounds, "momentum": math.inf, "alpha": math.inf}
 
     def __init__(
         self,
@@ -172,37 +160,15 @@ class RMSprop(_ByParameter):
         if group["centered"]:
             state["grad_avg"] = zeros_for(p)
 
-    def _change(self, p: Any, g: Any, s: dict[str, Any], state: dict[str, Any], group: dict[str, Any]) -> None:
-        alpha, v = group["alpha"], s["square_avg"]
-        v *= alpha
-        v += (1 - alpha) * (g * g)
-        spread = v
-        if group["centered"]:
-            center = s["grad_avg"]
-            center += (1 - alpha) * (g - center)
-            spread = v - center * center
-        d = g / (np.sqrt(spread) + group["eps"])
-        if group["momentum"]:
-            b = s["momentum_buffer"]
-            b *= group["momentum"]
-            b += d
-            d = b
-        p -= group["lr"] * d
+    def _step(self, batch: Batch, step: int, group: dict[str, Any], rule: dict[str, Any]) -> None:
+        means = batch.arrays("grad_avg") if group["centered"] else []
+        buffers = batch.arrays("momentum_buffer") if group["momentum"] else []
+        state = batch.arrays("square_avg"), means, buffers
+        rule["alpha"], rule["momentum"] = group["alpha"], group["momentum"]
+        batch.device.kernels.rmsprop_step(batch.params, batch.grads, *state, **rule)
 
 
-class _WithMoments(_ByParameter):
-    _zeros = ("exp_avg", "exp_avg_sq")
-
-    @staticmethod
-    def _moments(g: Any, s: dict[str, Any], betas: tuple[float, float]) -> tuple[Any, Any]:
-        m, v = s["exp_avg"], s["exp_avg_sq"]
-        m += (1 - betas[0]) * (g - m)
-        v *= betas[1]
-        v += (1 - betas[1]) * (g * g)
-        return m, v
-
-
-class Adamax(_ByParameter):
+class Adamax(_Adaptive):
     """Adamax (Kingma and Ba 2015): m as `Adam`; u = max(beta2 * u, |g| + eps); p = p - lr / (1 - beta1**t) * m / u."""
 
     _zeros = ("exp_avg", "exp_inf")
@@ -224,15 +190,12 @@ class Adamax(_ByParameter):
             params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "maximize": maximize}
         )
 
-    def _change(self, p: Any, g: Any, s: dict[str, Any], state: dict[str, Any], group: dict[str, Any]) -> None:
-        beta1, beta2 = group["betas"]
-        m, u = s["exp_avg"], s["exp_inf"]
-        m += (1 - beta1) * (g - m)
-        np.maximum(beta2 * u, np.abs(g) + group["eps"], out=u)
-        p -= group["lr"] / (1 - beta1 ** state["step"]) * (m / u)
+    def _step(self, batch: Batch, step: int, group: dict[str, Any], rule: dict[str, Any]) -> None:
+        state = batch.arrays("exp_avg"), batch.arrays("exp_inf")
+        batch.device.kernels.adamax_step(batch.params, batch.grads, *state, step=step, **rule)
 
 
-class NAdam(_WithMoments):
+class NAdam(_Adaptive):
     """Adam with Nesterov's momentum (Dozat 2016).
 
     Args:
@@ -240,7 +203,8 @@ class NAdam(_WithMoments):
         decoupled_weight_decay: shrink p by lr * weight_decay instead of adding weight_decay * p to g.
     """
 
-    _bounds = {**_ByParameter._bounds, "momentum_decay": math.inf}
+    _zeros = ("exp_avg", "exp_avg_sq")
+    _bounds = {**_Adaptive._bounds, "momentum_decay": math.inf}
 
     def __init__(
         self,
@@ -266,18 +230,21 @@ class NAdam(_WithMoments):
         super()._start(p, state, group)
         state["mu_product"] = 1.0
 
-    def _change(self, p: Any, g: Any, s: dict[str, Any], state: dict[str, Any], group: dict[str, Any]) -> None:
-        (beta1, beta2), step, lr = group["betas"], state["step"], group["lr"]
-        now, following = (beta1 * (1 - 0.5 * 0.96 ** (t * group["momentum_decay"])) for t in (step, step + 1))
-        state["mu_product"] = product = float(np.float32(state["mu_product"]) * np.float32(now))  # as PyTorch keeps it
-        m, v = self._moments(g, s, (beta1, beta2))
-        scale = np.sqrt(v / (1 - beta2**step)) + group["eps"]
-        p -= lr * (1 - now) / (1 - product) * (g / scale)
-        p -= lr * following / (1 - product * following) * (m / scale)
+    def _step(self, batch: Batch, step: int, group: dict[str, Any], rule: dict[str, Any]) -> None:
+        decay, beta1 = group["momentum_decay"], group["betas"][0]
+        mu, next_mu = (beta1 * (1 - 0.5 * 0.96 ** (t * decay)) for t in (step, step + 1))
+        product = float(np.float32(batch.states[0]["mu_product"]) * np.float32(mu))  # as PyTorch keeps it
+        for state in batch.states:
+            state["mu_product"] = product
+        rule.update(decoupled=group["decoupled_weight_decay"], mu=mu, next_mu=next_mu, mu_product=product)
+        moments = batch.arrays("exp_avg"), batch.arrays("exp_avg_sq")
+        batch.device.kernels.nadam_step(batch.params, batch.grads, *moments, step=step, **rule)
 
 
-class RAdam(_WithMoments):
+class RAdam(_Adaptive):
     """Adam whose scaling waits until the variance of v is bounded (Liu et al. 2020); arguments as `NAdam`."""
+
+    _zeros = ("exp_avg", "exp_avg_sq")
 
     def __init__(
         self,
@@ -296,14 +263,15 @@ class RAdam(_WithMoments):
         rule = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "maximize": maximize}
         super().__init__(params, {**rule, "decoupled_weight_decay": decoupled_weight_decay})
 
-    def _change(self, p: Any, g: Any, s: dict[str, Any], state: dict[str, Any], group: dict[str, Any]) -> None:
-        (beta1, beta2), step = group["betas"], state["step"]
-        m, v = self._moments(g, s, (beta1, beta2))
+    def _step(self, batch: Batch, step: int, group: dict[str, Any], rule: dict[str, Any]) -> None:
+        beta2 = group["betas"][1]
         rest = 1 - beta2**step
         longest = 2 / (1 - beta2) - 1
         length = longest - 2 * step * beta2**step / rest
-        move = m / (1 - beta1**step)
+        factor = None
         if length > 5:
-            scale = (length - 4) * (length - 2) * longest / ((longest - 4) * (longest - 2) * length)
-            move = move * (math.sqrt(scale * rest) / (np.sqrt(v) + group["eps"]))
-        p -= group["lr"] * move
+            bound = (length - 4) * (length - 2) * longest / ((longest - 4) * (longest - 2) * length)
+            factor = math.sqrt(bound * rest)
+        rule.update(decoupled=group["decoupled_weight_decay"], rectification=factor)
+        moments = batch.arrays("exp_avg"), batch.arrays("exp_avg_sq")
+        batch.device.kernels.radam_step(batch.params, batch.grads, *moments, step=step, **rule)

@@ -27,12 +27,16 @@ def get_total_norm(
     Raises:
         RuntimeError: with `error_if_nonfinite`, if it is NaN or infinite.
     """
-    parts = [t.array for t in ([tensors] if isinstance(tensors, Tensor) else tensors)]
+    tensors = [tensors] if isinstance(tensors, Tensor) else list(tensors)
+    parts = [t.array for t in tensors]
     order = float(norm_type)
     if not parts:
         return wrap(np.zeros((), np.float32))
-    norms = [np.linalg.norm(a.reshape(-1).astype(np.float64), order) for a in parts if a.size]
-    total = np.linalg.norm(np.asarray(norms), order) if norms else 0.0
+    if order == 2:
+        total = math.sqrt(tensors[0].device.kernels.sums_of_squares(parts).sum())
+    else:
+        norms = [np.linalg.norm(a.reshape(-1).astype(np.float64), order) for a in parts if a.size]
+        total = float(np.linalg.norm(np.asarray(norms), order)) if norms else 0.0
     if error_if_nonfinite and not math.isfinite(total):
         raise RuntimeError(
             f"the norm of order {norm_type} of the gradients is {total}; with error_if_nonfinite=False they are scaled "
@@ -47,8 +51,10 @@ def clip_grads_with_norm_(
     """Multiply the gradients, in place, by max_norm / (total_norm + 1e-6) if that is less than 1."""
     factor = float(max_norm) / (float(total_norm.item()) + 1e-6)
     factor = min(factor, 1.0) if not math.isnan(factor) else factor
-    for grad in _grads(parameters):
-        grad.array *= grad.array.dtype.type(factor)
+    grads = _grads(parameters)
+    if grads:
+        grads[0].device.kernels.scale_arrays([grad.array for grad in grads], factor)
+    for grad in grads:
         grad._bump()
 
 
