@@ -215,7 +215,8 @@ def _worked_out(
     rows, columns = (np.array(axis) + f for axis, f in zip(places, frame, strict=True))
     patch = framed.numpy()[0][:, rows[:, None], columns]
 
-    it = Explanation(str(layer), out, 0.0, sizes, channels, *places, patch, padding, rules=(rules[0], rules[1]))
+    it = Explanation(str(layer), out, 0.0, sizes, channels, places[0], places[1], patch, padding)
+    it.rules = rules[0], rules[1]
     if isinstance(layer, Conv2d):
         it.kernel = layer.weight.detach().cpu().numpy()[c]
         it.products = patch * it.kernel
