@@ -212,7 +212,9 @@ from .composed.shape import (
     block_diag,
     broadcast_shapes,
     broadcast_tensors,
+    broadcast_to,
     cartesian_prod,
+    chunk,
     column_stack,
     combinations,
     diag,
@@ -379,9 +381,7 @@ from .ops.reduce import (
     var_mean,
 )
 from .ops.shape import (
-    broadcast_to,
     cat,
-    chunk,
     flatten,
     flip,
     gather,

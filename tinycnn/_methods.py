@@ -203,7 +203,7 @@ class TensorMethods:
     unique_consecutive = more.unique_consecutive
 
     # shape and index
-    reshape, view, view_as, flatten = shape.reshape, shape.view, shape.view_as, shape.flatten
+    reshape, view, view_as, flatten = shape.reshape, shape.view, shapes.view_as, shape.flatten
     squeeze, unsqueeze, permute, transpose, t = (
         shape.squeeze,
         shape.unsqueeze,
@@ -211,11 +211,11 @@ class TensorMethods:
         shape.transpose,
         shape.t,
     )
-    expand, expand_as, broadcast_to = shape.expand, shape.expand_as, shape.broadcast_to
+    expand, expand_as, broadcast_to = shape.expand, shapes.expand_as, shapes.broadcast_to
     narrow, split, chunk, unbind, flip, gather = (
         shape.narrow,
         shape.split,
-        shape.chunk,
+        shapes.chunk,
         shape.unbind,
         shape.flip,
         shape.gather,

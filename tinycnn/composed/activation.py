@@ -15,7 +15,7 @@ from ..ops import elementwise as ew
 from ..ops import loss
 from ..ops.elementwise import cast, where
 from ..ops.inplace import twin, write
-from ..ops.shape import chunk, reshape, wrap_dim
+from ..ops.shape import reshape, split, wrap_dim
 from ..random import Generator, generator_or_default
 from .math import clamp
 
@@ -234,7 +234,7 @@ def glu(input: Tensor, dim: int = -1) -> Tensor:
         raise RuntimeError(f"glu: the size of dimension {dim} must be even, got {input.array.shape[at]}")
 
     def formula(x: Tensor) -> Tensor:
-        a, b = chunk(x, 2, at)
+        a, b = split(x, [x.array.shape[at] // 2] * 2, at)
         return a * ew.sigmoid(b)
 
     return _apply("glu", formula, input)

@@ -10,7 +10,7 @@ import numpy as np
 from .. import dtypes
 from .._tensor import Tensor, need, wrap
 from ..ops.elementwise import abs, cast, clone, eq, exp, log, where
-from ..ops.shape import Index, IndexGrad, IndexPut, broadcast_to, expand, gather, reshape, wrap_dim
+from ..ops.shape import Index, IndexGrad, IndexPut, expand, gather, reshape, wrap_dim
 from .shape import ravel
 
 
@@ -162,8 +162,8 @@ def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Te
             f"take_along_dim: shapes {tuple(input.array.shape)} and {tuple(indices.array.shape)} do not broadcast "
             f"beside dimension {dim}"
         ) from None
-    x = broadcast_to(input, (*shape[:at], size, *shape[at + 1 :]))
-    return gather(x, at, broadcast_to(indices, (*shape[:at], count, *shape[at + 1 :])))
+    x = expand(input, (*shape[:at], size, *shape[at + 1 :]))
+    return gather(x, at, expand(indices, (*shape[:at], count, *shape[at + 1 :])))
 
 
 def masked_select(input: Tensor, mask: Tensor) -> Tensor:

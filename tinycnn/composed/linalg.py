@@ -12,7 +12,7 @@ from ..ops import elementwise as ew
 from ..ops import reduce as r
 from ..ops.elementwise import cast, require_float
 from ..ops.matmul import bmm, matmul, mm, same_kind
-from ..ops.shape import broadcast_to, cat, permute, reshape, sequence, squeeze, unsqueeze, wrap_dim
+from ..ops.shape import cat, expand, permute, reshape, sequence, squeeze, unsqueeze, wrap_dim
 from .reduce import need_float, vector_norm
 
 
@@ -267,7 +267,7 @@ def _pair(
 
     def arranged(names: list[str], t: Tensor, order: Sequence[list[str]]) -> Tensor:
         t = permute(t, tuple(names.index(n) for part in order for n in part))
-        t = broadcast_to(t, tuple(sizes[n] for part in order for n in part))
+        t = expand(t, tuple(sizes[n] for part in order for n in part))
         return reshape(t, tuple(math.prod(sizes[n] for n in part) for part in order))
 
     if summed:

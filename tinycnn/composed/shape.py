@@ -38,6 +38,11 @@ def ravel(input: Tensor) -> Tensor:
     return reshape(input, (-1,)) if input.array.size else reshape(input, (0,))
 
 
+def view_as(input: Tensor, other: Tensor) -> Tensor:
+    """`input` viewed in the shape of `other`."""
+    return s.view(input, other.array.shape)
+
+
 def reshape_as(input: Tensor, other: Tensor) -> Tensor:
     """`input` in the shape of `other`."""
     return reshape(input, other.array.shape)
@@ -92,6 +97,17 @@ def movedim(input: Tensor, source: Any, destination: Any) -> Tensor:
         order[place] = d
     rest = iter([d for d in range(ndim) if d not in a])
     return permute(input, tuple(next(rest) if d < 0 else d for d in order))
+
+
+def expand_as(input: Tensor, other: Tensor) -> Tensor:
+    """`input` expanded to the shape of `other`."""
+    return expand(input, other.array.shape)
+
+
+def broadcast_to(input: Tensor, size: Sequence[int]) -> Tensor:
+    """`input` expanded to `size`."""
+    need("broadcast_to", input)
+    return expand(input, tuple(size))
 
 
 # -- repetition -------------------------------------------------------------------------------------------------------
@@ -268,6 +284,15 @@ def column_stack(tensors: Sequence[Tensor]) -> Tensor:
     """Joined along the second dimension; vectors count as columns."""
     parts = sequence("column_stack", tensors)
     return cat([t if t.array.ndim > 1 else reshape(t, (t.array.size, 1)) for t in parts], 1)
+
+
+def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
+    """At most `chunks` views of equal size along `dim` (the last may be smaller)."""
+    need("chunk", input)
+    if chunks < 1:
+        raise RuntimeError(f"chunk: expected at least 1 part, got {chunks}")
+    size = input.array.shape[wrap_dim(dim, input.array.ndim, "chunk")]
+    return split(input, max(1, -(-size // chunks)), dim)
 
 
 def tensor_split(input: Tensor, indices_or_sections: Any, dim: int = 0) -> tuple[Tensor, ...]:

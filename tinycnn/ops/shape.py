@@ -105,11 +105,6 @@ def view(input: Tensor, *shape: Any) -> Tensor:
     return result
 
 
-def view_as(input: Tensor, other: Tensor) -> Tensor:
-    """`input` viewed in the shape of `other`."""
-    return view(input, other.array.shape)
-
-
 def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     """Dimensions `start_dim` to `end_dim` made one; a 0-d tensor becomes 1-D."""
     need("flatten", input)
@@ -183,7 +178,6 @@ def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
 
 def movedim(input: Tensor, source: int, destination: int) -> Tensor:
     """A view with dimension `source` moved to place `destination`."""
-    need("movedim", input)
     ndim = input.array.ndim
     a, b = wrap_dim(source, ndim, "movedim"), wrap_dim(destination, ndim, "movedim")
     order = [d for d in range(ndim) if d != a]
@@ -248,17 +242,6 @@ def expand(input: Tensor, *sizes: Any) -> Tensor:
     if any(n < 0 for n in full) or any(a not in (1, b) for a, b in zip(shape, full[new:], strict=True)):
         raise RuntimeError(f"expand: shape {tuple(shape)} cannot become {wanted}: only sizes of 1 stretch")
     return Expand.apply(input, full)
-
-
-def expand_as(input: Tensor, other: Tensor) -> Tensor:
-    """`input` expanded to the shape of `other`."""
-    return expand(input, other.array.shape)
-
-
-def broadcast_to(input: Tensor, size: Sequence[int]) -> Tensor:
-    """`input` expanded to `size`."""
-    need("broadcast_to", input)
-    return expand(input, tuple(size))
 
 
 # -- indexing ---------------------------------------------------------------------------------------------------------
@@ -572,15 +555,6 @@ def split(input: Tensor, split_size_or_sections: int | Sequence[int], dim: int =
             raise RuntimeError(f"split: sections {sections} must add up to {size}, the size of dimension {dim}")
     starts = [sum(sections[:i]) for i in range(len(sections))]
     return tuple(narrow(input, dim, start, n) for start, n in zip(starts, sections, strict=True))
-
-
-def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
-    """At most `chunks` views of equal size along `dim` (the last may be smaller)."""
-    need("chunk", input)
-    if chunks < 1:
-        raise RuntimeError(f"chunk: expected at least 1 part, got {chunks}")
-    size = input.array.shape[wrap_dim(dim, input.array.ndim, "chunk")]
-    return split(input, max(1, -(-size // chunks)), dim)
 
 
 def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
