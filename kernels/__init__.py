@@ -27,7 +27,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "memory": ("empty", "zeros", "copy", "cast"),
     "conv": ("conv2d", "conv2d_input_grad", "conv2d_weight_grad"),
     "pool": ("max_pool2d", "max_pool2d_grad", "max_pool2d_take", "avg_pool2d", "avg_pool2d_grad"),
-    "norm": ("batch_norm_train", "batch_norm_train_grad", "batch_norm_eval"),
+    "norm": ("batch_norm_train", "batch_norm_moments", "batch_norm_train_grad", "batch_norm_eval"),
     "group_norm": ("group_norm", "group_norm_grad", "rms_norm", "rms_norm_grad"),
     "softmax": (
         "softmax",

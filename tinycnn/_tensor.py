@@ -7,6 +7,7 @@ as methods, in one place.
 from __future__ import annotations
 
 import math
+import weakref
 from typing import TYPE_CHECKING, Any, SupportsIndex
 
 import numpy as np
@@ -52,11 +53,69 @@ class Version:
         writes: in-place writes so far.
         rewrites: those among them that were recorded: older views take their history anew.
         reshaped: whether the base changed its shape in place, so that they cannot.
+        exported: whether others may write to the memory without counting: NumPy, DLPack, `Tensor.data`.
+        readers: the `Later` arrays that will read this memory.
     """
 
     writes = 0
     rewrites = 0
     reshaped = False
+    exported = False
+    readers: Any = ()
+
+    def settle(self) -> None:
+        """Before a write: compute now what was put off and would read the new numbers."""
+        readers, self.readers = self.readers, ()
+        for reader in readers:
+            later = reader()
+            if later is not None:
+                later.array()
+
+    def export(self) -> None:
+        """Note that the memory can be written to from outside."""
+        self.exported = True
+        self.settle()
+
+
+class Later:
+    """The array of a tensor whose computation was put off until somebody looks at it.
+
+    What comes next may take the work over: batch norm, a sum and ReLU are one pass over memory instead of three,
+    and the arrays between them are never made. Nobody can tell the difference: `Tensor.array` computes when it is
+    read, and a write to memory that is still to be read (`reads`) computes first.
+
+    Attributes:
+        shape, dtype: of the array.
+    """
+
+    shape: tuple[int, ...]
+    dtype: Any
+    _array: Any = None
+
+    def reads(self, *tensors: Tensor) -> bool:
+        """Watch the memory of `tensors` for writes; False if that is not possible and nothing may be put off."""
+        counters = [t._counter() for t in tensors]
+        if any([counter.exported for counter in counters]):
+            return False
+        for counter in counters:
+            counter.readers = [*(r for r in counter.readers if r() is not None), weakref.ref(self)]
+        return True
+
+    def array(self) -> Any:
+        """The array itself, computed now unless it was before."""
+        if self._array is None:
+            self._array = self.compute()
+        return self._array
+
+    def compute(self) -> Any:
+        """Compute the array."""
+        raise NotImplementedError
+
+    def relu(self) -> Any:
+        """The array of max(x, 0), or None: no shorter way."""
+
+    def plus(self, other: Tensor) -> Later | None:
+        """What puts off the sum with `other`; None if that saves nothing."""
 
 
 class Tensor(_Methods):
@@ -85,6 +144,8 @@ class Tensor(_Methods):
     _source: Any = None  # how to take this view again: its history after a recorded write to the base
     _seen_rewrites: int = 0  # the base's recorded writes when the view was taken
     _hooks: Any = None  # of a leaf; a computed tensor's hooks are at its node
+    _saved_output: Any = None  # of a twin that a node keeps of its own output: which output
+    _later: Later | None = None  # computes `array`, while that is missing
     _retains_grad: bool = False
 
     __array_priority__ = 1000  # NumPy's operators leave `array + tensor` to the tensor
@@ -108,19 +169,30 @@ class Tensor(_Methods):
             self.array = np.array(first, dtype=kind)
         self.device = as_device(device)
 
+    def __getattr__(self, name: str) -> Any:
+        if name != "array":
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        later = self._later
+        if later is not None:
+            self.array = later.array()
+            self._later = None
+        if "array" not in self.__dict__:
+            raise AttributeError("this tensor was never given an array")
+        return self.__dict__["array"]  # another thread was faster
+
     # -- what it is -----------------------------------------------------------------------------------------------
 
     @property
     def shape(self) -> Size:
-        return Size(self.array.shape)
+        return Size((self._later or self.array).shape)
 
     @property
     def ndim(self) -> int:
-        return self.array.ndim
+        return len((self._later or self.array).shape)
 
     @property
     def dtype(self) -> dtypes.dtype:
-        return dtypes.FROM_NUMPY[self.array.dtype]
+        return dtypes.FROM_NUMPY[(self._later or self.array).dtype]
 
     @property
     def itemsize(self) -> int:
@@ -273,6 +345,14 @@ class Tensor(_Methods):
         """Note that the memory was written to, so that a backward pass that needs the old numbers can refuse."""
         self._counter().writes += 1
 
+    def _take(self, other: Tensor) -> None:
+        """Show what `other` shows: its memory, or what will compute it."""
+        if other._later is None:
+            self.array, self._later = other.array, None
+        else:
+            self.__dict__.pop("array", None)
+            self._later = other._later
+
     def _twin(self) -> Tensor:
         """The same memory in a tensor without history."""
         twin = wrap(self.array, self.device)
@@ -286,14 +366,15 @@ class Tensor(_Methods):
     @property
     def data(self) -> Tensor:
         """The same memory without history. Unlike `detach()`, writes through it are not seen by the graph's checks."""
-        self._counter()  # the memory is shared from now on: in-place operations must write to it
+        self._counter().export()  # the memory is shared from now on: in-place operations must write to it
         return wrap(self.array, self.device)
 
     @data.setter
     def data(self, value: Tensor) -> None:
         if not isinstance(value, Tensor):
             raise TypeError(f"data: expected a Tensor, got {type(value).__name__}")
-        self.array, self.device = value.array, value.device
+        self._take(value)
+        self.device = value.device
 
     # -- out of the engine ----------------------------------------------------------------------------------------
 
@@ -324,7 +405,7 @@ class Tensor(_Methods):
         """
         if self.requires_grad and not force:
             raise RuntimeError("numpy(): the tensor requires grad; use tensor.detach().numpy()")
-        self._counter()  # the memory is shared from now on: in-place operations must write to it
+        self._counter().export()  # the memory is shared from now on: in-place operations must write to it
         return self.array
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
@@ -343,7 +424,7 @@ class Tensor(_Methods):
         """
         if self.requires_grad:
             raise BufferError("__dlpack__: the tensor requires grad; export tensor.detach()")
-        self._counter()  # the memory is shared from now on
+        self._counter().export()  # the memory is shared from now on
         return self.array.__dlpack__(**options)
 
     def __dlpack_device__(self) -> tuple[int, int]:

@@ -252,13 +252,13 @@ class Node:
                     "a new tensor, or clone() before writing"
                 )
         if _mode.recording:
-            return tuple([t if t is None or not hasattr(t, "_saved_output") else self._relink(t) for t in self._saved])
+            return tuple([t if t is None or t._saved_output is None else self._relink(t) for t in self._saved])
         return self._saved
 
     def _without_history(self, out: Tensor, i: int) -> Tensor:
         """Keep output `i` without its history, which is this node itself: no reference cycle."""
         twin = out._twin()
-        twin._saved_output = i  # type: ignore[attr-defined]
+        twin._saved_output = i
         self._saved = (twin,) if len(self._saved) == 1 else tuple([twin if t is out else t for t in self._saved])
         return twin
 
@@ -271,7 +271,7 @@ class Node:
         """Take the saved output as it is now for unchanged: it moved into the tensor that an in-place op wrote to."""
         self._versions = tuple(
             [
-                t._version if t is not None and hasattr(t, "_saved_output") else version
+                t._version if t is not None and t._saved_output is not None else version
                 for t, version in zip(self._saved, self._versions, strict=False)
             ]
         )
@@ -321,6 +321,7 @@ class Function:
     """
 
     ours = False  # one of the engine's own, whose gradients nobody else holds
+    takes_masks = False  # `backward` takes the gradient of a ReLU behind it as `ops.elementwise.Masked`
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -343,6 +344,8 @@ class Function:
         """Run `forward` on `args`, and record it if gradients are on and an argument requires grad."""
         ctx = Node(cls)
         mode = _mode
+        if not cls.ours:
+            _settle(args)
         if not mode.recording:
             ctx.edges = (None,) * len(args)
             result = cls.forward(ctx, *args)
@@ -382,6 +385,13 @@ def _joined(forward: Callable[..., Any], setup_context: Callable[..., Any]) -> C
         return output
 
     return both
+
+
+def _settle(args: tuple[Any, ...]) -> None:
+    """Before foreign code, which may write to what it gets: see `Later`."""
+    for a in args:
+        if isinstance(a, Tensor) and a._version_counter is not None:
+            a._version_counter.settle()
 
 
 class Source:
@@ -425,7 +435,7 @@ def _adopt(ctx: Node) -> None:
 
 def hang(ctx: Node, out: Tensor, number: int = 0) -> None:
     """Make `ctx`, whose edges are known, the node behind one output."""
-    array = out.array
+    array = out._later or out.array
     if number:
         ctx.outputs.append((array.shape, array.dtype, out.device))
     else:
@@ -479,6 +489,7 @@ def _reachable(roots: Iterable[Node]) -> list[Node]:
 
 def _call_hooks(hooks: OrderedDict[int, Any], grad: Tensor) -> Tensor:
     for hook in list(hooks.values()):
+        grad.array  # noqa: B018  (what a hook gets is computed)
         changed = hook(grad)
         if changed is not None:
             grad = changed
@@ -590,6 +601,8 @@ def _walk(
             if capture:
                 for i, given in enumerate(slots):
                     if (node, i) in capture:
+                        if given is not None:
+                            given.array  # noqa: B018  (what leaves the walk is computed)
                         captured[capture[node, i]] = given
             if needed is not None and node not in needed:
                 continue
@@ -619,12 +632,8 @@ def _walk(
                     shape, kind, place = target.outputs[output]
                 else:
                     shape, kind, place = target.array.shape, target.array.dtype, target.device
-                if (
-                    isinstance(result, Tensor)
-                    and result.array.shape == shape
-                    and result.array.dtype is kind
-                    and result.device is place
-                ):
+                like = (result._later or result.array) if isinstance(result, Tensor) else None
+                if like is not None and like.shape == shape and like.dtype is kind and result.device is place:
                     grad = result
                 else:
                     grad = _fit(node, i, result, (shape, kind, place))
@@ -642,7 +651,7 @@ def _walk(
                     mine = not any(grad is o for o in (*grads, *saved, *results[:i], *results[i + 1 :]))
                 deliver(target, output, grad, mine)
             # What the next node does not need must not live while it computes: its memory is used again.
-            slots = grads = saved = results = result = grad = there = given = None  # type: ignore[assignment]
+            slots = grads = saved = results = result = like = grad = there = given = None  # type: ignore[assignment]
     finally:
         _mode.recording = recording
     return captured

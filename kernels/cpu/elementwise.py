@@ -369,9 +369,9 @@ def relu_flat(workers, a, out):
 
 @kernel(parallel=True)
 def relu_grad_flat(workers, gy, y, out):
-    """out = gy where y > 0, else 0"""
+    """out = gy where not y <= 0, else 0"""
     for i in prange(gy.size):
-        out[i] = gy[i] if y[i] > 0 else 0
+        out[i] = gy[i] if not y[i] <= 0 else 0
 
 
 @kernel(parallel=True)

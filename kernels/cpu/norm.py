@@ -1,4 +1,4 @@
-"""Batch normalization of x (N, C, L): two passes over the memory each way.
+"""Batch normalization of x (N, C, L), with what often follows it, a sum and a ReLU: two passes over memory each way.
 
 The sums of a channel are made of runs of about RUN elements: inside a run in the dtype of x, in the lanes of vectors;
 from run to run in float64. Runs depend on the shape alone, and so do the results' bits.
@@ -11,13 +11,17 @@ channels side by side.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numba import prange, uintp
 
+from .elementwise import relu as relu_of
+from .elementwise import relu_grad
 from .gemm import plain
 from .jit import helper, kernel
 from .memory import empty
-from .simd_rows import row_gradient, row_moments, row_products, row_scale
+from .simd_rows import row_gradient, row_moments, row_products, row_scale, row_scale_add
 from .threads import launch
 
 RUN = 4096  # elements of one sum in the dtype of x: 64 in each of its float32 lanes
@@ -92,19 +96,34 @@ def _statistics(x, shape, c, origin, totals):
 
 
 @helper
-def _normalize(x, y, shape, c, first, last, mean, var, weight, bias, eps):
+def _floor(x, relu):
+    """What `simd_rows` takes as the floor under the results: 0 if a ReLU follows, NaN for none."""
+    return x.dtype.type(0.0 if relu else np.nan)
+
+
+@helper
+def _scale(x, var, weight, eps):
+    """What distances from the mean are multiplied by."""
+    return x.dtype.type(weight / np.sqrt(np.float64(var) + eps))
+
+
+@helper
+def _normalize(x, y, shape, c, first, last, mean, var, weight, bias, eps, relu):
     """y = (x - mean) / sqrt(var + eps) * weight + bias over runs last - 1 .. first of a channel"""
     batch, channels, length = shape
-    scale = x.dtype.type(weight / np.sqrt(np.float64(var) + eps))
+    scale, floor = _scale(x, var, weight, eps), _floor(x, relu)
     for back in range(last - first):
         n, start, columns, images = _run(last - 1 - back, batch, length)
         at = (n * channels + c) * length + start
-        row_scale(x, y, at, channels * length, columns, images, mean, scale, bias)
+        row_scale(x, y, at, channels * length, columns, images, mean, scale, bias, floor)
 
 
 @kernel(parallel=True)
-def train(workers, x, shape, weight, bias, y, mean, var, eps):
-    """mean, var and y, a channel at a time; traffic: x is read twice, mostly from the cache, and y written."""
+def train(workers, x, shape, weight, bias, y, mean, var, eps, relu):
+    """mean, var and y, a channel at a time; traffic: x is read twice, mostly from the cache, and y written.
+
+    Without memory for y, only mean and var.
+    """
     runs = _runs(shape[0], shape[2])
     for worker in prange(workers):
         totals = np.empty(2)
@@ -113,7 +132,8 @@ def train(workers, x, shape, weight, bias, y, mean, var, eps):
             origin = _origin(x, shape, c)
             _add_moments(x, shape, c, 0, runs, origin, totals)
             mean[c], var[c] = _statistics(x, shape, c, origin, totals)
-            _normalize(x, y, shape, c, 0, runs, mean[c], var[c], weight[c], bias[c], eps)
+            if y.size:
+                _normalize(x, y, shape, c, 0, runs, mean[c], var[c], weight[c], bias[c], eps, relu)
 
 
 @helper
@@ -126,7 +146,7 @@ def _add_parts(parts, c, groups, totals):
 
 
 @kernel(parallel=True)
-def train_split(workers, x, shape, weight, bias, y, mean, var, eps, groups):
+def train_split(workers, x, shape, weight, bias, y, mean, var, eps, relu, groups):
     """The same for few channels: each in `groups` groups of runs."""
     channels, runs = shape[1], _runs(shape[0], shape[2])
     parts, totals = np.empty((channels * groups, 2)), np.empty((channels, 2))
@@ -139,51 +159,59 @@ def train_split(workers, x, shape, weight, bias, y, mean, var, eps, groups):
     for c in range(channels):
         _add_parts(parts, c, groups, totals[c])
         mean[c], var[c] = _statistics(x, shape, c, _origin(x, shape, c), totals[c])
+    if y.size == 0:
+        return
     for worker in prange(workers):
         for unit in range(worker, channels * groups, workers):
             c, group = unit // groups, unit % groups
             first, last = runs * group // groups, runs * (group + 1) // groups
-            _normalize(x, y, shape, c, first, last, mean[c], var[c], weight[c], bias[c], eps)
+            _normalize(x, y, shape, c, first, last, mean[c], var[c], weight[c], bias[c], eps, relu)
 
 
 @helper
-def _add_products(gy, x, shape, c, first, last, mean, totals):
+def _add_products(gy, x, shape, c, first, last, mean, scale, bias, floor, totals):
     """totals += the sums of gy and of gy * (x - mean) over runs first .. last - 1 of a channel"""
     batch, channels, length = shape
     for r in range(first, last):
         n, start, columns, images = _run(r, batch, length)
-        row_products(gy, x, (n * channels + c) * length + start, channels * length, columns, images, mean, totals)
+        at = (n * channels + c) * length + start
+        row_products(gy, x, at, channels * length, columns, images, mean, scale, bias, floor, totals)
 
 
 @helper
-def _differentiate(gy, x, gx, shape, c, first, last, mean, var, weight, eps, totals):
+def _differentiate(gy, x, gx, shape, c, first, last, mean, var, weight, bias, floor, eps, totals):
     """gx = weight * inverse * (gy - mean(gy) - xhat * mean(gy * xhat)) over runs last - 1 .. first of a channel"""
     batch, channels, length = shape
     inverse = 1.0 / np.sqrt(np.float64(var) + eps)
     count = batch * length
-    scale, level = x.dtype.type(weight * inverse), x.dtype.type(totals[0] / count)
-    slope = x.dtype.type(totals[1] * inverse * inverse / count)
+    factor, level = x.dtype.type(weight * inverse), x.dtype.type(totals[0] / count)
+    slope, scale = x.dtype.type(totals[1] * inverse * inverse / count), _scale(x, var, weight, eps)
     for back in range(last - first):
         n, start, columns, images = _run(last - 1 - back, batch, length)
         at = (n * channels + c) * length + start
-        row_gradient(gy, x, gx, at, channels * length, columns, images, mean, slope, level, scale)
+        place = at, channels * length, columns, images
+        row_gradient(gy, x, gx, *place, mean, slope, level, factor, scale, bias, floor)
 
 
 @kernel(parallel=True)
-def train_grad(workers, gy, x, shape, mean, var, weight, gx, gweight, gbias, eps):
-    """All gradients, a channel at a time; traffic: gy and x are read twice, mostly from the cache, and gx written."""
+def train_grad(workers, gy, x, shape, mean, var, weight, bias, gx, gweight, gbias, eps, relu):
+    """All gradients, a channel at a time; traffic: gy and x are read twice, mostly from the cache, and gx written.
+
+    With `relu`, gy is the gradient of max(y, 0), and where y <= 0 it counts as 0; y is computed again from x.
+    """
     runs = _runs(shape[0], shape[2])
     for worker in prange(workers):
         totals = np.empty(2)
         for c in range(shape[1] * worker // workers, shape[1] * (worker + 1) // workers):
             totals[:] = 0.0
-            _add_products(gy, x, shape, c, 0, runs, mean[c], totals)
+            scale, floor = _scale(x, var[c], weight[c], eps), _floor(x, relu)
+            _add_products(gy, x, shape, c, 0, runs, mean[c], scale, bias[c], floor, totals)
             gbias[c], gweight[c] = totals[0], totals[1] / np.sqrt(np.float64(var[c]) + eps)
-            _differentiate(gy, x, gx, shape, c, 0, runs, mean[c], var[c], weight[c], eps, totals)
+            _differentiate(gy, x, gx, shape, c, 0, runs, mean[c], var[c], weight[c], bias[c], floor, eps, totals)
 
 
 @kernel(parallel=True)
-def train_grad_split(workers, gy, x, shape, mean, var, weight, gx, gweight, gbias, eps, groups):
+def train_grad_split(workers, gy, x, shape, mean, var, weight, bias, gx, gweight, gbias, eps, relu, groups):
     """The same for few channels: each in `groups` groups of runs."""
     channels, runs = shape[1], _runs(shape[0], shape[2])
     parts, totals = np.empty((channels * groups, 2)), np.empty((channels, 2))
@@ -192,7 +220,8 @@ def train_grad_split(workers, gy, x, shape, mean, var, weight, gx, gweight, gbia
             c, group = unit // groups, unit % groups
             first, last = runs * group // groups, runs * (group + 1) // groups
             parts[unit, 0] = parts[unit, 1] = 0
-            _add_products(gy, x, shape, c, first, last, mean[c], parts[unit])
+            scale, floor = _scale(x, var[c], weight[c], eps), _floor(x, relu)
+            _add_products(gy, x, shape, c, first, last, mean[c], scale, bias[c], floor, parts[unit])
     for c in range(channels):
         _add_parts(parts, c, groups, totals[c])
         gbias[c], gweight[c] = totals[c, 0], totals[c, 1] / np.sqrt(np.float64(var[c]) + eps)
@@ -200,7 +229,8 @@ def train_grad_split(workers, gy, x, shape, mean, var, weight, gx, gweight, gbia
         for unit in range(worker, channels * groups, workers):
             c, group = unit // groups, unit % groups
             first, last = runs * group // groups, runs * (group + 1) // groups
-            _differentiate(gy, x, gx, shape, c, first, last, mean[c], var[c], weight[c], eps, totals[c])
+            rule = mean[c], var[c], weight[c], bias[c], _floor(x, relu)
+            _differentiate(gy, x, gx, shape, c, first, last, *rule, eps, totals[c])
 
 
 @helper
@@ -279,8 +309,11 @@ def train_grad_columns(workers, gy, x, mean, var, weight, gx, gweight, gbias, ep
 
 
 @kernel(parallel=True)
-def evaluate_columns(workers, x, mean, scale, bias, y):
-    """y = (x - mean) * scale + bias, row by row of x (N, C)"""
+def evaluate_columns(workers, x, mean, var, weight, bias, y, eps):
+    """y = (x - mean) / sqrt(var + eps) * weight + bias, row by row of x (N, C)"""
+    scale = np.empty(x.shape[1], x.dtype)
+    for j in range(x.shape[1]):
+        scale[j] = _scale(x, var[j], weight[j], eps)
     for worker in prange(workers):
         for n in range(worker, x.shape[0], workers):
             for j in range(uintp(x.shape[1])):
@@ -288,13 +321,17 @@ def evaluate_columns(workers, x, mean, scale, bias, y):
 
 
 @kernel(parallel=True)
-def evaluate(workers, x, shape, mean, scale, bias, y):
-    """y = (x - mean) * scale + bias, plane by plane"""
+def evaluate(workers, x, other, shape, mean, var, weight, bias, y, eps, relu):
+    """y = (x - mean) / sqrt(var + eps) * weight + bias, plus `other` unless that is empty; plane by plane"""
     batch, channels, length = shape
     for worker in prange(workers):
         for plane in range(batch * channels * worker // workers, batch * channels * (worker + 1) // workers):
-            c = plane % channels
-            row_scale(x, y, plane * length, length, length, 1, mean[c], scale[c], bias[c])
+            c, at = plane % channels, plane * length
+            scale, floor = _scale(x, var[c], weight[c], eps), _floor(x, relu)
+            if other.size:
+                row_scale_add(x, other, y, at, length, length, 1, mean[c], scale, bias[c], floor)
+            else:
+                row_scale(x, y, at, length, length, 1, mean[c], scale, bias[c], floor)
 
 
 def groups_of(shape: tuple[int, ...]) -> int:
@@ -307,7 +344,22 @@ def batch_norm_train(
     x: np.ndarray, weight: np.ndarray, bias: np.ndarray, eps: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(y, mean, var): y = (x - mean) / sqrt(var + eps) * weight + bias, with the biased variance."""
-    y, mean, var = empty(x.shape, x.dtype), *np.full((2, x.shape[1]), np.nan, x.dtype)
+    y = empty(x.shape, x.dtype)
+    return y, *_train(x, weight, bias, y, eps)
+
+
+def batch_norm_moments(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(mean, var) of each channel; the biased variance."""
+    if x.shape[2] == 1:
+        nought = np.zeros(x.shape[1], x.dtype)
+        return batch_norm_train(x, nought, nought, 1.0)[1:]
+    nothing = np.empty(0, x.dtype)
+    return _train(x, nothing, nothing, nothing, 0.0)
+
+
+def _train(x: np.ndarray, weight: np.ndarray, bias: np.ndarray, y: np.ndarray, eps: float) -> Any:
+    """(mean, var), and y if there is memory for it."""
+    mean, var = np.full((2, x.shape[1]), np.nan, x.dtype)
     if x.size:
         rule = plain(weight), plain(bias)
         found = mean, var, float(eps)
@@ -315,44 +367,65 @@ def batch_norm_train(
         if x.shape[2] == 1:
             launch(train_columns, plain(x).reshape(x.shape[:2]), *rule, y.reshape(x.shape[:2]), *found, elements=x.size)
         elif groups == 1:
-            launch(train, plain(x).reshape(-1), x.shape, *rule, y.reshape(-1), *found, elements=x.size)
+            launch(train, plain(x).reshape(-1), x.shape, *rule, y.reshape(-1), *found, 0, elements=x.size)
         else:
-            launch(train_split, plain(x).reshape(-1), x.shape, *rule, y.reshape(-1), *found, groups, elements=x.size)
-    return y, mean, var
+            launch(train_split, plain(x).reshape(-1), x.shape, *rule, y.reshape(-1), *found, 0, groups, elements=x.size)
+    return mean, var
 
 
 def batch_norm_train_grad(
-    gy: np.ndarray, x: np.ndarray, mean: np.ndarray, var: np.ndarray, weight: np.ndarray, eps: float
+    gy: np.ndarray,
+    x: np.ndarray,
+    mean: np.ndarray,
+    var: np.ndarray,
+    weight: np.ndarray,
+    eps: float,
+    bias: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(gx, gweight, gbias) of `batch_norm_train`."""
+    """(gx, gweight, gbias) of `batch_norm_train`; given its `bias`, gy is the gradient of max(y, 0)."""
+    if bias is not None and x.shape[2] == 1:
+        gy, bias = relu_grad(gy, batch_norm_eval(x, mean, var, weight, bias, eps)), None
     gx = empty(x.shape, x.dtype)
     gweight, gbias = np.zeros((2, x.shape[1]), x.dtype)
     if x.size:
         groups = groups_of(x.shape)
         rule = plain(mean), plain(var), plain(weight)
         found = gweight, gbias, float(eps)
-        flat = plain(gy).reshape(-1), plain(x).reshape(-1), x.shape
+        flat = plain(gy).reshape(-1), plain(x).reshape(-1), x.shape, *rule, plain(weight if bias is None else bias)
+        relu = int(bias is not None)
         if x.shape[2] == 1:
             columns = plain(gy).reshape(x.shape[:2]), plain(x).reshape(x.shape[:2])
             launch(train_grad_columns, *columns, *rule, gx.reshape(x.shape[:2]), *found, elements=x.size)
         elif groups == 1:
-            launch(train_grad, *flat, *rule, gx.reshape(-1), *found, elements=x.size)
+            launch(train_grad, *flat, gx.reshape(-1), *found, relu, elements=x.size)
         else:
-            launch(train_grad_split, *flat, *rule, gx.reshape(-1), *found, groups, elements=x.size)
+            launch(train_grad_split, *flat, gx.reshape(-1), *found, relu, groups, elements=x.size)
     return gx, gweight, gbias
 
 
 def batch_norm_eval(
-    x: np.ndarray, mean: np.ndarray, var: np.ndarray, weight: np.ndarray, bias: np.ndarray, eps: float
+    x: np.ndarray,
+    mean: np.ndarray,
+    var: np.ndarray,
+    weight: np.ndarray,
+    bias: np.ndarray,
+    eps: float,
+    other: np.ndarray | None = None,
+    relu: bool = False,
 ) -> np.ndarray:
-    """(x - mean) / sqrt(var + eps) * weight + bias"""
+    """(x - mean) / sqrt(var + eps) * weight + bias, then plus `other` (of x's shape), then max(., 0), if asked for."""
     y = empty(x.shape, x.dtype)
+    rule = plain(mean), plain(var), plain(weight), plain(bias)
+    if x.size and x.shape[2] == 1:
+        launch(
+            evaluate_columns, plain(x).reshape(x.shape[:2]), *rule, y.reshape(x.shape[:2]), float(eps), elements=x.size
+        )
+        y = y if other is None else y + other
+        return relu_of(y) if relu else y
     if x.size:
-        with np.errstate(all="ignore"):
-            scale = (weight / np.sqrt(var.astype(np.float64) + eps)).astype(x.dtype)
-        rule = plain(mean), scale, plain(bias)
-        if x.shape[2] == 1:
-            launch(evaluate_columns, plain(x).reshape(x.shape[:2]), *rule, y.reshape(x.shape[:2]), elements=x.size)
-        else:
-            launch(evaluate, plain(x).reshape(-1), x.shape, *rule, y.reshape(-1), elements=x.size)
+        beside = x.reshape(-1)[:0] if other is None else plain(other).reshape(-1)
+        launch(
+            evaluate, plain(x).reshape(-1), beside, x.shape, *rule, y.reshape(-1), float(eps), int(relu),
+            elements=x.size,
+        )  # fmt: skip
     return y

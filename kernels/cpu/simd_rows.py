@@ -92,63 +92,92 @@ def _build_moments(v: Vectors, *args: ir.Value) -> None:
     _sweep(v, [x], [], place, totals, body, [origin])
 
 
+def _line(b: ir.IRBuilder, distance: ir.Value, scale: ir.Value, level: ir.Value) -> ir.Value:
+    """distance * scale + level, rounded alike in both directions"""
+    return b.fadd(b.fmul(distance, scale, flags=_FUSE), level, flags=_FUSE)
+
+
+def _kept(b: ir.IRBuilder, g: ir.Value, height: ir.Value, floor: ir.Value) -> ir.Value:
+    """The gradient g where `height` stands above the floor, else 0; a floor of NaN holds nothing back."""
+    return b.select(b.fcmp_ordered("<=", height, floor), ir.Constant(g.type, None), g)
+
+
 @intrinsic
-def row_products(typing: Any, g: Any, x: Any, i: Any, step: Any, n: Any, rows: Any, center: Any, totals: Any) -> Any:
-    """totals[0] += sum(g), totals[1] += sum(g * (x - center))"""
+def row_products(
+    typing: Any, g: Any, x: Any, i: Any, step: Any, n: Any, rows: Any,
+    center: Any, scale: Any, level: Any, floor: Any, totals: Any,
+) -> Any:  # fmt: skip
+    """totals += sum(g), sum(g * (x - center)), with g = 0 where (x - center) * scale + level <= floor"""
     if not of_floats(g, x) or totals != _TOTALS:
         return None
-    return types.void(g, x, *_PLACE, x.dtype, totals), outlined("row_products", _build_products)
+    return types.void(g, x, *_PLACE, *(x.dtype,) * 4, totals), outlined("row_products", _build_products)
 
 
 def _build_products(v: Vectors, *args: ir.Value) -> None:
-    g, x, *place, center, totals = args
+    g, x, *place, center, scale, level, floor, totals = args
 
     def body(b: ir.IRBuilder, loaded: list[ir.Value], numbers: list[ir.Value]) -> tuple[list[Any], list[Any]]:
         distance = b.fsub(loaded[1], numbers[0])
-        return [], [loaded[0], b.fmul(loaded[0], distance, flags=_FUSE)]
+        kept = _kept(b, loaded[0], _line(b, distance, *numbers[1:3]), numbers[3])
+        return [], [kept, b.fmul(kept, distance, flags=_FUSE)]
 
-    _sweep(v, [g, x], [], place, totals, body, [center])
+    _sweep(v, [g, x], [], place, totals, body, [center, scale, level, floor])
 
 
 @intrinsic
 def row_scale(
-    typing: Any, x: Any, y: Any, i: Any, step: Any, n: Any, rows: Any, center: Any, scale: Any, level: Any
+    typing: Any, x: Any, y: Any, i: Any, step: Any, n: Any, rows: Any, center: Any, scale: Any, level: Any, floor: Any
 ) -> Any:
-    """y = (x - center) * scale + level"""
+    """y = (x - center) * scale + level, and at least `floor`, if that is not NaN"""
     if not of_floats(x, y):
         return None
-    return types.void(x, y, *_PLACE, *(x.dtype,) * 3), outlined("row_scale", _build_scale)
+    return types.void(x, y, *_PLACE, *(x.dtype,) * 4), outlined("row_scale", _build_scale)
 
 
 def _build_scale(v: Vectors, *args: ir.Value) -> None:
-    x, y, *place, center, scale, level = args
+    x, *others, y, i, step, n, rows, center, scale, level, floor = args
 
     def body(b: ir.IRBuilder, loaded: list[ir.Value], numbers: list[ir.Value]) -> tuple[list[Any], list[Any]]:
-        distance = b.fsub(loaded[0], numbers[0])
-        return [b.fadd(b.fmul(distance, numbers[1], flags=_FUSE), numbers[2], flags=_FUSE)], []
+        height = _line(b, b.fsub(loaded[0], numbers[0]), *numbers[1:3])
+        for other in loaded[1:]:
+            height = b.fadd(height, other)
+        return [b.select(b.fcmp_ordered("<", height, numbers[3]), numbers[3], height)], []
 
-    _sweep(v, [x], [y], place, None, body, [center, scale, level])
+    _sweep(v, [x, *others], [y], (i, step, n, rows), None, body, [center, scale, level, floor])
+
+
+@intrinsic
+def row_scale_add(
+    typing: Any, x: Any, other: Any, y: Any, i: Any, step: Any, n: Any, rows: Any,
+    center: Any, scale: Any, level: Any, floor: Any,
+) -> Any:  # fmt: skip
+    """y = (x - center) * scale + level + other, and at least `floor`, if that is not NaN"""
+    if not of_floats(x, other, y):
+        return None
+    return types.void(x, other, y, *_PLACE, *(x.dtype,) * 4), outlined("row_scale_add", _build_scale)
 
 
 @intrinsic
 def row_gradient(
     typing: Any, g: Any, x: Any, gx: Any, i: Any, step: Any, n: Any, rows: Any,
-    center: Any, slope: Any, level: Any, scale: Any,
+    center: Any, slope: Any, mean: Any, factor: Any, scale: Any, level: Any, floor: Any,
 ) -> Any:  # fmt: skip
-    """gx = (g - level - (x - center) * slope) * scale"""
+    """gx = (g - mean - (x - center) * slope) * factor, with g = 0 where (x - center) * scale + level <= floor"""
     if not of_floats(g, x, gx):
         return None
-    return types.void(g, x, gx, *_PLACE, *(x.dtype,) * 4), outlined("row_gradient", _build_gradient)
+    return types.void(g, x, gx, *_PLACE, *(x.dtype,) * 7), outlined("row_gradient", _build_gradient)
 
 
 def _build_gradient(v: Vectors, *args: ir.Value) -> None:
-    g, x, gx, *place, center, slope, level, scale = args
+    g, x, gx, *place, center, slope, mean, factor, scale, level, floor = args
 
     def body(b: ir.IRBuilder, loaded: list[ir.Value], numbers: list[ir.Value]) -> tuple[list[Any], list[Any]]:
-        trend = b.fmul(b.fsub(loaded[1], numbers[0]), numbers[1], flags=_FUSE)
-        return [b.fmul(b.fsub(b.fsub(loaded[0], numbers[2]), trend, flags=_FUSE), numbers[3])], []
+        distance = b.fsub(loaded[1], numbers[0])
+        kept = _kept(b, loaded[0], _line(b, distance, *numbers[4:6]), numbers[6])
+        trend = b.fmul(distance, numbers[1], flags=_FUSE)
+        return [b.fmul(b.fsub(b.fsub(kept, numbers[2]), trend, flags=_FUSE), numbers[3])], []
 
-    _sweep(v, [g, x], [gx], place, None, body, [center, slope, level, scale])
+    _sweep(v, [g, x], [gx], place, None, body, [center, slope, mean, factor, scale, level, floor])
 
 
 @intrinsic

@@ -125,8 +125,8 @@ hardswish = _unary(
 
 
 def relu_grad(gy: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """gy where y > 0, else 0."""
-    return np.where(y > 0, gy, 0)
+    """0 where y <= 0, else gy: it passes where y is NaN."""
+    return np.where(y <= 0, 0, gy)
 
 
 @silent

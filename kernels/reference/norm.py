@@ -16,20 +16,37 @@ def batch_norm_train(
     x: np.ndarray, weight: np.ndarray, bias: np.ndarray, eps: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(y, mean, var): y = (x - mean) / sqrt(var + eps) * weight + bias, with the biased variance."""
-    count = x.shape[0] * x.shape[2]
-    mean = (x.sum(axis=(0, 2), dtype=np.float64) / count).astype(x.dtype)
-    var = (np.square(x - _column(mean)).sum(axis=(0, 2), dtype=np.float64) / count).astype(x.dtype)
+    mean, var = batch_norm_moments(x)
     return batch_norm_eval(x, mean, var, weight, bias, eps), mean, var
 
 
 @silent
+def batch_norm_moments(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(mean, var) of each channel; the biased variance."""
+    count = x.shape[0] * x.shape[2]
+    mean = (x.sum(axis=(0, 2), dtype=np.float64) / count).astype(x.dtype)
+    var = (np.square(x - _column(mean)).sum(axis=(0, 2), dtype=np.float64) / count).astype(x.dtype)
+    return mean, var
+
+
+@silent
 def batch_norm_train_grad(
-    gy: np.ndarray, x: np.ndarray, mean: np.ndarray, var: np.ndarray, weight: np.ndarray, eps: float
+    gy: np.ndarray,
+    x: np.ndarray,
+    mean: np.ndarray,
+    var: np.ndarray,
+    weight: np.ndarray,
+    eps: float,
+    bias: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(gx, gweight, gbias). With xhat = (x - mean) / sqrt(var + eps) and means over N and L:
 
     gx = weight / sqrt(var + eps) * (gy - mean(gy) - xhat * mean(gy * xhat))
+
+    Given the bias, gy is the gradient of max(y, 0), and counts as 0 where y <= 0.
     """
+    if bias is not None:
+        gy = np.where(batch_norm_eval(x, mean, var, weight, bias, eps) <= 0, x.dtype.type(0), gy)
     count = max(x.shape[0] * x.shape[2], 1)
     inverse = 1 / np.sqrt(var + x.dtype.type(eps))
     xhat = (x - _column(mean)) * _column(inverse)
@@ -41,8 +58,18 @@ def batch_norm_train_grad(
 
 @silent
 def batch_norm_eval(
-    x: np.ndarray, mean: np.ndarray, var: np.ndarray, weight: np.ndarray, bias: np.ndarray, eps: float
+    x: np.ndarray,
+    mean: np.ndarray,
+    var: np.ndarray,
+    weight: np.ndarray,
+    bias: np.ndarray,
+    eps: float,
+    other: np.ndarray | None = None,
+    relu: bool = False,
 ) -> np.ndarray:
-    """(x - mean) / sqrt(var + eps) * weight + bias"""
+    """(x - mean) / sqrt(var + eps) * weight + bias, then plus `other` (of x's shape), then max(., 0), if asked for."""
     scale = weight / np.sqrt(var + x.dtype.type(eps))
-    return (x - _column(mean)) * _column(scale) + _column(bias)
+    y = (x - _column(mean)) * _column(scale) + _column(bias)
+    if other is not None:
+        y = y + other
+    return np.maximum(y, 0) if relu else y

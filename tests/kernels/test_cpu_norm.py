@@ -18,23 +18,23 @@ def draw(shape, dtype, seed=0):
     return x, gy, weight, bias
 
 
-def forward(which, x, weight, bias, groups=None):
+def forward(which, x, weight, bias, groups=None, relu=0):
     y, mean, var = np.full_like(x, np.nan), *np.empty((2, x.shape[1]), x.dtype)
     if which is norm.train_columns:
         threads.launch(which, x[:, :, 0], weight, bias, y[:, :, 0], mean, var, EPS)
     else:
-        extra = () if groups is None else (groups,)
+        extra = (relu,) if groups is None else (relu, groups)
         threads.launch(which, x.reshape(-1), x.shape, weight, bias, y.reshape(-1), mean, var, EPS, *extra)
     return y, mean, var
 
 
-def backward(which, gy, x, mean, var, weight, groups=None):
+def backward(which, gy, x, mean, var, weight, bias, groups=None, relu=0):
     gx, gweight, gbias = np.full_like(x, np.nan), *np.empty((2, x.shape[1]), x.dtype)
     if which is norm.train_grad_columns:
         threads.launch(which, gy[:, :, 0], x[:, :, 0], mean, var, weight, gx[:, :, 0], gweight, gbias, EPS)
     else:
-        extra = () if groups is None else (groups,)
-        arrays = gy.reshape(-1), x.reshape(-1), x.shape, mean, var, weight, gx.reshape(-1), gweight, gbias
+        extra = (relu,) if groups is None else (relu, groups)
+        arrays = gy.reshape(-1), x.reshape(-1), x.shape, mean, var, weight, bias, gx.reshape(-1), gweight, gbias
         threads.launch(which, *arrays, EPS, *extra)
     return gx, gweight, gbias
 
@@ -49,8 +49,15 @@ def check(kernels, shape, dtype, groups=None):
         assert a.dtype == dtype
         assert np.abs(a - b).max() <= tolerance * max(1, np.abs(b).max())
     expected = reference.batch_norm_train_grad(gy.astype(np.float64), wide[0], *expected[1:], wide[1], EPS)
-    for a, b in zip(backward(kernels[1], gy, x, *found[1:], weight, groups), expected, strict=True):
+    for a, b in zip(backward(kernels[1], gy, x, *found[1:], weight, bias, groups), expected, strict=True):
         assert np.abs(a - b).max() <= 10 * tolerance * max(1, np.abs(b).max(), np.abs(gy).sum() / shape[1] / 100)
+    if kernels[0] is not norm.train_columns:  # with a ReLU in the same pass: the bits of one pass after the other
+        with_relu = forward(kernels[0], x, weight, bias, groups, relu=1)
+        assert np.array_equal(with_relu[0], np.maximum(found[0], 0))
+        masked = np.where(found[0] <= 0, 0, gy).astype(dtype)
+        once = backward(kernels[1], gy, x, *found[1:], weight, bias, groups, relu=1)
+        for a, b in zip(once, backward(kernels[1], masked, x, *found[1:], weight, bias, groups), strict=True):
+            assert np.array_equal(a, b)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -84,13 +91,19 @@ def test_the_public_kernels_choose_and_threads_do_not_matter(shape):
             threads.set_num_threads(n)
             y, mean, var = norm.batch_norm_train(x, weight, bias, EPS)
             grads = norm.batch_norm_train_grad(gy, x, mean, var, weight, EPS)
-            results.append((y, mean, var, *grads, norm.batch_norm_eval(x, mean, var, weight, bias, EPS)))
+            masked = norm.batch_norm_train_grad(gy, x, mean, var, weight, EPS, bias)
+            moments = norm.batch_norm_moments(x)
+            rule = mean, var, weight, bias, EPS
+            results.append((y, mean, var, *grads, norm.batch_norm_eval(x, *rule), *masked, *moments))
+            results[-1] += norm.batch_norm_eval(x, *rule, gy), norm.batch_norm_eval(x, *rule, gy, True)
     finally:
         threads.set_num_threads(before)
     for other in results[1:]:
         assert all(np.array_equal(a, b) for a, b in zip(results[0], other, strict=True))
     y, mean, var = reference.batch_norm_train(x, weight, bias, EPS)
     expected = y, mean, var, *reference.batch_norm_train_grad(gy, x, mean, var, weight, EPS), y
+    expected += reference.batch_norm_train_grad(gy, x, mean, var, weight, EPS, bias)
+    expected += *reference.batch_norm_moments(x), y + gy, np.maximum(y + gy, 0)
     for a, b in zip(results[0], expected, strict=True):
         assert np.abs(a - b).max() <= 1e-4 * max(1, np.abs(b).max())
 

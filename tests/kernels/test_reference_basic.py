@@ -98,7 +98,7 @@ def test_where_and_relu_grad():
     assert E.where(cond, np.array([1.0, 2.0]), np.array(5.0)).tolist() == [[1, 2], [5, 5]]
     y = E.relu(np.array([-1.0, 0.0, 2.0, math.nan], np.float32))
     g = E.relu_grad(np.array([7.0, 7.0, 7.0, 7.0], np.float32), y)
-    assert g.dtype == np.float32 and g.tolist() == [0, 0, 7, 0]
+    assert g.dtype == np.float32 and g.tolist() == [0, 0, 7, 7]
 
 
 # -- reductions -------------------------------------------------------------------------------------------------------

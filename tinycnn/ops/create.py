@@ -123,7 +123,7 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     if isinstance(data, Tensor):
         return to(data, device=device, dtype=dtype)
     result = wrap(_to_array(data, dtype, False))
-    result._counter()
+    result._counter().export()
     return result if device is None else to(result, device=device)
 
 
@@ -141,7 +141,7 @@ def from_numpy(array: np.ndarray) -> Tensor:
             f"from_numpy: dtype {array.dtype} has no counterpart; convert to one of {known} (native byte order)"
         )
     result = wrap(array)
-    result._counter()
+    result._counter().export()
     return result
 
 

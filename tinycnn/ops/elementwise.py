@@ -15,7 +15,7 @@ import numpy as np
 
 from .. import _device, dtypes
 from .._device import CPU
-from .._tensor import Tensor, filled, need, wrap
+from .._tensor import Later, Tensor, filled, need, wrap
 from ..autograd import Function, Node, hang, is_grad_enabled
 
 Number = int | float | bool
@@ -57,7 +57,7 @@ def common(name: str, x: Any, y: Any, floating: bool = False) -> tuple[Any, Any]
         RuntimeError: if the operands are on two devices.
     """
     if isinstance(x, Tensor) and isinstance(y, Tensor):
-        xa, ya = x.array, y.array
+        xa, ya = x._later or x.array, y._later or y.array
         if xa.dtype is ya.dtype and xa.shape == ya.shape and x.device is y.device:
             if not floating or xa.dtype.kind == "f":
                 return x, y
@@ -113,7 +113,7 @@ class Cast(Function):
 
 def cast(input: Tensor, dtype: dtypes.dtype) -> Tensor:
     """`input` in `dtype`; itself if it has it already."""
-    return input if input.array.dtype == dtype.numpy else Cast.apply(input, dtype)
+    return input if (input._later or input.array).dtype == dtype.numpy else Cast.apply(input, dtype)
 
 
 # -- comparison, truth, bits ------------------------------------------------------------------------------------------
@@ -252,22 +252,33 @@ def unary(
         @staticmethod
         def backward(ctx: Any, g: Tensor) -> Tensor:
             if fused and not is_grad_enabled():
+                if name == "relu" and ctx.edges[0][1] >= 0 and ctx.edges[0][0].function.takes_masks:
+                    gx = new(Tensor)
+                    gx._later = Masked(g, ctx.saved_tensors[0], ctx.edges[0][0])
+                    if g.device is not CPU:
+                        gx.device = g.device
+                    return gx
                 return wrap(getattr(g.device.kernels, name + "_grad")(g.array, ctx.saved_tensors[0].array), g.device)
             return derivative(g, *ctx.saved_tensors)
 
     Op.__name__ = Op.__qualname__ = name.capitalize()
 
+    def later(x: Tensor) -> Any:
+        """The result on a tensor that is not computed yet: with it in one pass, if there is a way."""
+        y = x._later.relu() if name == "relu" and x._later is not None else None
+        return getattr(x.device.kernels, name)(x.array) if y is None else y
+
     def op(input: Tensor) -> Tensor:
         if not isinstance(input, Tensor):
             raise TypeError(f"{name}: expected a Tensor, got {type(input).__name__}")
-        if input.array.dtype.kind != "f":
+        if (input._later or input.array).dtype.kind != "f":
             if floating:
                 input = cast(input, dtypes.get_default_dtype())
             elif input.array.dtype.kind == "b" and not bools:
                 raise RuntimeError(f"{name}: not for bool tensors; convert with .float() or .long()")
         place = input.device
         y = new(Tensor)
-        y.array = getattr(place.kernels, name)(input.array)
+        y.array = getattr(place.kernels, name)(input.array) if input._later is None else later(input)
         if place is not CPU:
             y.device = place
         if (
@@ -319,8 +330,25 @@ ceil = unary("ceil", "", lambda g: nothing(g), "The smallest whole number not be
 trunc = unary("trunc", "", lambda g: nothing(g), "x without what follows the point", floating=False)
 rint = unary("round", "", lambda g: nothing(g), "The nearest whole number, halves to even", floating=False)
 relu = unary(
-    "relu", "y", lambda g, y: ReluGrad.apply(g, y), "max(x, 0); the gradient at 0 is 0, NaN stays NaN", floating=False
+    "relu",
+    "y",
+    lambda g, y: ReluGrad.apply(g, y),
+    "max(x, 0); the gradient at 0 is 0, NaN stays NaN",
+    floating=False,
+    fused=True,
 )
+
+
+class Masked(Later):
+    """g where not y <= 0, else 0: the gradient of a ReLU on its way to `node`, which may take it unmasked."""
+
+    def __init__(self, g: Tensor, y: Tensor, node: Node) -> None:
+        self.gy, self.y, self.node = g.array, y.array, node
+        self.kernels = g.device.kernels
+        self.shape, self.dtype = self.gy.shape, self.gy.dtype
+
+    def compute(self) -> Any:
+        return self.kernels.relu_grad(self.gy, self.y)
 
 
 silu = unary("silu", "x", lambda g, x: g * _silu_slope(x, sigmoid(x)), "x * sigmoid(x)", fused=True)
@@ -392,7 +420,7 @@ def _gelu_slope(x: Tensor) -> Tensor:
 
 
 class ReluGrad(Function):
-    """g where y > 0, else 0: one pass over memory instead of a comparison and a product."""
+    """g where not y <= 0, else 0: one pass over memory instead of a comparison and a product."""
 
     @staticmethod
     def forward(ctx: Any, g: Tensor, y: Tensor) -> Tensor:
@@ -474,7 +502,10 @@ def binary(
         z = new(Tensor)
         if isinstance(x, Tensor):
             place = x.device
-            z.array = getattr(place.kernels, name)(x.array, y.array if isinstance(y, Tensor) else y)
+            if name == "add" and isinstance(y, Tensor) and (x._later or y._later):
+                z._later = x._later.plus(y) if x._later else y._later.plus(x) if y._later else None
+            if z._later is None:
+                z.array = getattr(place.kernels, name)(x.array, y.array if isinstance(y, Tensor) else y)
         else:
             place = y.device
             z.array = getattr(place.kernels, name)(x, y.array)
@@ -491,7 +522,7 @@ def binary(
             x, y = input, other
         else:
             x, y = common(name, input, other, floating)
-            if x.array.dtype.kind not in kinds:
+            if (x._later or x.array).dtype.kind not in kinds:
                 raise RuntimeError(f"{name}: not for {x.dtype} tensors; convert with .float()")
         if _reflected:
             x, y = y, x

@@ -92,17 +92,16 @@ def write(name: str, target: Tensor, operation: Callable[..., Tensor], *operands
         if target._version_counter is not None:
             source.array = target.device.kernels.copy(target.array)
     result = operation(source, *operands)
-    if result.array.shape != target.array.shape:
+    if result.shape != target.shape:
         raise RuntimeError(
-            f"{name}: the result has shape {tuple(result.array.shape)} and does not fit into "
-            f"shape {tuple(target.array.shape)}"
+            f"{name}: the result has shape {tuple(result.shape)} and does not fit into shape {tuple(target.shape)}"
         )
-    if result.array.dtype != target.array.dtype:
+    if result.dtype != target.dtype:
         if result.dtype.category > target.dtype.category:
             raise RuntimeError(f"{name}: a result of {result.dtype} cannot be written into {target.dtype}")
         result = cast(result, target.dtype)
-    if recording and target._version_counter is None and result._base is None:
-        target.array = result.array  # nobody else sees the old memory
+    if (recording or target._later) and target._version_counter is None and result._base is None:
+        target._take(result)  # nobody else sees the old memory
         target._version_counter = result._version_counter  # of the new memory, if the operation saved its output
         target._bump()
         if result._node is not None:
@@ -122,13 +121,17 @@ def write(name: str, target: Tensor, operation: Callable[..., Tensor], *operands
 
 def _history_of(t: Tensor) -> Tensor:
     """The memory of `t` with its history, in a tensor that is not `t`."""
-    twin = wrap(t.array, t.device)
+    twin = wrap(None, t.device)
+    twin._take(t)
     twin._node, twin._output, twin._requires_grad = t._node, t._output, t._requires_grad
     return twin
 
 
 def _check_memory(name: str, target: Tensor) -> None:
-    if not target.array.flags.writeable:
+    """Before a write."""
+    if target._version_counter is not None:
+        target._version_counter.settle()
+    if target._later is None and not target.array.flags.writeable:
         raise RuntimeError(
             f"{name}: the memory of this tensor of shape {tuple(target.array.shape)} is read-only: it was made by "
             "expand(), which shows one number at several places, or from a read-only array; clone() it first"

@@ -1,13 +1,17 @@
-"""Batch normalization (Ioffe and Szegedy 2015)."""
+"""Batch normalization (Ioffe and Szegedy 2015).
+
+Its last pass over memory is put off (`Later`): a sum and a ReLU that follow do their work in the same pass, and the
+gradient of the ReLU is taken in the passes of batch norm's own (`Masked`).
+"""
 
 from __future__ import annotations
 
 import math
 from typing import Any
 
-from .._tensor import Tensor, filled, wrap
+from .._tensor import Later, Tensor, filled, wrap
 from ..autograd import Function, is_grad_enabled
-from .elementwise import require_float
+from .elementwise import Masked, require_float
 from .matmul import same_kind
 from .reduce import mean, sum
 from .shape import reshape
@@ -23,24 +27,82 @@ def _flat(a: Any) -> Any:
     return a.reshape(*a.shape[:2], math.prod(a.shape[2:]))
 
 
+class Normalized(Later):
+    """(x - mean) / sqrt(var + eps) * weight + bias, plus `other` if there is one.
+
+    Args:
+        x: what is normalized, watched for writes.
+        rule: mean, var, weight, bias: arrays that nobody writes to.
+        other: an array of x's shape, watched as well.
+    """
+
+    def __init__(self, x: Tensor, rule: tuple[Any, ...], eps: float, other: Any = None) -> None:
+        array = x.array
+        self.shape, self.dtype = array.shape, array.dtype
+        self.x, self.rule, self.eps, self.other = x, rule, eps, other
+        self._source = array  # x may come to show other memory
+
+    def _run(self, relu: bool) -> Any:
+        other = None if self.other is None else _flat(self.other)
+        run = self.x.device.kernels.batch_norm_eval
+        return run(_flat(self._source), *self.rule, self.eps, other, relu).reshape(self.shape)
+
+    def compute(self) -> Any:
+        return self._run(False)
+
+    def relu(self) -> Any:
+        return self._run(True) if self._array is None else None
+
+    def plus(self, other: Tensor) -> Later | None:
+        like = other._later or other.array
+        if self.other is not None or self._array is not None or like.shape != self.shape or like.dtype != self.dtype:
+            return None
+        total = Normalized(self.x, self.rule, self.eps, other.array)
+        return total if total.reads(self.x, other) else None
+
+
+def _later(later: Normalized) -> Tensor:
+    """A tensor whose array is put off, if nobody can write unseen to what it will be computed from."""
+    y = wrap(None, later.x.device)
+    if later.reads(later.x):
+        del y.array
+        y._later = later
+    else:
+        y.array = later.compute()
+    return y
+
+
 class BatchNormTrain(Function):
     """Outputs (y, mean, var) of x (N, C, ...); var is the biased one, mean and var have no gradient of their own."""
 
+    takes_masks = True
+
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> tuple[Tensor, ...]:
-        y, *moments = x.device.kernels.batch_norm_train(_flat(x.array), weight.array, bias.array, eps)
+        flat = _flat(x.array)
+        ctx.eps, ctx.bias = eps, bias.array.copy()
+        if flat.shape[2] > 1 and flat.size:
+            moments = x.device.kernels.batch_norm_moments(flat)
+            y = _later(Normalized(x, (*moments, weight.array.copy(), ctx.bias), eps))
+        else:
+            array, *moments = x.device.kernels.batch_norm_train(flat, weight.array, bias.array, eps)
+            y = wrap(array.reshape(x.array.shape), x.device)
         mu, var = (wrap(a, x.device) for a in moments)
         ctx.save_for_backward(x, weight, mu, var)
         ctx.mark_non_differentiable(mu, var)
-        ctx.eps = eps
-        return wrap(y.reshape(x.array.shape), x.device), mu, var
+        return y, mu, var
 
     @staticmethod
     def backward(ctx: Any, g: Tensor, *_: Any) -> Any:
         x, weight, mu, var = ctx.saved_tensors
         if not is_grad_enabled():  # the same in one kernel
-            grad = g.device.kernels.batch_norm_train_grad
-            gx, *others = grad(_flat(g.array), _flat(x.array), mu.array, var.array, weight.array, ctx.eps)
+            grad, mask = g.device.kernels.batch_norm_train_grad, g._later
+            gy, bias = None, ctx.bias
+            if isinstance(mask, Masked) and mask.node is ctx and mask._array is None:
+                gy = mask.gy
+            else:
+                gy, bias = g.array, None
+            gx, *others = grad(_flat(gy), _flat(x.array), mu.array, var.array, weight.array, ctx.eps, bias)
             return wrap(gx.reshape(x.array.shape), g.device), *(wrap(a, g.device) for a in others), None
         rank = x.array.ndim
         axes = (0, *range(2, rank))
@@ -58,8 +120,7 @@ class BatchNormEval(Function):
     def forward(ctx: Any, x: Tensor, mu: Tensor, var: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
         ctx.save_for_backward(x, mu, var, weight)
         ctx.eps = eps
-        y = x.device.kernels.batch_norm_eval(_flat(x.array), *(t.array for t in (mu, var, weight, bias)), eps)
-        return wrap(y.reshape(x.array.shape), x.device)
+        return _later(Normalized(x, tuple([t.array.copy() for t in (mu, var, weight, bias)]), eps))
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> Any:
