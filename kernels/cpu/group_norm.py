@@ -15,7 +15,7 @@ from numba import prange, uintp
 from .gemm import plain
 from .jit import helper, kernel
 from .memory import empty
-from .simd_rows import row_mix, row_moments, row_products, row_scale
+from .simd_rows import NO_FLOOR, row_mix, row_moments, row_products, row_scale
 from .threads import launch
 
 RUN = 4096  # elements of one sum in the dtype of x
@@ -81,7 +81,8 @@ def forward(workers, x, shape, weight, bias, y, moments, eps, centred):
             else:
                 for k in range(depth):
                     slope = x.dtype.type(weight[c + k] * inverse)
-                    row_scale(x, y, at + k * length, length, length, 1, center, slope, bias[c + k])
+                    floor = x.dtype.type(NO_FLOOR)
+                    row_scale(x, y, at + k * length, length, length, 1, center, slope, bias[c + k], floor)
 
 
 @helper
@@ -187,7 +188,8 @@ def backward_channels(workers, gy, x, shape, mean, rstd, weight, gx, products, g
                 at, sums = (row * depth + k) * length, products[row * depth + k]
                 sums[0] = sums[1] = 0
                 for start in range(0, length, RUN):
-                    row_products(gy, x, at + start, RUN, min(RUN, length - start), 1, center, sums)
+                    place = at + start, RUN, min(RUN, length - start), 1
+                    row_products(gy, x, *place, center, center, center, x.dtype.type(NO_FLOOR), sums)
                 w = weight[(row % groups) * depth + k]
                 total += w * sums[0]
                 product += w * sums[1]

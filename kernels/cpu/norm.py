@@ -21,7 +21,7 @@ from .elementwise import relu_grad
 from .gemm import plain
 from .jit import helper, kernel
 from .memory import empty
-from .simd_rows import row_gradient, row_moments, row_products, row_scale, row_scale_add
+from .simd_rows import NO_FLOOR, row_gradient, row_moments, row_products, row_scale, row_scale_add
 from .threads import launch
 
 RUN = 4096  # elements of one sum in the dtype of x: 64 in each of its float32 lanes
@@ -97,8 +97,8 @@ def _statistics(x, shape, c, origin, totals):
 
 @helper
 def _floor(x, relu):
-    """What `simd_rows` takes as the floor under the results: 0 if a ReLU follows, NaN for none."""
-    return x.dtype.type(0.0 if relu else np.nan)
+    """The floor under the results: 0 if a ReLU follows."""
+    return x.dtype.type(0.0 if relu else NO_FLOOR)
 
 
 @helper

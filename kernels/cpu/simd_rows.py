@@ -8,6 +8,7 @@ All arrays of a call have one shape; row r begins at element `i + r * step` of e
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ from numba.extending import intrinsic
 
 from .simd import Vectors, number, of_floats, outlined
 
+NO_FLOOR = math.nan  # as the floor under a result: nothing is below it
 UNROLL = 4  # vectors of one step, each with sums of its own: an addition takes four cycles
 _FUSE = ("contract",)  # a product and a sum may become one instruction
 
