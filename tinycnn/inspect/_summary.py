@@ -5,25 +5,24 @@ from __future__ import annotations
 import html
 import math
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from fractions import Fraction
 from typing import Any
 
 from .. import dtypes, kernels
 from .._tensor import Tensor
-from ..autograd import enable_grad, no_grad
-from ..composed.math import equal
+from ..autograd import enable_grad
 from ..kernels.geometry import ConvSpec, PoolSpec, formulas, transposed_formulas
 from ..nn import functional
 from ..nn._hooks import register_module_forward_hook, register_module_forward_pre_hook
 from ..nn.lazy import UninitializedParameter
 from ..nn.module import Module
 from ..ops import create
-from ..random import get_rng_state, set_rng_state
 from ._field import RULES, WHOLE, Fields
 from ._replace import replaced
+from ._state import undisturbed
 from ._text import aligned, tensors
 
 Shape = tuple[int, ...]
@@ -309,26 +308,6 @@ class _Run:
                 self.add_uncalled(child)
 
 
-@contextmanager
-def _undisturbed(model: Module) -> Iterator[None]:
-    """Run the model in evaluation mode, and leave modes, buffers and random numbers as they were."""
-    modes = [(m, m.training) for m in model.modules()]
-    buffers = [(m, n, t, t.detach().clone()) for m in model.modules() for n, t in m._buffers.items() if t is not None]
-    state = get_rng_state()
-    model.eval()
-    try:
-        yield
-    finally:
-        for m, training in modes:
-            m.training = training
-        for m, name, tensor, copy in buffers:
-            m._buffers[name] = tensor
-            if not equal(tensor, copy):
-                with no_grad():
-                    tensor.copy_(copy)
-        set_rng_state(state)
-
-
 def _inputs(model: Module, input_size: Any, input_data: Any) -> list[Tensor]:
     """What the model is called with: zeros of that size, or a copy of the data."""
     if (input_size is None) == (input_data is None):
@@ -382,7 +361,7 @@ def summary(model: Module, input_size: Any = None, input_data: Any = None, depth
     lazy = [name for name, p in model.named_parameters() if isinstance(p, UninitializedParameter)]
     if lazy:
         raise RuntimeError(f"summary: {', '.join(lazy)} have no shape yet; call the model on an input first")
-    with _one_at_a_time, _undisturbed(model), enable_grad(), ExitStack() as stack:
+    with _one_at_a_time, undisturbed(model), enable_grad(), ExitStack() as stack:
         inputs = _inputs(model, input_size, input_data)
         run = _Run(model, inputs)
         for handle in (register_module_forward_pre_hook(run.before), register_module_forward_hook(run.after)):
