@@ -5,6 +5,7 @@ Columns:
 
     reference   NumPy, written to be read; complete
     cpu         Numba; where NumPy is already the fast way, its modules take the kernel over from `reference`
+    cuda        CuPy and Numba-CUDA, on NVIDIA GPUs
 
 `column(name)` gives a column; its kernels are its attributes. A family's module is imported when the first of its
 kernels is asked for, so that Numba is loaded when it is needed and not before.
@@ -84,26 +85,38 @@ class Column:
     """The kernels of one kind of device, as attributes.
 
     Attributes:
-        name: ``"reference"`` or ``"cpu"``.
+        name: ``"reference"``, ``"cpu"`` or ``"cuda"``.
+        index: the number of the GPU.
+        xp: the module of its arrays: NumPy or CuPy.
     """
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+    def __init__(self, name: str, index: int | None = None) -> None:
+        self.name, self.index = name, index
 
-    def __getattr__(self, kernel: str) -> Callable[..., Any]:
+    def __getattr__(self, kernel: str) -> Any:
+        if kernel == "xp":
+            self.xp = self._module("backend").xp if self.name == "cuda" else importlib.import_module("numpy")
+            return self.xp
         if kernel in _registered:
             columns = _registered[kernel]
-            function = columns.get(self.name, columns["reference"])
+            function = columns.get(self.name)
+            if function is None:
+                function = columns["reference"]
+                function = self._module("backend").on_host(function) if self.name == "cuda" else function
         elif kernel in _FAMILY_OF:
-            module = importlib.import_module(f".{self.name}.{_FAMILY_OF[kernel]}", __name__)
-            function = getattr(module, kernel)
+            function = getattr(self._module(_FAMILY_OF[kernel]), kernel)
         else:
             raise AttributeError(f"there is no kernel {kernel!r}; tinycnn.kernels.names() lists them")
+        if self.name == "cuda":
+            function = self._module("backend").served(function, self.index)
         with _lock:
             for observer in _observers:
                 function = observer(self.name, kernel, function)
             setattr(self, kernel, function)  # from now on a plain attribute
         return function
+
+    def _module(self, name: str) -> Any:
+        return importlib.import_module(f".{self.name}.{name}", __name__)
 
     def __repr__(self) -> str:
         return f"<kernels: {self.name}>"
@@ -113,8 +126,10 @@ _columns = {"reference": Column("reference"), "cpu": Column("cpu")}
 _BACKENDS = ("cpu", "reference")
 
 
-def column(name: str) -> Column:
+def column(name: str, index: int | None = None) -> Column:
     """The column of kernels for a kind of device: ``"cpu"``, ``"cuda"`` or ``"reference"``.
+
+    `index` is the number of a GPU; without it, kernels run on the current one.
 
     With the environment variable TINYCNN_BACKEND=reference, the CPU is served by the readable column.
 
@@ -123,15 +138,28 @@ def column(name: str) -> Column:
         ValueError: if TINYCNN_BACKEND is something else.
     """
     if name == "cuda":
-        raise RuntimeError("cuda: this version of tinycnn has no kernels for GPUs; use device='cpu'")
+        return _on_gpu(index)
     if name == "cpu":
         backend = os.environ.get("TINYCNN_BACKEND") or "cpu"
         if backend not in _BACKENDS:
             raise ValueError(f"TINYCNN_BACKEND must be one of {', '.join(_BACKENDS)}, got {backend!r}")
         return _columns[backend]
     if name not in _columns:
-        raise RuntimeError(f"there is no column of kernels {name!r}, only {', '.join(_columns)} and cuda")
+        raise RuntimeError(f"there is no column of kernels {name!r}, only reference, cpu and cuda")
     return _columns[name]
+
+
+def _on_gpu(index: int | None) -> Column:
+    key = name = "cuda"
+    if index is not None:
+        key = f"cuda:{index}"
+    if key not in _columns:
+        probe = importlib.import_module(".cuda.probe", __name__)
+        problem = probe.problem() or probe.no_such_gpu(index)
+        if problem:
+            raise RuntimeError(f"cuda: {problem}")
+        _columns[key] = Column(name, index)
+    return _columns[key]
 
 
 @contextlib.contextmanager
@@ -144,7 +172,7 @@ def observed(observer: Callable[[str, str, Kernel], Kernel]) -> Iterator[None]:
 
     def ask_anew() -> None:
         for column in _columns.values():
-            for kernel in vars(column).keys() - {"name"}:
+            for kernel in vars(column).keys() - {"name", "index", "xp"}:
                 delattr(column, kernel)
 
     with _lock:
@@ -174,7 +202,8 @@ def register(
 
     Args:
         name: a new name.
-        reference: the plain version, which serves every column that has none of its own.
+        reference: the plain version, which serves every column that has none of its own; arrays of a GPU are copied
+            to the host and back for it.
         cpu, cuda: faster versions with the same signature.
 
     Raises:
@@ -183,7 +212,7 @@ def register(
     """
     if not isinstance(name, str) or not name.isidentifier() or keyword.iskeyword(name) or name.startswith("_"):
         raise ValueError(f"register: a kernel's name must be a public identifier, got {name!r}")
-    if name in _FAMILY_OF or name in _registered or name == "name":
+    if name in _FAMILY_OF or name in _registered or name in ("name", "index", "xp"):
         raise ValueError(f"register: the name {name!r} is taken")
     given = {"reference": reference, "cpu": cpu, "cuda": cuda}
     for where, kernel in given.items():

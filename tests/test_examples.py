@@ -64,7 +64,7 @@ def test_the_custom_operation_runs_and_is_short():
 
 def test_bad_options_are_refused_in_words():
     for arguments, text in (
-        (["--device", "cuda"], "no kernels for GPUs"),
+        (["--device", "cuda"], "cuda: there is no NVIDIA driver"),
         (["--epochs", "0"], "at least 1"),
         (["--threads", "1000"], "processors"),
         (["--dataset", "mnist", "--data-dir", "nowhere"], "nowhere"),

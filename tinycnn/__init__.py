@@ -38,9 +38,11 @@ from ._device import (
     layout,
     memory_format,
     preserve_format,
+    set_default_device,
     set_num_threads,
     strided,
 )
+from ._device import default_device as get_default_device
 from ._repr import get_printoptions, set_printoptions
 from ._switches import (
     are_deterministic_algorithms_enabled,

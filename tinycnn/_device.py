@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
+
+import numpy as np
 
 from . import kernels
 
@@ -14,16 +17,18 @@ class device:
         type: ``"cpu"`` or ``"cuda"``.
         index: the number of the device, or None for the current one.
         kernels: the column of the kernel table that computes on it.
+        xp: the module of its arrays, NumPy or CuPy, for what is computed with arrays directly.
 
     Raises:
         RuntimeError: for a type that does not exist or an index that is not a number.
     """
 
-    __slots__ = ("type", "index", "kernels")
+    __slots__ = ("type", "index", "kernels", "xp")
 
     type: str
     index: int | None
     kernels: Any
+    xp: Any
 
     def __init__(self, type: str | device, index: int | None = None) -> None:
         if isinstance(type, device):
@@ -48,10 +53,13 @@ class device:
         self.index = index
 
     def __getattr__(self, name: str) -> Any:
-        if name != "kernels":
-            raise AttributeError(f"a device has no attribute {name!r}")
-        self.kernels = kernels.column(self.type)  # from now on a plain attribute
-        return self.kernels
+        if name == "kernels":
+            self.kernels = kernels.column(self.type, self.index)  # from now on a plain attribute
+            return self.kernels
+        if name == "xp":
+            self.xp = self.kernels.xp
+            return self.xp
+        raise AttributeError(f"a device has no attribute {name!r}")
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, device) and (self.type, self.index) == (other.type, other.index)
@@ -69,6 +77,15 @@ class device:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return device, (self.type, self.index)
+
+    def __enter__(self) -> device:
+        _default.before = (*_default.before, _default.place)
+        _default.place = as_device(self)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        *before, _default.place = _default.before
+        _default.before = tuple(before)
 
 
 class layout:
@@ -96,19 +113,69 @@ channels_last, channels_last_3d = memory_format("channels_last"), memory_format(
 CPU = device("cpu")
 
 
-def as_device(place: device | str | None) -> device:
-    """The device meant by an argument ``device=``; None means the CPU.
+class _Default(threading.local):
+    place: device = CPU
+    before: tuple[device, ...] = ()  # of the blocks around
+
+
+_default = _Default()
+
+
+def default_device() -> device:
+    """Where tensors are made if nobody says where, in this Python thread: the CPU at first."""
+    return _default.place
+
+
+def set_default_device(device: device | str | int | None) -> None:
+    """Make new tensors on `device` where no ``device=`` is given, in this Python thread; None means the CPU.
+
+    ``with tinycnn.device("cuda"):`` does so for a block.
+    """
+    _default.place = as_device(device)
+
+
+_gpus: dict[int, device] = {}  # one object for each, so that comparing devices is comparing objects
+
+
+def as_device(place: device | str | int | None) -> device:
+    """The device meant by an argument ``device=``; None means the CPU, ``"cuda"`` and a number a GPU.
 
     Raises:
         RuntimeError: if tensors cannot be put there, in words that say what is missing.
     """
     if place is None or place is CPU:
         return CPU
-    place = device(place)
+    place = device("cuda", place) if isinstance(place, int) else device(place)
     if place.type == "cpu":
         return CPU
-    place.kernels  # noqa: B018  (asking for the column is the check: it explains what is missing)
-    return place
+    index = place.index
+    if index is None:
+        index = current_gpu()
+    known = _gpus.get(index)
+    if known is None:
+        known = device("cuda", index)
+        known.kernels  # noqa: B018  (asking for the column is the check: it explains what is missing)
+        _gpus[index] = known
+    return known
+
+
+def current_gpu() -> int:
+    """The number of the GPU that ``"cuda"`` means.
+
+    Raises:
+        RuntimeError: if there is none, in words that say what is missing.
+    """
+    return kernels.column("cuda").xp.cuda.Device().id
+
+
+def moved(array: Any, source: device, place: device) -> Any:
+    """The numbers of an array on another device, C-contiguous."""
+    if place is CPU:
+        return array.get()
+    with place.xp.cuda.Device(place.index):
+        if source is CPU:
+            return place.xp.asarray(np.ascontiguousarray(array).reshape(array.shape))
+        return place.xp.array(array)  # from GPU to GPU
 
 
 def get_num_threads() -> int:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import _device, autograd, dtypes
 from ._tensor import Tensor
-from .composed import activation, convert, draw, index, linalg, math
+from .composed import activation, convert, draw, exchange, index, linalg, math
 from .composed import reduce as more
 from .composed import shape as shapes
 from .ops import elementwise, inplace, matmul, reduce, shape
@@ -406,6 +406,10 @@ class TensorMethods:
 
     # gradients
     backward, register_hook, retain_grad = autograd.backward, autograd.register_hook, autograd.retain_grad
+
+    # for other libraries
+    __array__, __dlpack__, __dlpack_device__ = exchange.array, exchange.dlpack, exchange.dlpack_device
+    __cuda_array_interface__ = property(exchange.cuda_array_interface)
 
     # new tensors like this one
     new_zeros, new_ones, new_empty = convert.new_zeros, convert.new_ones, convert.new_empty

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, SupportsIndex
 import numpy as np
 
 from . import dtypes
-from ._device import CPU, as_device
+from ._device import CPU, as_device, moved
 from ._device import device as Device
 from ._repr import tensor_text
 
@@ -125,7 +125,8 @@ class Tensor(_Methods):
     in PyTorch; `tinycnn.tensor` also keeps integers and bools.
 
     Attributes:
-        array: the numbers, a NumPy array (CuPy on a GPU), any strides.
+        array: the numbers, a NumPy array (CuPy's on a GPU; what stands in for it under Numba's simulator is NumPy's
+            too), any strides.
         device: where they are.
         requires_grad: whether gradients with respect to this tensor are asked for.
         grad: the gradient after `backward()`, for leaves and for tensors that called `retain_grad()`; else None.
@@ -167,7 +168,11 @@ class Tensor(_Methods):
             self._version_counter = first._counter()
         else:
             self.array = np.array(first, dtype=kind)
-        self.device = as_device(device)
+        home, place = first.device if isinstance(first, Tensor) else CPU, as_device(device)
+        if home is not CPU or place is not CPU:
+            self.device = place = home if device is None else place
+            if place is not home:
+                self.array, self._version_counter = moved(self.array, home, place), None
 
     def __getattr__(self, name: str) -> Any:
         if name != "array":
@@ -259,7 +264,7 @@ class Tensor(_Methods):
 
     def data_ptr(self) -> int:
         """The address of the first element."""
-        return self.array.ctypes.data
+        return self.array.ctypes.data if self.device is CPU else self.array.data.ptr
 
     def storage_offset(self) -> int:
         """How many elements of its base lie in front of a view's first one; 0 for a tensor that is no view."""
@@ -402,34 +407,16 @@ class Tensor(_Methods):
 
         Raises:
             RuntimeError: if the tensor requires grad.
+            TypeError: if it is on a GPU.
         """
         if self.requires_grad and not force:
             raise RuntimeError("numpy(): the tensor requires grad; use tensor.detach().numpy()")
+        if self.device is not CPU:
+            if not force:
+                raise TypeError(f"numpy(): the tensor is on {self.device}, NumPy is on the CPU; use tensor.cpu()")
+            return self.array.get()
         self._counter().export()  # the memory is shared from now on: in-place operations must write to it
         return self.array
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        array = self.numpy()
-        if copy is False and dtype is not None and np.dtype(dtype) != array.dtype:
-            raise ValueError(f"cannot turn {self.dtype} into {np.dtype(dtype)} without a copy")
-        if copy or (dtype is not None and np.dtype(dtype) != array.dtype):
-            return array.astype(dtype or array.dtype)
-        return array
-
-    def __dlpack__(self, **options: Any) -> Any:
-        """The memory as a DLPack capsule, for other libraries; see `numpy.ndarray.__dlpack__`.
-
-        Raises:
-            BufferError: if the tensor requires grad.
-        """
-        if self.requires_grad:
-            raise BufferError("__dlpack__: the tensor requires grad; export tensor.detach()")
-        self._counter().export()  # the memory is shared from now on
-        return self.array.__dlpack__(**options)
-
-    def __dlpack_device__(self) -> tuple[int, int]:
-        """DLPack's numbers for the device: (1, 0) for the CPU."""
-        return self.array.__dlpack_device__()
 
     def __bool__(self) -> bool:
         if self.array.size != 1:
@@ -489,18 +476,23 @@ class Tensor(_Methods):
             notes.append(f"grad_fn=<{self.grad_fn.name()}>")
         elif self._requires_grad:
             notes.append("requires_grad=True")
-        return tensor_text(array if isinstance(array, np.ndarray) else array.get(), notes)
+        return tensor_text(array if self.device is CPU else array.get(), notes)
 
 
 _new: Any = object.__new__
 
 
 def wrap(array: Any, place: Device = CPU) -> Tensor:
-    """A Tensor around `array`, without copying. NumPy's scalars become 0-d arrays."""
+    """A Tensor around `array`, without copying. NumPy's scalars become 0-d arrays.
+
+    What NumPy computed for a tensor on a GPU, an index or a mask, is copied there.
+    """
     t: Tensor = _new(Tensor)
     t.array = np.asarray(array) if isinstance(array, np.generic) else array
     if place is not CPU:
         t.device = place
+        if type(t.array) is np.ndarray:
+            t.array = place.xp.asarray(t.array)
     return t
 
 
@@ -513,6 +505,14 @@ def need(name: str, *values: Any) -> None:
     for value in values:
         if not isinstance(value, Tensor):
             raise TypeError(f"{name}: expected a Tensor, got {type(value).__name__}")
+
+
+def host(t: Tensor) -> np.ndarray:
+    """The numbers as a NumPy array: those of a CPU tensor themselves, a copy of those on a GPU.
+
+    For what is computed with NumPy wherever its operand is; `wrap` brings the result back.
+    """
+    return t.array if t.device is CPU else t.array.get()
 
 
 def filled(shape: tuple[int, ...], kind: Any, place: Device = CPU, value: Any = 0) -> Tensor:

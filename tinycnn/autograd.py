@@ -646,7 +646,7 @@ def _walk(
                     continue
                 # A leaf may keep the memory of a gradient that was made just now for it alone.
                 mine = node.function.ours and grad._version_counter is None
-                mine = mine and not isinstance(grad.array.base, np.ndarray)  # a view's base is an array
+                mine = mine and not isinstance(grad.array.base, type(grad.array))  # a view's base is an array
                 if mine and grad is result:
                     mine = not any(grad is o for o in (*grads, *saved, *results[:i], *results[i + 1 :]))
                 deliver(target, output, grad, mine)

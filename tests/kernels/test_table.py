@@ -73,8 +73,6 @@ def test_unknown_names():
         kernels.column("reference").conv4d  # noqa: B018
     with pytest.raises(RuntimeError, match="no column of kernels 'tpu', only reference, cpu and cuda"):
         kernels.column("tpu")
-    with pytest.raises(RuntimeError, match="no kernels for GPUs"):
-        kernels.column("cuda")
 
 
 def test_modules_are_loaded_when_needed_and_numba_last():
@@ -153,7 +151,7 @@ def test_register_refuses_what_cannot_be_called(table, given):
 @pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_kernels_import_nothing_from_above(path):
     depth = len(path.relative_to(ROOT / "kernels").parts)
-    allowed = {"numpy", "numba", "llvmlite"} | set(sys.stdlib_module_names) - {"pickle"}
+    allowed = {"numpy", "numba", "llvmlite", "cupy_backends"} | set(sys.stdlib_module_names) - {"pickle"}
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             roots = {alias.name.partition(".")[0] for alias in node.names}

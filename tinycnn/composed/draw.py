@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from .. import dtypes
-from .._tensor import Tensor, wrap
+from .._tensor import Tensor, host, wrap
 from ..ops import elementwise as ew
 from ..ops.create import finish, kind_of, legal
 from ..ops.inplace import write
@@ -157,7 +157,7 @@ def rand_like(
 ) -> Tensor:
     """`rand` in the shape and dtype of `input`."""
     shape, kind = _like("rand_like", input, dtype)
-    return finish(_uniform(shape, _float_kind("rand_like", kind), generator), device, requires_grad)
+    return finish(_uniform(shape, _float_kind("rand_like", kind), generator), device or input.device, requires_grad)
 
 
 def randn_like(
@@ -172,7 +172,7 @@ def randn_like(
 ) -> Tensor:
     """`randn` in the shape and dtype of `input`."""
     shape, kind = _like("randn_like", input, dtype)
-    return finish(_normal(shape, _float_kind("randn_like", kind), generator), device, requires_grad)
+    return finish(_normal(shape, _float_kind("randn_like", kind), generator), device or input.device, requires_grad)
 
 
 def randint_like(
@@ -192,7 +192,8 @@ def randint_like(
     if high is None or low is None:
         low, high = 0, low if high is None else high
     low, high = (v.item() if isinstance(v, Tensor) else v for v in (low, high))
-    return finish(_integers("randint_like", low, high, shape, kind, generator), device, requires_grad)
+    drawn = _integers("randint_like", low, high, shape, kind, generator)
+    return finish(drawn, device or input.device, requires_grad)
 
 
 def _coins(name: str, p: Any, shape: Shape, kind: np.dtype, generator: Generator | None) -> np.ndarray:
@@ -212,7 +213,8 @@ def bernoulli(input: Tensor, p: float | None = None, *, generator: Generator | N
     shape, kind = _like("bernoulli", input, None)
     if p is None:
         _float_kind("bernoulli", kind)
-    return wrap(_coins("bernoulli", input.array if p is None else _number("bernoulli", p), shape, kind, generator))
+    chance = host(input) if p is None else _number("bernoulli", p)
+    return wrap(_coins("bernoulli", chance, shape, kind, generator), input.device)
 
 
 def multinomial(
@@ -240,7 +242,7 @@ def multinomial(
         raise RuntimeError(f"multinomial: at most 2**24 categories, got {count}")
     if not replacement and num_samples > count:
         raise RuntimeError(f"multinomial: {num_samples} of {count} categories cannot be drawn without replacement")
-    weights = input.array.reshape(-1, count).astype(np.float64)
+    weights = host(input).reshape(-1, count).astype(np.float64)
     if not (np.isfinite(weights) & (weights >= 0)).all():
         raise RuntimeError("multinomial: the weights must be finite and not negative")
     if not weights.any(axis=1).all():
@@ -254,7 +256,7 @@ def multinomial(
     else:
         race = weights / (draw.standard_exponential(weights.shape) + 1e-300)
         drawn = np.argsort(-race, axis=1, kind="stable")[:, :num_samples].astype(np.int64)
-    return wrap(np.ascontiguousarray(drawn.reshape(*shape[:-1], num_samples)))
+    return wrap(np.ascontiguousarray(drawn.reshape(*shape[:-1], num_samples)), input.device)
 
 
 def normal(
@@ -286,7 +288,8 @@ def normal(
         raise TypeError("normal: expected tensors for mean or std, or two numbers and a size")
     else:
         kind, shape = _float_kind("normal", kind_of(dtype)), legal("normal", (size,))
-    a, b = (v.array if isinstance(v, Tensor) else _number("normal", v) for v in (mean, std))
+    a, b = (host(v) if isinstance(v, Tensor) else _number("normal", v) for v in (mean, std))
+    device = tensors[0].device if tensors else device
     if not (np.asarray(b) >= 0).all():
         raise RuntimeError(f"normal: standard deviations must not be negative, got {np.min(b)}")
     return finish((_normal(shape, kind, generator) * b + a).astype(kind, copy=False), device, requires_grad)
@@ -352,5 +355,5 @@ def bernoulli_(input: Tensor, p: Any = 0.5, *, generator: Generator | None = Non
     """
     if isinstance(p, Tensor):
         ew.check_broadcast("bernoulli_", input, p)
-    chance = p.array if isinstance(p, Tensor) else _number("bernoulli_", p)
+    chance = host(p) if isinstance(p, Tensor) else _number("bernoulli_", p)
     return _fill("bernoulli_", input, _coins("bernoulli_", chance, input.array.shape, input.array.dtype, generator))

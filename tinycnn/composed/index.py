@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 
 from .. import dtypes
-from .._tensor import Tensor, need, wrap
+from .._device import CPU
+from .._tensor import Tensor, host, need, wrap
+from ..kernels.cuda.bounds import checked_key
 from ..ops.elementwise import abs, cast, clone, eq, exp, log, where
 from ..ops.shape import Index, IndexGrad, IndexPut, expand, gather, reshape, wrap_dim
 from .shape import ravel
@@ -102,6 +104,8 @@ def index_put(input: Tensor, indices: Sequence[Any], values: Tensor, accumulate:
     key = tuple(slice(None) if i is None else i.array if isinstance(i, Tensor) else i for i in indices)
     if len(key) > input.array.ndim:
         raise IndexError(f"index_put: {len(key)} indices for {input.array.ndim} dimensions")
+    if input.device is not CPU:
+        key = checked_key(key, input.array.shape, input.device.xp)
     try:
         shape = input.array[key].shape
     except IndexError as error:
@@ -173,7 +177,7 @@ def masked_select(input: Tensor, mask: Tensor) -> Tensor:
         raise RuntimeError(f"masked_select: the mask must be a bool tensor, got {mask.dtype}")
     shape = np.broadcast_shapes(input.array.shape, mask.array.shape)
     x = expand(input, shape) if input.array.shape != shape else input
-    return reshape(Index.apply(x, np.broadcast_to(mask.array, shape)), (-1,))
+    return reshape(Index.apply(x, x.device.xp.broadcast_to(mask.array, shape)), (-1,))
 
 
 def masked_scatter(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
@@ -187,7 +191,7 @@ def masked_scatter(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
     if mask.array.dtype.kind != "b":
         raise RuntimeError(f"masked_scatter: the mask must be a bool tensor, got {mask.dtype}")
     shape = np.broadcast_shapes(input.array.shape, mask.array.shape)
-    there = np.broadcast_to(mask.array, shape)
+    there = input.device.xp.broadcast_to(mask.array, shape)
     count = int(there.sum())
     if source.array.size < count:
         raise RuntimeError(f"masked_scatter: the mask holds {count} times, the source has {source.array.size} elements")
@@ -226,9 +230,8 @@ def _grid(name: str, input: Tensor, dim: int, index: Tensor, src: Tensor | None)
         raise RuntimeError(
             f"{name}: index {i.array.min()} to {i.array.max()} is out of range for dimension {dim} of size {size}"
         )
-    key = [
-        np.arange(n).reshape([-1 if k == d else 1 for k in range(i.array.ndim)]) for d, n in enumerate(i.array.shape)
-    ]
+    count = x.device.xp.arange
+    key = [count(n).reshape([-1 if k == d else 1 for k in range(i.array.ndim)]) for d, n in enumerate(i.array.shape)]
     key[at] = i.array
     if src is not None and src.array.shape != i.array.shape:
         src = src[tuple(slice(n) for n in i.array.shape)]
@@ -284,26 +287,26 @@ def scatter_reduce(
     x, part, key = _grid("scatter_reduce", input, dim, index, src)
     if key is None or part is None:
         return clone(input)
-    hits = np.zeros(x.array.shape, np.int64)
-    np.add.at(hits, key, 1)
-    touched = wrap(hits > 0)
+    one = wrap(np.ones((1,) * part.array.ndim, np.int64), x.device)
+    hits = IndexGrad.apply(expand(one, part.array.shape), key, x.array.shape)
+    touched = hits > 0
     neutral: Any = {"sum": 0, "mean": 0, "prod": 1}.get(reduce)
     if neutral is None:
         kind = x.array.dtype
         limits = (False, True) if kind.kind == "b" else (-np.inf, np.inf) if kind.kind == "f" else None
         limits = limits or (np.iinfo(kind).min, np.iinfo(kind).max)
         neutral = limits[0] if reduce == "amax" else limits[1]
-    own = x if include_self else where(touched, wrap(np.asarray(neutral, x.array.dtype)), x)
+    own = x if include_self else where(touched, wrap(np.asarray(neutral, x.array.dtype), x.device), x)
     if reduce in ("sum", "mean"):
         total = own + IndexGrad.apply(part, key, x.array.shape)
         if reduce == "mean":
-            count = wrap(np.maximum(hits + (1 if include_self else 0), 1).astype(x.array.dtype))
+            count = cast((hits + (1 if include_self else 0)).clamp(1), x.dtype)
             total = total / count if x.array.dtype.kind == "f" else cast(total // count, x.dtype)
         return reshape(total, input.array.shape)
     ufunc = {"prod": np.multiply, "amax": np.maximum, "amin": np.minimum}[reduce]
-    result = own.array.copy()
-    ufunc.at(result, key, part.array)
-    y = wrap(result)
+    result = np.array(host(own))
+    ufunc.at(result, tuple(host(wrap(k, x.device)) for k in key), host(part))
+    y = wrap(result, x.device)
     if x.array.dtype.kind != "f" or not (x.requires_grad or part.requires_grad):
         return reshape(y, input.array.shape)
     if reduce == "prod":  # +-e**L, where L is a sum of logarithms; e**(L - L) is 1, and has the derivatives
@@ -361,4 +364,4 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
     count = int(tensor.array.max()) + 1 if num_classes == -1 else num_classes
     if num_classes != -1 and (num_classes < 1 or (tensor.array.size and tensor.array.max() >= num_classes)):
         raise RuntimeError(f"one_hot: class numbers must lie below num_classes = {num_classes}")
-    return cast(eq(tensor[..., None], wrap(np.arange(count))), dtypes.int64)
+    return cast(eq(tensor[..., None], wrap(np.arange(count), tensor.device)), dtypes.int64)

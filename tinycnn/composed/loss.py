@@ -11,17 +11,35 @@ from typing import Any
 import numpy as np
 
 from .. import dtypes
-from .._tensor import Tensor, need, wrap
+from .._tensor import Tensor, filled, host, need, wrap
+from ..autograd import Function
 from ..ops import elementwise as ew
 from ..ops import loss as primitive
 from ..ops.elementwise import cast, where
-from ..ops.loss import BinaryCrossEntropy
 from ..ops.reduce import mean, sum
-from ..ops.shape import expand, reshape, unsqueeze
+from ..ops.shape import expand, gather, reshape, squeeze, unsqueeze
 from .activation import _softplus, logsigmoid
 from .math import clamp_min, xlogy
 from .norm import pairwise_distance
 from .shape import broadcast_tensors
+
+
+class BinaryCrossEntropy(Function):
+    """-(t ln x + (1 - t) ln(1 - x)), with logarithms not below -100."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, t: Tensor) -> Tensor:
+        ctx.save_for_backward(x, t)
+        with np.errstate(divide="ignore"):
+            log_x, log_rest = np.log(x.array), np.log1p(-x.array)
+        return wrap(-(t.array * np.maximum(log_x, -100) + (1 - t.array) * np.maximum(log_rest, -100)), x.device)
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> Any:
+        x, t = ctx.saved_tensors
+        needed = ctx.needs_input_grad
+        gx = g * ((x - t) / ew.clamp(x * (1 - x), 1e-12)) if needed[0] else None
+        return gx, g * (ew.log1p(-x) - ew.log(x)) if needed[1] else None
 
 
 def reduction_of(size_average: bool | None, reduce: bool | None, reduction: str) -> str:
@@ -346,7 +364,7 @@ def gaussian_nll_loss(
     """
     need("gaussian_nll_loss", input, target)
     if isinstance(var, (int, float)):
-        var = wrap(np.full(input.array.shape, var, input.array.dtype), input.device)
+        var = filled(input.array.shape, input.array.dtype, input.device, var)
     need("gaussian_nll_loss", var)
     shape, given = input.array.shape, var.array.shape
     if given != shape:
@@ -550,13 +568,13 @@ def multi_margin_loss(
         raise IndexError(f"{name}: class numbers must lie in [0, {classes}), got {labels.min()} to {labels.max()}")
     if weight is not None and weight.array.shape != (classes,):
         raise RuntimeError(f"{name}: weight must have shape ({classes},), got {tuple(weight.array.shape)}")
-    own = x[np.arange(n), labels]
+    own = squeeze(gather(x, 1, wrap(labels[:, None], x.device)), 1)
     gap = _margin(margin - unsqueeze(own, 1) + x)
     if p == 2:
         gap = gap * gap
     if weight is not None:
-        gap = gap * unsqueeze(weight[labels], 1)
-    others = wrap(np.arange(classes) != labels[:, None], x.device)
+        gap = gap * unsqueeze(weight[wrap(labels, x.device)], 1)
+    others = wrap(x.device.xp.arange(classes) != labels[:, None], x.device)
     loss = sum(where(others, gap, 0.0), 1) / classes
     return _reduced(name, loss if input.array.ndim == 2 else reshape(loss, ()), kind)
 
@@ -586,7 +604,7 @@ def multilabel_margin_loss(
     if target.array.dtype != np.int64:
         raise RuntimeError(f"{name}: class numbers must be int64, got {target.dtype}")
     x = reshape(input, (-1, input.array.shape[-1] if input.array.ndim else 1)) if input.array.ndim != 2 else input
-    labels = target.array.reshape(x.array.shape)
+    labels = host(target).reshape(x.array.shape)
     classes = x.array.shape[1]
     if labels.size and (labels.min() < -1 or labels.max() >= classes):
         raise RuntimeError(f"{name}: class numbers must lie in [-1, {classes}), got {labels.min()} to {labels.max()}")
@@ -594,7 +612,7 @@ def multilabel_margin_loss(
     among = np.zeros(labels.shape, bool)
     rows = np.broadcast_to(np.arange(len(labels))[:, None], labels.shape)
     among[rows[counted], labels[counted]] = True
-    own = x[rows, np.where(counted, labels, 0)]
+    own = gather(x, 1, wrap(np.where(counted, labels, 0), x.device))
     gap = _margin(1 - unsqueeze(own, 2) + unsqueeze(x, 1))
     pairs = wrap(counted[:, :, None] & ~among[:, None, :], x.device)
     loss = sum(where(pairs, gap, 0.0), (1, 2)) / classes

@@ -242,17 +242,17 @@ def _close(name: str, input: Tensor, other: Tensor, rtol: float, atol: float, eq
     a, b = input.array, other.array
     if a.dtype.kind != "f":
         a, b = a.astype(np.float64), b.astype(np.float64)
-    return np.isclose(a, b, rtol, atol, equal_nan)
+    return input.device.xp.isclose(a, b, rtol, atol, equal_nan)
 
 
 def isclose(input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> Tensor:
     """Whether |input - other| <= atol + rtol * |other|, for each element, as a bool tensor."""
-    return wrap(np.asarray(_close("isclose", input, other, rtol, atol, equal_nan)), input.device)
+    return wrap(_close("isclose", input, other, rtol, atol, equal_nan), input.device)
 
 
 def allclose(input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> bool:
     """Whether |input - other| <= atol + rtol * |other| everywhere."""
-    return bool(np.all(_close("allclose", input, other, rtol, atol, equal_nan)))
+    return bool(_close("allclose", input, other, rtol, atol, equal_nan).all())
 
 
 def equal(input: Tensor, other: Tensor) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .. import dtypes
-from .._tensor import Tensor, need, wrap
+from .._tensor import Tensor, host, need, wrap
 from ..ops import norm as primitive
 from ..ops.elementwise import cast, eq, where
 from ..ops.group_norm import GroupNorm, RmsNorm
@@ -257,7 +257,7 @@ def embedding(
             raise RuntimeError(f"embedding: padding_idx {padding_idx} lies outside the {count} rows")
         padding_idx %= count
     if max_norm is not None:
-        used = np.unique(index)
+        used = input.device.xp.unique(index)
         rows = weight.array[used]
         size = (np.abs(rows) ** norm_type).sum(1) ** (1 / norm_type)
         scale = np.where(size > max_norm, max_norm / (size + 1e-7), 1.0)
@@ -267,7 +267,7 @@ def embedding(
     if padding_idx is not None:
         result = where(eq(input, padding_idx)[..., None], result.detach(), result)
     if scale_grad_by_freq:
-        often = np.bincount(index.reshape(-1), minlength=count)[index][..., None].astype(weight.array.dtype)
+        often = np.bincount(host(input).reshape(-1), minlength=count)[host(input)][..., None].astype(weight.array.dtype)
         fixed = result.detach()
         result = fixed + (result - fixed) / wrap(often, fixed.device)
     return result

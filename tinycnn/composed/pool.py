@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .. import dtypes
-from .._tensor import Tensor, need, wrap
+from .._tensor import Tensor, filled, host, need, wrap
 from ..kernels.geometry import _integer, _pair
 from ..ops import elementwise as ew
 from ..ops import pool as primitive
@@ -174,12 +174,12 @@ def _edges(size: int, count: int) -> list[tuple[int, int]]:
     return [(i * size // count, -(-(i + 1) * size // count)) for i in range(count)]
 
 
-def _means(size: int, count: int, kind: Any) -> Tensor:
+def _means(size: int, count: int, like: Tensor) -> Tensor:
     """The matrix (count, size) that takes the mean of each window."""
-    matrix = np.zeros((count, size), kind)
+    matrix = np.zeros((count, size), like.array.dtype)
     for i, (a, b) in enumerate(_edges(size, count)):
         matrix[i, a:b] = 1 / (b - a)
-    return wrap(matrix)
+    return wrap(matrix, like.device)
 
 
 def adaptive_avg_pool2d(input: Tensor, output_size: Any) -> Tensor:
@@ -195,8 +195,7 @@ def adaptive_avg_pool2d(input: Tensor, output_size: Any) -> Tensor:
     rows, columns = x.array.shape[-2:]
     if h and w and rows % h == 0 and columns % w == 0:
         return cast(avg_pool2d(x, (rows // h, columns // w)), input.dtype)
-    kind = x.array.dtype
-    y = matmul(matmul(_means(rows, h, kind), x), matrix_transpose(_means(columns, w, kind)))
+    y = matmul(matmul(_means(rows, h, x), x), matrix_transpose(_means(columns, w, x)))
     return cast(y, input.dtype)
 
 
@@ -229,7 +228,7 @@ def adaptive_max_pool2d(input: Tensor, output_size: Any, return_indices: bool = 
     y = cast(y, input.dtype)
     if not return_indices:
         return y
-    kh, kw = np.divmod(best.array, c.shape[1])
+    kh, kw = np.divmod(host(best), c.shape[1])
     i = np.take_along_axis(np.broadcast_to(r[:, None, :], (*y.array.shape[:-2], h, w, r.shape[1])), kh[..., None], -1)
     j = np.take_along_axis(np.broadcast_to(c[None], (*y.array.shape[:-2], h, w, c.shape[1])), kw[..., None], -1)
     return y, wrap((i * columns + j)[..., 0].astype(np.int64), input.device)
@@ -271,8 +270,8 @@ def _unpooled(op: str, input: Tensor, indices: Tensor, ndim: int, rule: Any, out
         )
     planes = int(np.prod(input.array.shape[:-ndim]))
     x = reshape(input, (planes, int(np.prod(sizes))))
-    key = (np.arange(planes)[:, None], indices.array.reshape(x.array.shape))
-    frame = wrap(np.zeros((planes, count), x.array.dtype), x.device)
+    key = (x.device.xp.arange(planes)[:, None], indices.array.reshape(x.array.shape))
+    frame = filled((planes, count), x.array.dtype, x.device)
     return reshape(IndexPut.apply(frame, x, key), (*input.array.shape[:-ndim], *target))
 
 

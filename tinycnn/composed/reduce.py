@@ -9,12 +9,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import dtypes
-from .._tensor import Tensor, need, wrap
+from .._device import CPU
+from .._tensor import Tensor, host, need, wrap
+from ..autograd import Function, is_grad_enabled
 from ..ops import elementwise as ew
 from ..ops import reduce as r
 from ..ops.elementwise import cast, where
 from ..ops.reduce import Dims, ValuesIndices
-from ..ops.shape import cat, flatten, gather, movedim, reshape, squeeze, unsqueeze, wrap_dim
+from ..ops.shape import cat, flatten, flip, gather, movedim, reshape, squeeze, unsqueeze, wrap_dim
 
 
 class MinMax(NamedTuple):
@@ -22,6 +24,48 @@ class MinMax(NamedTuple):
 
     min: Tensor
     max: Tensor
+
+
+class SingularValues(Function):
+    """The singular values of matrices, largest first. Their gradient u @ diag(g) @ v^T is not differentiated again."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        u, s, v = x.device.xp.linalg.svd(x.array, full_matrices=False)
+        ctx.vectors = u, v
+        return wrap(s, x.device)
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> Tensor:
+        if is_grad_enabled():
+            raise RuntimeError("singular values: there is no second derivative here; use create_graph=False")
+        u, v = ctx.vectors
+        return wrap((u * g.array[..., None, :]) @ v, g.device)
+
+
+class LogCumSumExp(Function):
+    """ln of the sums of e**x over the first 1, 2, ... entries along an axis."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, axis: int) -> Tensor:
+        y = wrap(x.device.kernels.logcumsumexp(x.array, axis), x.device)
+        ctx.axis = axis
+        ctx.save_for_backward(x, y)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> Any:
+        x, y = ctx.saved_tensors
+        if is_grad_enabled():  # to be differentiated again: the plain form, which large numbers overflow
+            return r.CumSum.apply(g * ew.exp(-y), ctx.axis, True) * ew.exp(x), None
+        total = None
+        for part in (g, -g):  # what is positive, what is negative: sums of e**(x - y), in logarithms
+            there = part > 0
+            size = where(there, ew.log(where(there, part, 1.0)), float("-inf")) - y
+            back = flip(LogCumSumExp.apply(flip(size, ctx.axis), ctx.axis), ctx.axis)
+            term = ew.exp(back + x)
+            total = term if total is None else total - term
+        return total, None
 
 
 def need_float(name: str, input: Any) -> None:
@@ -136,7 +180,7 @@ def logcumsumexp(input: Tensor, dim: int) -> Tensor:
     """ln of the sums of e**x over the first 1, 2, ... entries along `dim`."""
     need_float("logcumsumexp", input)
     dim = wrap_dim(dim, input.array.ndim, "logcumsumexp")
-    return r.LogCumSumExp.apply(input, dim) if input.array.ndim else ew.clone(input)
+    return LogCumSumExp.apply(input, dim) if input.array.ndim else ew.clone(input)
 
 
 def _running(name: str, input: Tensor, dim: int, sign: int) -> ValuesIndices:
@@ -202,7 +246,8 @@ def _picked(name: str, input: Tensor, dim: int, keepdim: bool, position: Any) ->
     if not x.array.shape[-1]:
         raise IndexError(f"{name}: shape {tuple(input.array.shape)} has nothing along dimension {dim}")
     order = input.device.kernels.argsort(x.array, False)
-    indices = wrap(np.asarray(position(order, x.array))[..., None], input.device)
+    order, numbers = (host(wrap(a, input.device)) for a in (order, x.array))
+    indices = wrap(np.asarray(position(order, numbers))[..., None], input.device)
     values = gather(x, -1, indices)
     if not input.array.ndim:
         return ValuesIndices(reshape(values, ()), reshape(indices, ()))
@@ -231,7 +276,7 @@ def _median(name: str, input: Tensor, dim: int | None, keepdim: bool, position: 
     if not input.array.size:
         return wrap(np.asarray(math.nan, input.array.dtype), input.device)
     middle = _picked(name, reshape(input.detach(), (-1,)), 0, False, position).values
-    hit = ew.eq(input.detach(), middle) if not np.isnan(middle.array).any() else ew.isnan(input.detach())
+    hit = ew.eq(input.detach(), middle) if not ew.isnan(middle).array.any() else ew.isnan(input.detach())
     share = cast(hit, input.dtype) / r.sum(cast(hit, input.dtype)) if input.array.dtype.kind == "f" else None
     if share is None or not input.requires_grad:
         return middle
@@ -320,13 +365,13 @@ def _quantile(
             )
     elif not isinstance(q, (int, float)):
         raise TypeError(f"{name}: q must be a number or a Tensor, got {type(q).__name__}")
-    shares = np.atleast_1d(q.array if isinstance(q, Tensor) else np.asarray(q, np.float64)).astype(np.float64)
+    shares = np.atleast_1d(host(q) if isinstance(q, Tensor) else np.asarray(q, np.float64)).astype(np.float64)
     if ((shares < 0) | (shares > 1)).any():
         raise (RuntimeError if isinstance(q, Tensor) else RuntimeError)(f"{name}: q must lie in [0, 1], got {q}")
     ndim = input.array.ndim
     x, axis = (reshape(input, (-1,)), 0) if dim is None else _last(input, dim, name)
     ordered = sort(x, -1).values
-    array = ordered.array
+    array, place_of = host(ordered), input.device
     count = (~np.isnan(array)).sum(-1) if skip_nan else np.full(array.shape[:-1], array.shape[-1])
     results = []
     asked = isinstance(q, Tensor) and q.requires_grad and interpolation == "linear"
@@ -345,11 +390,12 @@ def _quantile(
         if not skip_nan:
             low = np.where(np.isnan(array).any(-1), array.shape[-1] - 1, low)
             high = np.where(np.isnan(array).any(-1), array.shape[-1] - 1, high)
-        a, b = (squeeze(gather(ordered, -1, wrap(np.asarray(i)[..., None])), -1) for i in (low, high))
-        part = wrap(np.asarray(weight, array.dtype))
+        a, b = (squeeze(gather(ordered, -1, wrap(np.asarray(i)[..., None], place_of)), -1) for i in (low, high))
+        part = wrap(np.asarray(weight, array.dtype), place_of)
         if asked:  # the weight as a function of q, for its gradient
             one = q[number] if q.array.ndim else q
-            part = one * wrap(np.asarray(np.maximum(count - 1, 0), array.dtype)) - wrap(low.astype(array.dtype))
+            steps = wrap(np.asarray(np.maximum(count - 1, 0), array.dtype), place_of)
+            part = one * steps - wrap(low.astype(array.dtype), place_of)
         part = a + part * (b - a)
         if keepdim:
             part = unsqueeze(part, axis) if dim is not None and ndim else reshape(part, (1,) * ndim)
@@ -426,7 +472,7 @@ def matrix_norm(
         return vector_norm(A, 2, (rows, columns), keepdim)
     if ord in (2, -2, "nuc"):
         wide = cast(A, dtypes.float32) if A.array.dtype == np.float16 else A
-        values = r.SingularValues.apply(movedim(movedim(wide, rows, -1), columns - (columns > rows), -1))
+        values = SingularValues.apply(movedim(movedim(wide, rows, -1), columns - (columns > rows), -1))
         picked = r.sum(values, -1) if ord == "nuc" else r.amax(values, -1) if ord == 2 else r.amin(values, -1)
         if keepdim:
             for d in builtins.sorted((rows, columns)):
@@ -483,8 +529,8 @@ def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
     """Where the elements are not 0: (count, dimensions) int64; with `as_tuple` one index tensor per dimension."""
     need("nonzero", input)
     if as_tuple:
-        return tuple(wrap(i.astype(np.int64)) for i in np.atleast_1d(input.array).nonzero())
-    return wrap(np.argwhere(input.array).astype(np.int64), input.device)
+        return tuple(wrap(i.astype(np.int64), input.device) for i in np.atleast_1d(input.array).nonzero())
+    return wrap(np.argwhere(host(input)).astype(np.int64), input.device)
 
 
 def argwhere(input: Tensor) -> Tensor:
@@ -509,13 +555,13 @@ def unique(
     need("unique", input)
     axis = None if dim is None else wrap_dim(dim, input.array.ndim, "unique")
     values, inverse, counts = np.unique(
-        input.array, return_inverse=True, return_counts=True, axis=axis, equal_nan=False
+        host(input), return_inverse=True, return_counts=True, axis=axis, equal_nan=False
     )
     if axis is None:
         inverse = inverse.reshape(input.array.shape)
     parts = [values, *([inverse.reshape(-1) if axis is not None else inverse] if return_inverse else ())]
     parts += [counts] if return_counts else []
-    tensors = tuple(wrap(np.asarray(p if i == 0 else p.astype(np.int64))) for i, p in enumerate(parts))
+    tensors = tuple(wrap(np.asarray(p if i == 0 else p.astype(np.int64)), input.device) for i, p in enumerate(parts))
     return tensors if len(tensors) > 1 else tensors[0]
 
 
@@ -525,7 +571,7 @@ def unique_consecutive(
     """The first of each run of equal elements (or of equal slices along `dim`); arguments as `unique`."""
     need("unique_consecutive", input)
     axis = None if dim is None else wrap_dim(dim, input.array.ndim, "unique_consecutive")
-    array = input.array.reshape(-1) if axis is None else np.moveaxis(input.array, axis, 0)
+    array = host(input).reshape(-1) if axis is None else np.moveaxis(host(input), axis, 0)
     rows = array.reshape(len(array), math.prod(array.shape[1:]))
     start = np.ones(len(rows), bool)
     start[1:] = (rows[1:] != rows[:-1]).any(1)
@@ -535,7 +581,8 @@ def unique_consecutive(
     if axis is None:
         inverse = inverse.reshape(input.array.shape)
     parts = [values, *([inverse] if return_inverse else ()), *([counts] if return_counts else ())]
-    tensors = tuple(wrap(np.array(p if i == 0 else p.astype(np.int64), order="C")) for i, p in enumerate(parts))
+    arrays = [np.array(p if i == 0 else p.astype(np.int64), order="C") for i, p in enumerate(parts)]
+    tensors = tuple(wrap(a, input.device) for a in arrays)
     return tensors if len(tensors) > 1 else tensors[0]
 
 
@@ -554,13 +601,13 @@ def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -
     if minlength < 0:
         raise RuntimeError(f"bincount: minlength must not be negative, got {minlength}")
     if weights is None:
-        return wrap(np.bincount(input.array, minlength=minlength).astype(np.int64), input.device)
+        return wrap(np.bincount(host(input), minlength=minlength).astype(np.int64), input.device)
     if weights.array.shape != input.array.shape:
         raise RuntimeError(
             f"bincount: weights have shape {tuple(weights.array.shape)}, the input {tuple(input.array.shape)}"
         )
     kind = np.float32 if weights.array.dtype == np.float32 else np.float64
-    return wrap(np.bincount(input.array, weights.array, minlength).astype(kind), input.device)
+    return wrap(np.bincount(host(input), host(weights), minlength).astype(kind), input.device)
 
 
 def histc(input: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Tensor:
@@ -575,7 +622,7 @@ def histc(input: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Ten
         low, high = low - 1, high + 1
     if not (math.isfinite(low) and math.isfinite(high)) or low > high:
         raise RuntimeError(f"histc: the range from {low} to {high} must be finite and rising")
-    counts = np.histogram(input.array.astype(np.float64), bins, (low, high))[0]
+    counts = np.histogram(host(input).astype(np.float64), bins, (low, high))[0]
     return wrap(counts.astype(input.array.dtype), input.device)
 
 
@@ -601,7 +648,7 @@ def searchsorted(
     if side == "left" and right:
         raise RuntimeError("searchsorted: side='left' contradicts right=True")
     values = input if isinstance(input, Tensor) else wrap(np.asarray(input))
-    places, numbers = sorted_sequence.array, values.array
+    places, numbers = host(sorted_sequence), host(values)
     if isinstance(input, Tensor) and numbers.dtype != places.dtype:
         raise RuntimeError(f"searchsorted: the sequence is {sorted_sequence.dtype}, the values {values.dtype}")
     if places.ndim == 0 or (places.ndim > 1 and places.shape[:-1] != numbers.shape[:-1]):
@@ -617,7 +664,7 @@ def searchsorted(
             )
         if sorter.array.size and (sorter.array.min() < 0 or sorter.array.max() >= places.shape[-1]):
             raise RuntimeError("searchsorted: the sorter points outside the sequence")
-        places = np.take_along_axis(places, sorter.array, -1)
+        places = np.take_along_axis(places, host(sorter), -1)
     where_to: Any = "right" if right or side == "right" else "left"
     if places.ndim == 1:
         result = np.searchsorted(places, numbers, where_to)
@@ -642,10 +689,11 @@ def isin(elements: Any, test_elements: Any, *, assume_unique: bool = False, inve
     """Whether each element is among `test_elements`, as a bool tensor."""
     for values in (elements, test_elements):
         _tensor_or_number("isin", values)
-    a, b = (v.array if isinstance(v, Tensor) else np.asarray(v) for v in (elements, test_elements))
+    a, b = (host(v) if isinstance(v, Tensor) else np.asarray(v) for v in (elements, test_elements))
     if a.dtype.kind == "b" or b.dtype.kind == "b":
         raise RuntimeError("isin: not for bool tensors; convert with .long()")
-    return wrap(np.asarray(np.isin(a, b, assume_unique=assume_unique, invert=invert)))
+    place = next((v.device for v in (elements, test_elements) if isinstance(v, Tensor)), CPU)
+    return wrap(np.asarray(np.isin(a, b, assume_unique=assume_unique, invert=invert)), place)
 
 
 def trace(input: Tensor) -> Tensor:
@@ -660,5 +708,5 @@ def trace(input: Tensor) -> Tensor:
     if input.array.dtype.kind == "b":
         raise RuntimeError("trace: bools are not added up here; convert with .long()")
     n = builtins.min(input.array.shape)
-    k = wrap(np.arange(n))
+    k = wrap(np.arange(n), input.device)
     return r.sum(flatten(input)[k * (input.array.shape[1] + 1)])

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .. import dtypes
-from .._tensor import Tensor, need, wrap
+from .._tensor import Tensor, filled, need, wrap
 from ..ops.elementwise import cast, clone
 from ..ops.matmul import matmul
 from ..ops.random import dropout
@@ -92,7 +92,7 @@ def interpolate(
         if n == m and scale in (None, 1.0):
             continue
         weights = (_cubic if mode == "bicubic" else _linear)(n, m, scale, bool(align_corners), x.array.dtype)
-        x = movedim(matmul(movedim(x, 2 + i, -1), wrap(weights.T)), -1, 2 + i)
+        x = movedim(matmul(movedim(x, 2 + i, -1), wrap(weights.T, x.device)), -1, 2 + i)
         if input.array.dtype == np.uint8:  # PyTorch rounds after each dimension
             x = (x + 0.5).floor().clamp(0, 255)
     return cast(clone(x) if x is input else x, input.dtype)
@@ -219,7 +219,7 @@ def _channels(
     if not training or p == 0.0:
         return input
     kept = input.array.shape[: 2 if input.array.ndim >= batched else 1]
-    ones = wrap(np.ones(kept + (1,) * (input.array.ndim - len(kept)), np.float32))
+    ones = filled(kept + (1,) * (input.array.ndim - len(kept)), np.dtype(np.float32), input.device, 1)
     result = input * cast(dropout(ones, p), input.dtype)
     return input.copy_(result) if inplace else result
 
@@ -246,7 +246,7 @@ def alpha_dropout(
     if p == 1.0:
         return input * 0
     low = -1.7580993408473766
-    kept = dropout(wrap(np.ones(input.array.shape, np.float32)), p, True, False, generator)
+    kept = dropout(filled(input.array.shape, np.dtype(np.float32), input.device, 1), p, True, False, generator)
     mask = cast(kept * (1 - p), input.dtype)
     a = 1 / math.sqrt((1 - p) * (1 + p * low * low))
     result = (input * mask + (1 - mask) * low) * a - a * low * p

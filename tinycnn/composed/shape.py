@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from .._tensor import Size, Tensor, need, wrap
+from .._tensor import Size, Tensor, filled, host, need, view_of, wrap
+from ..autograd import Function
 from ..ops import shape as s
+from ..ops.create import finish
 from ..ops.elementwise import clone, where
 from ..ops.shape import (
     Diagonal,
     Index,
     IndexPut,
-    Strided,
-    Windows,
     as_sizes,
     cat,
     expand,
@@ -151,12 +151,12 @@ def repeat_interleave(input: Any, repeats: Any = None, dim: int | None = None, *
             raise RuntimeError(f"repeat_interleave: expected 1-D int64 or int32 counts, got {input.dtype}")
         if (input.array < 0).any():
             raise RuntimeError("repeat_interleave: counts must not be negative")
-        return wrap(np.repeat(np.arange(len(input.array)), input.array))
+        return wrap(np.repeat(np.arange(len(input.array)), host(input)), input.device)
     if dim is None:
         input, dim = ravel(input), 0
     at = wrap_dim(dim, input.array.ndim, "repeat_interleave")
     x = input if input.array.ndim else reshape(input, (1,))
-    counts = repeats.array if isinstance(repeats, Tensor) else np.asarray(repeats)
+    counts = host(repeats) if isinstance(repeats, Tensor) else np.asarray(repeats)
     if counts.dtype.kind not in "iu":
         raise RuntimeError(f"repeat_interleave: counts must be integers, got {counts.dtype}")
     if counts.ndim > 1 or (counts.ndim == 1 and counts.size not in (1, x.array.shape[at])) or (counts < 0).any():
@@ -486,7 +486,7 @@ def diag_embed(input: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -
         raise RuntimeError(f"diag_embed: dim1 and dim2 must be two dimensions, got {dim1} and {dim2}")
     n = input.array.shape[-1]
     size = n + abs(offset)
-    frame = wrap(np.zeros((*input.array.shape[:-1], size, size), input.array.dtype), input.device)
+    frame = filled((*input.array.shape[:-1], size, size), input.array.dtype, input.device)
     k = np.arange(n)
     matrices = IndexPut.apply(frame, input, (Ellipsis, k + max(-offset, 0), k + max(offset, 0)))
     return movedim(matrices, (-2, -1), (a, b))
@@ -516,9 +516,8 @@ def _triangle(name: str, input: Tensor, mask: Callable[..., Any]) -> Tensor:
     need(name, input)
     if input.array.ndim < 2:
         raise RuntimeError(f"{name}: expected at least two dimensions, got shape {tuple(input.array.shape)}")
-    return where(
-        wrap(mask(input.array.shape[-2:]), input.device), input, wrap(np.zeros((), input.array.dtype), input.device)
-    )
+    frame = filled((), input.array.dtype, input.device)
+    return where(wrap(mask(input.array.shape[-2:]), input.device), input, frame)
 
 
 def tril(input: Tensor, diagonal: int = 0) -> Tensor:
@@ -534,13 +533,13 @@ def triu(input: Tensor, diagonal: int = 0) -> Tensor:
 def tril_indices(row: int, col: int, offset: int = 0, *, dtype: Any = None, device: Any = None) -> Tensor:
     """Rows and columns (2, count) of the lower triangle of a (row, col) matrix."""
     _legal_matrix("tril_indices", row, col)
-    return _indices(_tri((row, col), offset), dtype)
+    return _indices(_tri((row, col), offset), dtype, device)
 
 
 def triu_indices(row: int, col: int, offset: int = 0, *, dtype: Any = None, device: Any = None) -> Tensor:
     """Rows and columns (2, count) of the upper triangle of a (row, col) matrix."""
     _legal_matrix("triu_indices", row, col)
-    return _indices(~_tri((row, col), offset - 1), dtype)
+    return _indices(~_tri((row, col), offset - 1), dtype, device)
 
 
 def _legal_matrix(name: str, row: int, col: int) -> None:
@@ -548,11 +547,47 @@ def _legal_matrix(name: str, row: int, col: int) -> None:
         raise RuntimeError(f"{name}: row and col must not be negative, got {row} and {col}")
 
 
-def _indices(mask: Any, dtype: Any) -> Tensor:
+def _indices(mask: Any, dtype: Any, device: Any) -> Tensor:
     kind = np.dtype(np.int64) if dtype is None else dtype.numpy
     if kind not in (np.int32, np.int64):
         raise RuntimeError(f"indices of a triangle are int64 or int32, got {dtype}")
-    return wrap(np.stack(mask.nonzero()).astype(kind))
+    return finish(np.stack(mask.nonzero()).astype(kind), device, False)
+
+
+class Windows(Function):
+    """All windows along a dimension, counted there; their elements lie in a new last dimension. A view."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, dim: int, size: int, step: int) -> Tensor:
+        ctx.shape, ctx.dim = x.array.shape, dim
+        count = (x.array.shape[dim] - size) // step + 1
+        ctx.places = np.arange(count)[:, None] * step + np.arange(size)
+        shape, steps = list(x.array.shape), list(x.array.strides)
+        shape[dim], steps[dim] = count, steps[dim] * step
+        return view_of(x, s._as_strided(x, x.array, (*shape, size), (*steps, x.array.strides[dim])))
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> Any:
+        key = (*(slice(None),) * ctx.dim, ctx.places)
+        return s.IndexGrad.apply(s.movedim(g, g.array.ndim - 1, ctx.dim + 1), key, ctx.shape), None, None, None
+
+
+class Strided(Function):
+    """Row-major memory seen with other sizes and strides, counted in elements. A view."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, shape: tuple[int, ...], steps: tuple[int, ...], start: int) -> Tensor:
+        ctx.shape, ctx.size = x.array.shape, x.array.size
+        places: Any = start
+        for n, step in zip(shape, steps, strict=True):
+            places = np.asarray(places)[..., None] + np.arange(n) * step
+        ctx.places = np.asarray(places)
+        flat = x.array.reshape(-1)[start:]
+        return view_of(x, s._as_strided(x, flat, shape, tuple(n * x.array.itemsize for n in steps)))
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> Any:
+        return s.Reshape.apply(s.IndexGrad.apply(g, (ctx.places,), (ctx.size,)), ctx.shape), None, None, None
 
 
 def unfold(input: Tensor, dimension: int, size: int, step: int) -> Tensor:

@@ -11,18 +11,52 @@ from typing import Any
 import numpy as np
 
 from .. import dtypes
-from .._device import as_device
+from .._device import CPU, as_device, default_device
 from .._tensor import Tensor, filled, need, wrap
 from .elementwise import to
 from .shape import as_sizes
 
 
-def finish(array: np.ndarray, device: Any, requires_grad: bool) -> Tensor:
-    """A new tensor on `array`, on its device."""
-    result = wrap(array)
-    if device is not None:
+def finish(array: Any, device: Any, requires_grad: bool, home: Any = CPU) -> Tensor:
+    """A new tensor on `array`, which lies at `home`, on its device."""
+    result = wrap(array, home)
+    if device is None and home is CPU:
+        device = default_device()
+    if device is not None and device is not home:
         result = to(result, device=device)
     return result.requires_grad_() if requires_grad else result
+
+
+def _made(shape: tuple[int, ...], kind: np.dtype, value: Any, device: Any, requires_grad: bool) -> Tensor:
+    """A new tensor with `value` everywhere, or with anything if that is None."""
+    place = default_device() if device is None else as_device(device)
+    if place is not CPU:
+        kernels = place.kernels
+        result = wrap(kernels.empty(shape, kind) if value is None else kernels.full(shape, value, kind), place)
+    elif value is None:
+        result = wrap(np.empty(shape, kind))
+    elif type(value) is int and not value:
+        result = wrap(np.zeros(shape, kind))
+    else:
+        result = wrap(np.full(shape, value, kind))
+    return result.requires_grad_() if requires_grad else result
+
+
+def _home(data: Any) -> Any:
+    """Where numbers are that a tensor is made of."""
+    if isinstance(data, Tensor):
+        return data.device
+    place = getattr(data, "__cuda_array_interface__", None)
+    if place is None or type(data).__module__.startswith("numba"):
+        return CPU
+    return _gpu_of(data)
+
+
+def _gpu_of(data: Any) -> Any:
+    """The GPU that another library's array lies on."""
+    number = getattr(data, "device", 0)  # an int, CuPy's Device or PyTorch's device
+    number = getattr(number, "id", getattr(number, "index", number))
+    return as_device(f"cuda:{number if isinstance(number, int) else 0}")
 
 
 def kind_of(dtype: Any) -> np.dtype:
@@ -55,6 +89,8 @@ def _to_array(data: Any, dtype: Any, copy: bool) -> np.ndarray:
     kind = None if dtype is None else dtypes.as_dtype(dtype).numpy
     if isinstance(data, Tensor):
         array = data.array
+    elif hasattr(data, "__cuda_array_interface__"):
+        array = _home(data).xp.asarray(data)
     elif hasattr(data, "__array__"):
         array = np.asarray(data)
     else:
@@ -115,15 +151,17 @@ def tensor(
         ValueError: for ragged lists.
         RuntimeError: for numbers that do not fit into an integer dtype.
     """
-    return finish(_to_array(data, dtype, True), device, requires_grad)
+    return finish(_to_array(data, dtype, True), device, requires_grad, _home(data))
 
 
 def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     """As `tensor`, but a Tensor is returned as it is and a NumPy array shares its memory, if dtype and device allow."""
     if isinstance(data, Tensor):
         return to(data, device=device, dtype=dtype)
-    result = wrap(_to_array(data, dtype, False))
+    result = wrap(_to_array(data, dtype, False), _home(data))
     result._counter().export()
+    if device is None and not isinstance(data, Tensor) and not hasattr(data, "__cuda_array_interface__"):
+        device = default_device()
     return result if device is None else to(result, device=device)
 
 
@@ -157,11 +195,17 @@ def asarray(
         return tensor(obj, dtype=dtype, device=device, requires_grad=requires_grad)
     result = as_tensor(obj, dtype, device)
     source = obj.array if isinstance(obj, Tensor) else obj
-    if copy is False and not (isinstance(source, np.ndarray) and np.may_share_memory(source, result.array)):
+    if copy is False and not _shares(source, result.array):
         raise ValueError(f"asarray: a {type(obj).__name__} cannot become a tensor of this dtype without a copy")
     if isinstance(obj, Tensor) and not requires_grad and result.requires_grad:
         result = result.detach()
     return result.requires_grad_() if requires_grad else result
+
+
+def _shares(source: Any, array: Any) -> bool:
+    if isinstance(source, type(array)):
+        return bool(np.may_share_memory(source, array))
+    return hasattr(source, "__cuda_array_interface__") and hasattr(array, "__cuda_array_interface__")
 
 
 def scalar_tensor(
@@ -197,7 +241,7 @@ def full(
     if isinstance(fill_value, Tensor):
         dtype, fill_value = dtype or fill_value.dtype, fill_value.item()
     kind = dtypes.scalar_dtype(fill_value).numpy if dtype is None else kind_of(dtype)
-    return finish(np.full(legal("full", (size,)), dtypes.number("full", fill_value, kind), kind), device, requires_grad)
+    return _made(legal("full", (size,)), kind, dtypes.number("full", fill_value, kind), device, requires_grad)
 
 
 def zeros(
@@ -210,7 +254,7 @@ def zeros(
     pin_memory: bool = False,
 ) -> Tensor:
     """A tensor of zeros."""
-    return finish(np.zeros(legal("zeros", sizes, size), kind_of(dtype)), device, requires_grad)
+    return _made(legal("zeros", sizes, size), kind_of(dtype), 0, device, requires_grad)
 
 
 def ones(
@@ -223,7 +267,7 @@ def ones(
     pin_memory: bool = False,
 ) -> Tensor:
     """A tensor of ones."""
-    return finish(np.ones(legal("ones", sizes, size), kind_of(dtype)), device, requires_grad)
+    return _made(legal("ones", sizes, size), kind_of(dtype), 1, device, requires_grad)
 
 
 def empty(
@@ -237,7 +281,7 @@ def empty(
     memory_format: Any = None,
 ) -> Tensor:
     """A tensor whose numbers are whatever the memory held."""
-    return finish(np.empty(legal("empty", sizes, size), kind_of(dtype)), device, requires_grad)
+    return _made(legal("empty", sizes, size), kind_of(dtype), None, device, requires_grad)
 
 
 def _like(name: str, input: Tensor, value: Any, dtype: Any, device: Any, requires_grad: bool) -> Tensor:
@@ -304,9 +348,8 @@ def empty_like(
 ) -> Tensor:
     """Uninitialised memory in the shape, dtype and place of `input`."""
     need("empty_like", input)
-    return finish(
-        np.empty(input.array.shape, input.array.dtype if dtype is None else kind_of(dtype)), device, requires_grad
-    )
+    kind = input.array.dtype if dtype is None else kind_of(dtype)
+    return _made(input.array.shape, kind, None, input.device if device is None else device, requires_grad)
 
 
 # -- counted ----------------------------------------------------------------------------------------------------------
@@ -439,7 +482,7 @@ def eye(
 
 
 def from_dlpack(ext_tensor: Any) -> Tensor:
-    """A tensor on the memory of an object of another library that speaks DLPack.
+    """A tensor on the memory of an object of another library that speaks DLPack, on the CPU or on a GPU.
 
     Raises:
         TypeError: if it does not, or its dtype has no counterpart here.
@@ -448,4 +491,13 @@ def from_dlpack(ext_tensor: Any) -> Tensor:
         return ext_tensor.detach()
     if not hasattr(ext_tensor, "__dlpack__"):
         raise TypeError(f"from_dlpack: expected an object with __dlpack__, got {type(ext_tensor).__name__}")
-    return from_numpy(np.from_dlpack(ext_tensor))
+    kind, number = ext_tensor.__dlpack_device__()
+    if kind != 2:  # DLPack's number for CUDA
+        return from_numpy(np.from_dlpack(ext_tensor))
+    place = as_device(f"cuda:{number}")
+    array = place.xp.from_dlpack(ext_tensor)
+    if array.dtype not in dtypes.FROM_NUMPY:
+        raise TypeError(f"from_dlpack: dtype {array.dtype} has no counterpart")
+    result = wrap(array, place)
+    result._counter().export()
+    return result

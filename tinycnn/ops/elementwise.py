@@ -951,6 +951,19 @@ def contiguous(input: Tensor, memory_format: Any = None) -> Tensor:
     return input if input.array.flags.c_contiguous else Clone.apply(input)
 
 
+class Move(Function):
+    """The same numbers on another device; the gradient comes back to the old one."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, place: _device.device) -> Tensor:
+        ctx.source = x.device
+        return wrap(_device.moved(x.array, x.device, place), place)
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> Any:
+        return Move.apply(g, ctx.source), None
+
+
 def to(
     input: Tensor,
     *args: Any,
@@ -977,9 +990,12 @@ def to(
     if len(rest) > 2 or any([not isinstance(flag, bool) for flag in rest]):
         raise TypeError(f"to: expected a device, a dtype or a Tensor, then non_blocking and copy, got {args!r}")
     copy = rest[1] if len(rest) == 2 else copy
-    if device is not None and _device.as_device(device) != input.device:
-        raise RuntimeError(f"to: there is no way from {input.device} to {device} in this version")
-    result = input if dtype is None else cast(input, dtypes.as_dtype(dtype))
+    result = input
+    if device is not None:
+        place = _device.as_device(device)
+        if place is not input.device and place != input.device:
+            result, copy = Move.apply(result, place), False
+    result = result if dtype is None else cast(result, dtypes.as_dtype(dtype))
     return Clone.apply(result) if copy and result is input else result
 
 

@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 
 from .. import dtypes
+from .._device import CPU
 from .._tensor import Tensor, filled, need, wrap
 from ..autograd import Function, is_grad_enabled
+from ..kernels.cuda.bounds import checked_key, is_stretched
 from . import elementwise
 from .elementwise import cast
 from .shape import Index, IndexPut, _exact, _index, _is_basic, expand
@@ -30,7 +32,7 @@ class ViewPut(Function):
         ctx.path, ctx.shape = path, value.array.shape
         if written:
             return wrap(x.array, x.device)
-        places = _follow(wrap(np.arange(x.array.size).reshape(x.array.shape), x.device), path).array
+        places = _follow(wrap(x.device.xp.arange(x.array.size).reshape(x.array.shape), x.device), path).array
         result = x.device.kernels.copy(x.array)
         result.reshape(-1)[places] = value.array
         return wrap(result, x.device)
@@ -131,7 +133,9 @@ def _check_memory(name: str, target: Tensor) -> None:
     """Before a write."""
     if target._version_counter is not None:
         target._version_counter.settle()
-    if target._later is None and not target.array.flags.writeable:
+    if target._later is not None:
+        return
+    if not target.array.flags.writeable if target.device is CPU else is_stretched(target.array):
         raise RuntimeError(
             f"{name}: the memory of this tensor of shape {tuple(target.array.shape)} is read-only: it was made by "
             "expand(), which shows one number at several places, or from a read-only array; clone() it first"
@@ -255,6 +259,8 @@ def setitem(input: Tensor, key: Any, value: Any) -> None:
         RuntimeError: if the value does not broadcast to the indexed shape; or as for every in-place operation.
     """
     index = _index(key)
+    if input.device is not CPU:
+        index = checked_key(index, input.array.shape, input.device.xp)
     if input.array.dtype.kind in "iu" and isinstance(value, (int, float)):
         value = dtypes.number("x[...] = v", value, input.array.dtype)
     source = value if isinstance(value, Tensor) else wrap(np.asarray(value), input.device)

@@ -9,7 +9,7 @@ import numpy as np
 from .. import dtypes
 from .._tensor import Tensor, need, wrap
 from ..autograd import Function, is_grad_enabled
-from .elementwise import cast, clamp, exp, log, log1p, mul, neg, require_float, where
+from .elementwise import cast, exp, mul, neg, require_float, where
 from .matmul import same_kind
 from .reduce import sum
 from .shape import expand, gather, movedim, reshape, squeeze, unsqueeze, wrap_dim
@@ -110,7 +110,7 @@ class CrossEntropy(Function):
         if ctx.total is not None:
             g = expand(g / ctx.total, target.array.shape)
         valid = target.array != ctx.ignore_index
-        onehot = np.arange(x.array.shape[1]) == target.array[:, None]
+        onehot = x.device.xp.arange(x.array.shape[1]) == target.array[:, None]
         scale = unsqueeze(g * wrap(valid.astype(x.array.dtype), x.device), 1)
         gx = scale * (softmax(x, 1) - wrap(onehot.astype(x.array.dtype), x.device))
         return gx, None, None, None
@@ -157,7 +157,8 @@ def _class_rows(
             wrong = labels[((labels < 0) | (labels >= classes)) & (labels != ignore_index)]
             if wrong.size:
                 raise IndexError(
-                    f"{name}: target {wrong.flat[0]} is out of bounds, the {classes} classes are 0 to {classes - 1}"
+                    f"{name}: target {wrong.reshape(-1)[0]} is out of bounds, "
+                    f"the {classes} classes are 0 to {classes - 1}"
                 )
     rows = input
     if len(shape) != 2:
@@ -174,7 +175,7 @@ def _reduce_classes(
     """Weigh the losses (R,) and reduce them; the mean divides by the weight that took part."""
     valid = target.array != ignore_index
     if weight is None:
-        total: Any = np.count_nonzero(valid)
+        total: Any = int(valid.sum())
     else:
         safe = np.where(valid, target.array, 0)
         factors = wrap(np.where(valid, weight.array[safe], 0).astype(weight.array.dtype), weight.device)
@@ -235,7 +236,7 @@ def cross_entropy(
     rows, labels = _class_rows("cross_entropy", input, target, ignore_index, weight)
     shape = target.array.shape
     if weight is None and reduction == "mean" and not label_smoothing:
-        count = int(np.count_nonzero(labels.array != ignore_index))
+        count = int((labels.array != ignore_index).sum())
         return CrossEntropy.apply(rows, labels, ignore_index, count)
     hard = _reduce_classes(
         CrossEntropy.apply(rows, labels, ignore_index), labels, shape, ignore_index, weight, reduction
@@ -251,7 +252,7 @@ def cross_entropy(
         smooth = sum(spread)
     else:
         valid = labels.array != ignore_index
-        total = np.count_nonzero(valid) if weight is None else weight.array[labels.array[valid]].sum().item()
+        total = int(valid.sum()) if weight is None else weight.array[labels.array[valid]].sum().item()
         smooth = sum(spread) / total
     return hard * (1 - label_smoothing) + smooth * (label_smoothing / rows.array.shape[1])
 
@@ -275,21 +276,3 @@ def _soft_cross_entropy(
     if reduction == "mean":
         return sum(loss) / (loss.array.size if loss.array.ndim else 1)
     return sum(loss) if reduction == "sum" else loss
-
-
-class BinaryCrossEntropy(Function):
-    """-(t ln x + (1 - t) ln(1 - x)), with logarithms not below -100."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, t: Tensor) -> Tensor:
-        ctx.save_for_backward(x, t)
-        with np.errstate(divide="ignore"):
-            log_x, log_rest = np.log(x.array), np.log1p(-x.array)
-        return wrap(-(t.array * np.maximum(log_x, -100) + (1 - t.array) * np.maximum(log_rest, -100)), x.device)
-
-    @staticmethod
-    def backward(ctx: Any, g: Tensor) -> Any:
-        x, t = ctx.saved_tensors
-        needed = ctx.needs_input_grad
-        gx = g * ((x - t) / clamp(x * (1 - x), 1e-12)) if needed[0] else None
-        return gx, g * (log1p(-x) - log(x)) if needed[1] else None

@@ -63,9 +63,10 @@ def _plane_indices(argmax: Tensor, spec: Any) -> Tensor:
     """Positions inside the window as positions inside the (unpadded) image, i * W + j."""
     (sh, sw), (ph, pw), (dh, dw) = spec.stride, spec.padding, spec.dilation
     oh, ow = spec.output_size
-    kh, kw = np.divmod(argmax.array.astype(np.int64), spec.kernel_size[1])
-    rows = (np.arange(oh) * sh - ph)[:, None] + kh * dh
-    columns = np.arange(ow) * sw - pw + kw * dw
+    xp = argmax.device.xp
+    kh, kw = xp.divmod(argmax.array.astype(np.int64), spec.kernel_size[1])
+    rows = (xp.arange(oh) * sh - ph)[:, None] + kh * dh
+    columns = xp.arange(ow) * sw - pw + kw * dw
     return wrap(rows * spec.input_size[1] + columns, argmax.device)
 
 

@@ -10,8 +10,8 @@ import numpy as np
 from .. import dtypes
 from .._tensor import Tensor, need, wrap
 from ..autograd import Function, is_grad_enabled
-from .elementwise import cast, eq, exp, log, logical_and, maximum, minimum, sqrt, where
-from .shape import expand, flip, gather, reshape, squeeze, unsqueeze, wrap_dim
+from .elementwise import cast, eq, logical_and, maximum, minimum, sqrt, where
+from .shape import expand, gather, reshape, squeeze, unsqueeze, wrap_dim
 
 Dims = int | tuple[int, ...] | list[int] | None
 
@@ -331,45 +331,3 @@ class Prod(Function):
         others = unsqueeze(Prod.apply(where(zero, 1.0, x)), -1)
         lone = where(logical_and(zero, eq(zeros, 1)), others, 0.0)
         return g * where(eq(zeros, 0), others / where(zero, 1.0, x), lone)
-
-
-class LogCumSumExp(Function):
-    """ln of the sums of e**x over the first 1, 2, ... entries along an axis."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, axis: int) -> Tensor:
-        y = wrap(x.device.kernels.logcumsumexp(x.array, axis), x.device)
-        ctx.axis = axis
-        ctx.save_for_backward(x, y)
-        return y
-
-    @staticmethod
-    def backward(ctx: Any, g: Tensor) -> Any:
-        x, y = ctx.saved_tensors
-        if is_grad_enabled():  # to be differentiated again: the plain form, which large numbers overflow
-            return CumSum.apply(g * exp(-y), ctx.axis, True) * exp(x), None
-        total = None
-        for part in (g, -g):  # what is positive, what is negative: sums of e**(x - y), in logarithms
-            there = part > 0
-            size = where(there, log(where(there, part, 1.0)), float("-inf")) - y
-            back = flip(LogCumSumExp.apply(flip(size, ctx.axis), ctx.axis), ctx.axis)
-            term = exp(back + x)
-            total = term if total is None else total - term
-        return total, None
-
-
-class SingularValues(Function):
-    """The singular values of matrices, largest first. Their gradient u @ diag(g) @ v^T is not differentiated again."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        u, s, v = np.linalg.svd(x.array, full_matrices=False)
-        ctx.vectors = u, v
-        return wrap(s, x.device)
-
-    @staticmethod
-    def backward(ctx: Any, g: Tensor) -> Tensor:
-        if is_grad_enabled():
-            raise RuntimeError("singular values: there is no second derivative here; use create_graph=False")
-        u, v = ctx.vectors
-        return wrap((u * g.array[..., None, :]) @ v, g.device)

@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
 
+from .._device import CPU
 from .._tensor import Tensor, filled, need, view_of, wrap
 from ..autograd import Function
+from ..kernels.cuda.bounds import checked_key, on_device
 from .elementwise import cast, common, contiguous
 
 
@@ -219,7 +220,7 @@ class Expand(Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, shape: tuple[int, ...]) -> Tensor:
         ctx.shape = x.array.shape
-        return view_of(x, np.broadcast_to(x.array, shape))
+        return view_of(x, x.device.xp.broadcast_to(x.array, shape))
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> Any:
@@ -256,7 +257,8 @@ def _index(key: Any) -> Any:
             raise IndexError(f"tensors used as indices must be integers or bools, got {key.dtype}")
         return key.array
     if isinstance(key, list):
-        return np.asarray([k.array if isinstance(k, Tensor) else k for k in key], None if key else np.int64)
+        parts = [k.tolist() if isinstance(k, Tensor) else k for k in key]
+        return np.asarray(parts, None if key else np.int64)
     return key
 
 
@@ -284,7 +286,9 @@ class Index(Function):
         ctx.key, ctx.shape = key, x.array.shape
         if _is_basic(key):
             return view_of(x, x.array[_exact(key)])
-        return wrap(np.asarray(x.array[key], order="C"), x.device)  # NumPy may give the copy another order
+        if x.device is not CPU:
+            ctx.key = key = checked_key(key, x.array.shape, x.device.xp)
+        return wrap(x.device.xp.asarray(x.array[key], order="C"), x.device)  # NumPy may give the copy another order
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> Any:
@@ -296,7 +300,7 @@ class IndexGrad(Function):
 
     @staticmethod
     def forward(ctx: Any, g: Tensor, key: Any, shape: tuple[int, ...]) -> Tensor:
-        ctx.key = key
+        ctx.key = key = key if g.device is CPU else on_device(key, g.device.xp)
         return wrap(g.device.kernels.index_add(g.array, key, shape, not _is_basic(key)), g.device)
 
     @staticmethod
@@ -309,6 +313,7 @@ class IndexPut(Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, value: Tensor, key: Any) -> Tensor:
+        key = key if x.device is CPU else checked_key(key, x.array.shape, x.device.xp)
         ctx.key, ctx.shape = key, value.array.shape
         result = x.device.kernels.copy(x.array)
         result[key] = value.array
@@ -316,7 +321,7 @@ class IndexPut(Function):
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> Any:
-        zero = wrap(np.zeros((), g.array.dtype), g.device)
+        zero = filled((), g.array.dtype, g.device)
         picked = Index.apply(g, ctx.key)
         return IndexPut.apply(g, zero, ctx.key), picked, None
 
@@ -332,6 +337,10 @@ def getitem(input: Tensor, key: Any) -> Tensor:
     return Index.apply(input, _index(key))
 
 
+def _as_strided(x: Tensor, array: Any, shape: tuple[int, ...], steps: tuple[int, ...]) -> Any:
+    return x.device.xp.lib.stride_tricks.as_strided(array, shape, steps)
+
+
 class Diagonal(Function):
     """The diagonal of the matrices in the last two dimensions, a view."""
 
@@ -343,47 +352,11 @@ class Diagonal(Function):
         ctx.key = (Ellipsis, np.arange(k) + down, np.arange(k) + right)
         block = x.array[..., min(down, rows) :, min(right, columns) :]
         steps = (*block.strides[:-2], block.strides[-2] + block.strides[-1])
-        return view_of(x, as_strided(block, (*block.shape[:-2], k), steps))
+        return view_of(x, _as_strided(x, block, (*block.shape[:-2], k), steps))
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> Any:
         return IndexGrad.apply(g, ctx.key, ctx.shape), None
-
-
-class Windows(Function):
-    """All windows along a dimension, counted there; their elements lie in a new last dimension. A view."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, dim: int, size: int, step: int) -> Tensor:
-        ctx.shape, ctx.dim = x.array.shape, dim
-        count = (x.array.shape[dim] - size) // step + 1
-        ctx.places = np.arange(count)[:, None] * step + np.arange(size)
-        shape, steps = list(x.array.shape), list(x.array.strides)
-        shape[dim], steps[dim] = count, steps[dim] * step
-        return view_of(x, as_strided(x.array, (*shape, size), (*steps, x.array.strides[dim])))
-
-    @staticmethod
-    def backward(ctx: Any, g: Tensor) -> Any:
-        key = (*(slice(None),) * ctx.dim, ctx.places)
-        return IndexGrad.apply(movedim(g, g.array.ndim - 1, ctx.dim + 1), key, ctx.shape), None, None, None
-
-
-class Strided(Function):
-    """Row-major memory seen with other sizes and strides, counted in elements. A view."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, shape: tuple[int, ...], steps: tuple[int, ...], start: int) -> Tensor:
-        ctx.shape, ctx.size = x.array.shape, x.array.size
-        places: Any = start
-        for n, step in zip(shape, steps, strict=True):
-            places = np.asarray(places)[..., None] + np.arange(n) * step
-        ctx.places = np.asarray(places)
-        flat = x.array.reshape(-1)[start:]
-        return view_of(x, as_strided(flat, shape, tuple(n * x.array.itemsize for n in steps)))
-
-    @staticmethod
-    def backward(ctx: Any, g: Tensor) -> Any:
-        return Reshape.apply(IndexGrad.apply(g, (ctx.places,), (ctx.size,)), ctx.shape), None, None, None
 
 
 class Gather(Function):
@@ -426,6 +399,8 @@ def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
         return gather(reshape(input, (1,)), 0, index)
     if index.array.dtype != np.int64:
         raise RuntimeError(f"gather: the index must be int64, got {index.dtype}")
+    if index.device is not input.device and index.device != input.device:
+        raise RuntimeError(f"gather: the input is on {input.device}, the index on {index.device}; move one with .to()")
     if index.array.ndim != ndim or any(
         i != dim and a > b for i, (a, b) in enumerate(zip(index.array.shape, input.array.shape, strict=True))
     ):
@@ -568,7 +543,7 @@ class Flip(Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, dims: tuple[int, ...]) -> Tensor:
         ctx.dims = dims
-        return wrap(x.device.kernels.copy(np.flip(x.array, dims)), x.device)
+        return wrap(x.device.kernels.copy(x.device.xp.flip(x.array, dims)), x.device)
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> Any:

@@ -35,14 +35,14 @@ def get_total_norm(
     if order == 2:
         total = math.sqrt(tensors[0].device.kernels.sums_of_squares(parts).sum())
     else:
-        norms = [np.linalg.norm(a.reshape(-1).astype(np.float64), order) for a in parts if a.size]
+        norms = [float(np.linalg.norm(a.reshape(-1).astype(np.float64), order)) for a in parts if a.size]
         total = float(np.linalg.norm(np.asarray(norms), order)) if norms else 0.0
     if error_if_nonfinite and not math.isfinite(total):
         raise RuntimeError(
             f"the norm of order {norm_type} of the gradients is {total}; with error_if_nonfinite=False they are scaled "
             "by it all the same"
         )
-    return wrap(np.asarray(total, parts[0].dtype))
+    return wrap(np.asarray(total, parts[0].dtype), tensors[0].device)
 
 
 def clip_grads_with_norm_(

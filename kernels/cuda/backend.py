@@ -1,0 +1,79 @@
+"""What the kernels of this column stand on: the array module, its memory, and the way to the host and back.
+
+`xp` is CuPy; where Numba's simulator runs it is `stand_in`, NumPy with CuPy's rules. All memory comes from CuPy's pool,
+everything is launched on CuPy's current stream.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from . import probe
+
+SIMULATED = probe.simulated()
+xp: Any = importlib.import_module(".stand_in", __package__) if SIMULATED else importlib.import_module("cupy")
+
+
+class OutOfMemoryError(RuntimeError):
+    """The memory of the GPU does not suffice."""
+
+
+def to_host(x: Any) -> np.ndarray:
+    """A copy of a device's array as a NumPy array; waits for what computes it."""
+    return x.get()
+
+
+def to_device(x: np.ndarray) -> Any:
+    """A copy of a NumPy array on the current device, C-contiguous."""
+    return xp.asarray(np.ascontiguousarray(x).reshape(x.shape))
+
+
+def _over(value: Any, move: Callable[[Any], Any], kind: type) -> Any:
+    if isinstance(value, (tuple, list)):
+        return type(value)(_over(v, move, kind) for v in value)
+    return move(value) if isinstance(value, kind) else value
+
+
+def on_host(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`function` of NumPy arrays, for arrays of the device: copied to the host and back. Right, and slow."""
+
+    @functools.wraps(function)
+    def there_and_back(*args: Any, **options: Any) -> Any:
+        args = _over(args, to_host, xp.ndarray)
+        options = {name: _over(value, to_host, xp.ndarray) for name, value in options.items()}
+        return _over(function(*args, **options), to_device, np.ndarray)
+
+    return there_and_back
+
+
+def served(function: Callable[..., Any], index: int | None) -> Callable[..., Any]:
+    """`function` as the table gives it out: on the GPU of that number, with a clear error where memory runs out."""
+    several = index is not None and xp.cuda.runtime.getDeviceCount() > 1
+
+    @functools.wraps(function)
+    def call(*args: Any, **options: Any) -> Any:
+        try:
+            if not several:
+                return function(*args, **options)
+            with xp.cuda.Device(index):
+                return function(*args, **options)
+        except MemoryError as error:  # CuPy's own is one
+            raise OutOfMemoryError(out_of_memory(error)) from error
+
+    return call
+
+
+def out_of_memory(error: MemoryError) -> str:
+    """In words: what was asked for, what is in use, what can be done."""
+    pool = xp.get_default_memory_pool()
+    free, total = xp.cuda.runtime.memGetInfo()
+    return (
+        f"cuda: out of memory ({error}). The GPU has {total >> 20} MiB, {free >> 20} MiB of them free; tensors use "
+        f"{pool.used_bytes() >> 20} MiB, and {pool.free_bytes() >> 20} MiB are kept for the next ones. Smaller batches "
+        "need less; cuda.empty_cache() gives back what is kept"
+    )

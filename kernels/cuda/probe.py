@@ -1,0 +1,87 @@
+"""What is there for the CUDA column, and in words what is missing. Imports neither CuPy nor Numba before it must."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import importlib
+import importlib.util
+import os
+import sys
+from typing import Any
+
+INSTALL = "pip install 'tinycnn[cuda13]' (for drivers of CUDA 13), or 'tinycnn[cuda12]'"
+
+
+def simulated() -> bool:
+    """Whether Numba's simulator stands in for a GPU: NUMBA_ENABLE_CUDASIM=1, set before Numba is imported."""
+    return os.environ.get("NUMBA_ENABLE_CUDASIM", "0") not in ("", "0")
+
+
+def in_words(version: int) -> str:
+    """CUDA's number for a version, 13020, as people write it: 13.2."""
+    return f"{version // 1000}.{version % 1000 // 10}"
+
+
+def driver() -> tuple[int, int, str]:
+    """The newest version of CUDA that the driver knows, the number of GPUs, and what is wrong ("" if nothing is)."""
+    name = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
+    try:
+        library = ctypes.CDLL(name)
+    except OSError:
+        return 0, 0, f"there is no NVIDIA driver here ({name} is not found), so there is no GPU to use"
+    error = library.cuInit(0)
+    version, count = ctypes.c_int(), ctypes.c_int()
+    library.cuDriverGetVersion(ctypes.byref(version))
+    if error == 0:
+        error = library.cuDeviceGetCount(ctypes.byref(count))
+    if error not in (0, 100):  # 100: no device
+        return version.value, 0, f"the NVIDIA driver does not start (cuInit says error {error}); does nvidia-smi run?"
+    if not count.value:
+        return version.value, 0, "the NVIDIA driver finds no GPU; is it hidden by CUDA_VISIBLE_DEVICES?"
+    return version.value, count.value, ""
+
+
+def missing_packages() -> str:
+    """The packages that are not installed, in words; "" if all are there."""
+    missing = [name for name, module in (("CuPy", "cupy"), ("numba-cuda", "numba_cuda")) if not _is_there(module)]
+    if not missing:
+        return ""
+    verb = "is" if len(missing) == 1 else "are"
+    return f"{' and '.join(missing)} {verb} not installed: {INSTALL}"
+
+
+def _is_there(module: str) -> bool:
+    return importlib.util.find_spec(module) is not None
+
+
+def wrong_version(known: int) -> str:
+    """Whether CuPy was built for a newer CUDA than the driver knows, in words; "" if not."""
+    try:
+        cupy: Any = importlib.import_module("cupy")
+    except Exception as error:  # a broken installation fails in many ways
+        return f"CuPy is installed but cannot be imported ({error}): reinstall it, {INSTALL}"
+    built = cupy.cuda.runtime.runtimeGetVersion()
+    if built // 1000 > known // 1000:
+        return (
+            f"the NVIDIA driver knows CUDA up to {in_words(known)}, and CuPy is built for CUDA {in_words(built)}: "
+            f"update the driver, or install what fits it, {INSTALL}"
+        )
+    return ""
+
+
+@functools.cache
+def problem() -> str:
+    """Why tensors cannot be put on a GPU, in words that say what to do; "" if they can."""
+    if simulated():
+        return ""
+    known, _, wrong = driver()
+    return wrong or missing_packages() or wrong_version(known)
+
+
+def no_such_gpu(index: int | None) -> str:
+    """Whether there is no GPU of that number, in words; "" if there is."""
+    count = 1 if simulated() else driver()[1]
+    if index is None or index < count:
+        return ""
+    return f"there {'is 1 GPU' if count == 1 else f'are {count} GPUs'}, numbered from 0, and none with number {index}"
