@@ -11,7 +11,7 @@ from .backend import xp
 from .launch import flat, kernel
 
 
-@kernel("T* T* int64 uint64 uint64 T", dtypes="fde")
+@kernel("T* T* int64 uint64 uint64 T")
 def drop(T):
     """out = x * scale where the upper half of splitmix64(key, i) >= least, else 0; see `reference.dropout`."""
     zero = T(0)

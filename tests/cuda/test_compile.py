@@ -1,0 +1,38 @@
+"""Every Numba-CUDA kernel compiled to machine code of an H100, on any machine with the extra cuda-compile."""
+
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).resolve().parent
+MOST_SHARED = 48 << 10  # bytes of shared memory that a kernel has without asking for more
+
+
+@pytest.fixture(scope="module")
+def reports():
+    if importlib.util.find_spec("numba_cuda") is None or importlib.util.find_spec("cuda.core") is None:
+        pytest.skip("numba-cuda is not installed: pip install 'tinycnn[cuda-compile]'")
+    done = subprocess.run(
+        [sys.executable, str(HERE / "compile_all.py")], cwd=HERE.parents[1], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_every_kernel_compiles(reports):
+    assert len(reports) > 40
+    assert not [r["kernel"] + ": " + r["error"] for r in reports if "error" in r]
+
+
+def test_nothing_is_spilled_and_shared_memory_suffices(reports):
+    assert not [r["kernel"] for r in reports if r.get("spilled") or r.get("shared", 0) > MOST_SHARED]
+    assert all(0 < r["registers"] <= 255 for r in reports if "error" not in r)
+
+
+def test_kernels_of_float32_compute_in_float32(reports):
+    """A float64 instruction takes 2 to 64 times as long, and comes in unnoticed with a constant such as 0.5."""
+    assert not [(r["kernel"], r["float64"]) for r in reports if r["dtype"] != "float64" and r.get("float64")]
