@@ -83,6 +83,8 @@ from .composed.convert import (
     is_floating_point,
     is_nonzero,
     numel,
+    resolve_conj,
+    resolve_neg,
     result_type,
     set_default_tensor_type,
 )
@@ -103,9 +105,11 @@ from .composed.index import (
     index_copy,
     index_fill,
     index_put,
+    index_reduce,
     index_select,
     masked_scatter,
     masked_select,
+    nonzero_static,
     put,
     scatter,
     scatter_add,
@@ -114,6 +118,7 @@ from .composed.index import (
     slice_scatter,
     take,
     take_along_dim,
+    unravel_index,
 )
 from .composed.linalg import (
     addbmm,
@@ -248,6 +253,17 @@ from .composed.shape import (
     unflatten,
     vsplit,
     vstack,
+)
+from .composed.statistics import (
+    corrcoef,
+    cov,
+    cumulative_trapezoid,
+    gradient,
+    histogram,
+    histogramdd,
+    renorm,
+    trapezoid,
+    trapz,
 )
 from .dtypes import (
     bool_ as bool,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import _device, autograd, dtypes
 from ._tensor import Tensor
-from .composed import activation, convert, draw, exchange, index, linalg, math
+from .composed import activation, convert, draw, exchange, index, linalg, math, statistics
 from .composed import reduce as more
 from .composed import shape as shapes
 from .ops import elementwise, inplace, matmul, reduce, shape
@@ -175,13 +175,16 @@ class TensorMethods:
     argsort = more.argsort
     argwhere = more.argwhere
     bincount = more.bincount
+    corrcoef = statistics.corrcoef
     count_nonzero = more.count_nonzero
+    cov = statistics.cov
     cummax = more.cummax
     cummin = more.cummin
     cumprod = more.cumprod
     cumsum = more.cumsum
     dist = more.dist
     histc = more.histc
+    histogram = statistics.histogram
     kthvalue = more.kthvalue
     logcumsumexp = more.logcumsumexp
     logsumexp = more.logsumexp
@@ -193,9 +196,11 @@ class TensorMethods:
     nanquantile = more.nanquantile
     nansum = more.nansum
     nonzero = more.nonzero
+    nonzero_static = index.nonzero_static
     norm = more.norm
     prod = more.prod
     quantile = more.quantile
+    renorm = statistics.renorm
     sort = more.sort
     topk = more.topk
     trace = more.trace
@@ -252,6 +257,7 @@ class TensorMethods:
     index_copy = index.index_copy
     index_fill = index.index_fill
     index_put = index.index_put
+    index_reduce = index.index_reduce
     index_select = index.index_select
     masked_scatter = index.masked_scatter
     masked_select = index.masked_select
@@ -289,6 +295,7 @@ class TensorMethods:
         convert.conversion(dtypes.bool_),
     )
     type, type_as = convert.type, convert.type_as
+    resolve_neg, resolve_conj = convert.resolve_neg, convert.resolve_conj
     is_complex, is_nonzero, is_signed = convert.is_complex, convert.is_nonzero, convert.is_signed
     layout, is_sparse, is_quantized, is_meta = _device.strided, False, False, False
 
@@ -380,12 +387,14 @@ class TensorMethods:
     index_copy_ = twin(index.index_copy)
     index_fill_ = twin(index.index_fill)
     index_put_ = twin(index.index_put)
+    index_reduce_ = twin(index.index_reduce)
     masked_scatter_ = twin(index.masked_scatter)
     put_ = twin(index.put)
     scatter_ = twin(index.scatter)
     scatter_add_ = twin(index.scatter_add)
     scatter_reduce_ = twin(index.scatter_reduce)
     tril_, triu_ = twin(shapes.tril), twin(shapes.triu)
+    renorm_ = twin(statistics.renorm)
     cumsum_, cumprod_ = twin(more.cumsum), twin(more.cumprod)
     multiply_, subtract_, divide_, true_divide_, negative_, absolute_ = mul_, sub_, div_, div_, neg_, abs_
     clip_, fix_ = clamp_, trunc_

@@ -34,10 +34,11 @@ def test_what_is_no_tensor_is_refused_in_words(function, rest):
         for p in rest
         if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD
     ]
+    named = {p.name: 1 for p in rest if p.default is p.empty and p.kind is p.KEYWORD_ONLY}
     name = function.__name__.removeprefix("torch_").removeprefix("linalg_")
     for wrong in NOT_TENSORS:
         with pytest.raises((TypeError, ValueError, RuntimeError), match=rf"^(linalg\.)?{name}: .*([Tt]ensor|number)"):
-            function(wrong, *others)
+            function(wrong, *others, **named)
 
 
 def test_the_walk_finds_the_functions():

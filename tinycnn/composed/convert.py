@@ -121,6 +121,18 @@ def is_complex(input: Tensor) -> bool:
     return False
 
 
+def resolve_neg(input: Tensor) -> Tensor:
+    """The tensor itself: no tensor here waits to be negated."""
+    need("resolve_neg", input)
+    return input
+
+
+def resolve_conj(input: Tensor) -> Tensor:
+    """The tensor itself: no tensor here is complex."""
+    need("resolve_conj", input)
+    return input
+
+
 def is_nonzero(input: Tensor) -> bool:
     """Whether the one element is not 0.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ from .._device import CPU
 from .._tensor import Tensor, host, need, wrap
 from ..kernels.cuda.bounds import checked_key
 from ..ops.elementwise import abs, cast, clone, eq, exp, log, where
-from ..ops.shape import Index, IndexGrad, IndexPut, expand, gather, reshape, wrap_dim
+from ..ops.shape import Index, IndexGrad, IndexPut, as_sizes, expand, gather, reshape, wrap_dim
 from .shape import ravel
 
 
@@ -320,6 +321,61 @@ def scatter_reduce(
     moved = x - x.detach() if include_self else where(touched, 0.0, x - x.detach())
     move = mine * moved + IndexGrad.apply(theirs * (part - part.detach()), key, x.array.shape)
     return reshape(y + move / share, input.array.shape)
+
+
+def index_reduce(
+    input: Tensor, dim: int, index: Tensor, source: Tensor, reduce: str, *, include_self: bool = True
+) -> Tensor:
+    """As `index_add`, where slices that meet are combined by `reduce`: ``"prod"``, ``"mean"``, ``"amax"``, ``"amin"``.
+
+    Args:
+        include_self: whether the elements of `input` take part where something is placed.
+
+    Raises:
+        IndexError, RuntimeError: if shapes or dtypes do not fit, or an index is out of range.
+    """
+    if reduce not in ("prod", "mean", "amax", "amin"):
+        need("index_reduce", input)
+        raise RuntimeError(f"index_reduce: reduce must be 'prod', 'mean', 'amax' or 'amin', got {reduce!r}")
+    x, key = _placed("index_reduce", input, dim, index, source)
+    part = reshape(source, (*x.array.shape[: len(key) - 1], len(key[-1]), *x.array.shape[len(key) :]))
+    places = np.asarray(key[-1]).reshape(-1, *(1,) * (x.array.ndim - len(key)))
+    everywhere = wrap(np.broadcast_to(places, part.array.shape).astype(np.int64))
+    result = scatter_reduce(x, len(key) - 1, everywhere, part, reduce, include_self=include_self)
+    return reshape(result, input.array.shape)
+
+
+def unravel_index(indices: Tensor, shape: int | Sequence[int]) -> tuple[Tensor, ...]:
+    """For positions in the flattened tensor of `shape`: the index in each dimension, int64.
+
+    Raises:
+        TypeError: if the positions are not integers.
+        ValueError: if a size is not positive.
+    """
+    need("unravel_index", indices)
+    if indices.array.dtype.kind not in "iu":
+        raise TypeError(f"unravel_index: expected an integer tensor, got {indices.dtype}")
+    sizes = as_sizes((shape,) if isinstance(shape, int) else (tuple(shape),), "unravel_index")
+    if min(sizes, default=1) < 1:
+        raise ValueError(f"unravel_index: sizes must be positive, got {sizes}")
+    steps = [math.prod(sizes[i + 1 :]) for i in range(len(sizes))]
+    flat = indices.array.astype(np.int64)
+    return tuple(wrap(np.asarray(flat // step % n), indices.device) for step, n in zip(steps, sizes, strict=True))
+
+
+def nonzero_static(input: Tensor, *, size: int, fill_value: int = -1) -> Tensor:
+    """The first `size` rows of `nonzero`; where there are fewer, rows of `fill_value`.
+
+    Raises:
+        RuntimeError: if `size` is negative.
+    """
+    need("nonzero_static", input)
+    if size < 0:
+        raise RuntimeError(f"nonzero_static: size must not be negative, got {size}")
+    places = np.full((size, input.array.ndim), fill_value, np.int64)
+    found = np.argwhere(input.array)[:size]
+    places[: len(found)] = found
+    return wrap(places, input.device)
 
 
 def select_scatter(input: Tensor, src: Tensor, dim: int, index: int) -> Tensor:

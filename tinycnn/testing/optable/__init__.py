@@ -14,7 +14,7 @@ from .images import IMAGES
 from .layers import LAYERS
 from .losses import LOSSES
 from .matmul import PRODUCTS
-from .reduce import REDUCTIONS, SORTING
+from .reduce import REDUCTIONS, SORTING, STATISTICS
 from .shape import INDICES, SHAPES
 
 FAMILIES: dict[str, tuple[Op, ...]] = {
@@ -22,6 +22,7 @@ FAMILIES: dict[str, tuple[Op, ...]] = {
     "elementwise": ELEMENTWISE,
     "reductions": REDUCTIONS,
     "order": SORTING,
+    "statistics": STATISTICS,
     "shapes": SHAPES,
     "indices": INDICES,
     "products": PRODUCTS,

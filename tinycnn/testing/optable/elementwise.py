@@ -78,6 +78,8 @@ ELEMENTWISE = (
     Op("logit: eps", lambda x: t.logit(x, 0.21), lambda x: _logit(np.clip(x, 0.21, 0.79)), ONE, low=0.1, high=0.9),
     unary("sgn", t.sgn, np.sign, spaced=True),
     unary("positive", t.positive, np.positive),
+    unary("resolve_neg", t.resolve_neg, np.positive),
+    unary("resolve_conj", t.resolve_conj, np.positive),
     unary("isnan", t.isnan, np.isnan, gradient=False),
     unary("isinf", t.isinf, np.isinf, gradient=False),
     unary("isfinite", t.isfinite, np.isfinite, gradient=False),

@@ -218,3 +218,89 @@ SORTING = (
     Op("nonzero", lambda x: t.nonzero(x > 0), lambda x: np.argwhere(x > 0), (((2, 5),), ((4,),)), gradient=False),
     Op("argwhere", lambda x: t.argwhere(x > 0), lambda x: np.argwhere(x > 0), (((2, 5),),), gradient=False),
 )
+
+STATISTICS = (
+    Op(
+        "cov",
+        lambda x: t.cov(x, correction=0),
+        lambda x: np.cov(x, ddof=0),
+        (((2, 4),), ((3,),)),
+        refuses=(
+            (lambda: t.cov(t.ones(2, 2, 2)), RuntimeError, "matrix or vector"),
+            (lambda: t.cov(t.ones(2, 3), fweights=t.ones(3)), RuntimeError, "integers"),
+            (lambda: t.cov(t.ones(2, 3), aweights=t.zeros(3)), RuntimeError, "sum to 0"),
+            (lambda: t.cov(t.ones(2, 3), aweights=-t.ones(3)), RuntimeError, "negative"),
+        ),
+    ),
+    Op(
+        "cov: weights",
+        lambda x, w: t.cov(x, fweights=t.tensor([1, 2, 1, 3]), aweights=abs(w) + 1),
+        lambda x, w: np.cov(x, fweights=[1, 2, 1, 3], aweights=abs(w) + 1),
+        (((2, 4), (4,)),),
+        spaced=True,
+    ),
+    Op("corrcoef", lambda x: t.corrcoef(x)[0], lambda x: np.corrcoef(x)[0], (((3, 4),),), spaced=True),
+    Op(
+        "histogram",
+        lambda x: t.histogram(x, 4, range=(-1.0, 1.0), density=True)[0],
+        lambda x: np.histogram(x, 4, (-1, 1), density=True)[0],
+        (((40,),),),
+        gradient=False,
+        refuses=(
+            (lambda: t.histogram(t.ones(2), 0), RuntimeError, "from 1 on"),
+            (lambda: t.histogram(t.ones(2), t.tensor([1.0, 0.0])), RuntimeError, "must not fall"),
+            (lambda: t.histogram(t.ones(2), 3, weight=t.ones(3)), RuntimeError, "weight must be"),
+        ),
+    ),
+    Op(
+        "histogramdd",
+        lambda x, w: t.histogramdd(x, [2, t.tensor([-1.0, 0.5, 2.0], dtype=x.dtype)], weight=w).hist,
+        lambda x, w: np.histogramdd(
+            x, [np.linspace(x[:, 0].min(), x[:, 0].max(), 3), np.array([-1.0, 0.5, 2.0])], weights=w
+        )[0],
+        (((30, 2), (30,)),),
+        gradient=False,
+        refuses=((lambda: t.histogramdd(t.ones(3, 2), [2, 2, 2]), RuntimeError, "2 dimensions"),),
+    ),
+    Op(
+        "trapezoid",
+        lambda y, x: t.trapezoid(y, x, dim=0),
+        lambda y, x: np.trapezoid(y, x, axis=0),
+        (((4, 2), (4,)), ((3, 2), (3, 2)), ((1, 2), (1,))),
+        refuses=(
+            (lambda: t.trapezoid(t.ones(3), t.ones(2)), RuntimeError, "one for each sample"),
+            (lambda: t.trapezoid(t.ones(3), t.ones(3), dx=1), TypeError, "not both"),
+        ),
+    ),
+    Op("trapz", lambda y: t.trapz(y, dx=0.5), lambda y: np.trapezoid(y, dx=0.5), (((2, 4),), ((2, 0),))),
+    Op(
+        "cumulative_trapezoid",
+        lambda y, x: t.cumulative_trapezoid(y, x),
+        lambda y, x: np.cumsum((y[:, 1:] + y[:, :-1]) * np.diff(x) / 2, 1),
+        (((2, 4), (4,)),),
+    ),
+    Op(
+        "gradient",
+        lambda x: t.gradient(x, spacing=0.5, dim=1, edge_order=2)[0],
+        lambda x: np.gradient(x, 0.5, axis=1, edge_order=2),
+        (((2, 3),), ((2, 5),)),
+        refuses=(
+            (lambda: t.gradient(t.ones(2), edge_order=2), RuntimeError, "at least 3"),
+            (lambda: t.gradient(t.ones(2, 2), spacing=(1.0, 1.0, 1.0)), RuntimeError, "2 spacings"),
+        ),
+    ),
+    Op(
+        "gradient: coordinates",
+        lambda x: t.gradient(x, spacing=(t.tensor([0.0, 1.0, 3.0], dtype=x.dtype), 2.0))[0],
+        lambda x: np.gradient(x, [0.0, 1.0, 3.0], 2.0)[0],
+        (((3, 2),),),
+    ),
+    Op(
+        "renorm",
+        lambda x: t.renorm(x, 2, 0, 1.0),
+        lambda x: x * np.where((n := np.linalg.norm(x, axis=1, keepdims=True)) > 1, 1 / (n + 1e-7), 1),
+        (((3, 4),),),
+        spaced=True,
+        refuses=((lambda: t.renorm(t.ones(2), 2, 0, 1), RuntimeError, "2 dimensions"),),
+    ),
+)

@@ -317,6 +317,42 @@ INDICES = (
         (((3, 2), (2, 2)),),
         refuses=((lambda: t.ones(3).index_add(0, ROWS, t.ones(3)), RuntimeError, "must have shape"),),
     ),
+    Op(
+        "index_reduce",
+        lambda x, y: t.index_reduce(x, 0, ROWS, y, "mean"),
+        lambda x, y: _put_rows(x, y, 1) / np.where(_put_rows(x * 0, y * 0 + 1, 1) > 0, 2, 1),
+        (((3, 2), (2, 2)),),
+        refuses=(
+            (lambda: t.ones(3).index_reduce(0, ROWS, t.ones(2), "sum"), RuntimeError, "'prod', 'mean'"),
+            (lambda: t.ones(3).index_reduce(0, ROWS, t.ones(3), "amax"), RuntimeError, "must have shape"),
+        ),
+    ),
+    Op(
+        "index_reduce: amax",
+        lambda x, y: t.index_reduce(x, 0, ROWS, y, "amax", include_self=False),
+        lambda x, y: _put_rows(x, y, 0),
+        (((3, 2), (2, 2)),),
+        spaced=True,
+    ),
+    Op(
+        "unravel_index",
+        lambda x: t.stack(t.unravel_index((abs(x) * 3).long(), (2, 4))),
+        lambda x: np.stack(np.unravel_index((abs(x) * 3).astype(int), (2, 4))),
+        (((5,),), ((2, 2),)),
+        gradient=False,
+        refuses=(
+            (lambda: t.unravel_index(t.ones(2), (2, 3)), TypeError, "integer"),
+            (lambda: t.unravel_index(t.tensor([1]), (2, 0)), ValueError, "positive"),
+        ),
+    ),
+    Op(
+        "nonzero_static",
+        lambda x: t.nonzero_static(x > 0, size=7, fill_value=-2),
+        lambda x: np.concatenate([np.argwhere(x > 0), np.full((7, x.ndim), -2)])[:7],
+        (((2, 5),),),
+        gradient=False,
+        refuses=((lambda: t.nonzero_static(t.ones(2), size=-1), RuntimeError, "negative"),),
+    ),
     Op("index_copy", lambda x, y: t.index_copy(x, 0, ROWS, y), lambda x, y: _put_rows(x, y, 0), (((3, 2), (2, 2)),)),
     Op(
         "index_fill",
