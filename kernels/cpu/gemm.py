@@ -7,6 +7,7 @@ from numba import prange
 
 from .jit import helper, kernel
 from .memory import empty
+from .rows import add, copy
 from .simd import COLUMNS32, COLUMNS64, ROWS, VECTORS, WIDE, copy_rows, tile, turn
 from .threads import launch, scratch, workers
 
@@ -14,6 +15,7 @@ DEPTH = 256  # rows of a packed panel of b: with the width of a tile it stays in
 BAND = 96  # rows of one unit of work: the panel is packed once for so many
 UNITS = 8  # of work, at least, if a long sum can be computed in parts
 PARTS = 8  # of a long sum that are computed side by side, at most
+RUN = 1024  # elements of which the parts are added up at a time
 
 _COLUMNS = {4: COLUMNS32, 8: COLUMNS64}
 
@@ -87,12 +89,13 @@ def gemm(workers, a, a_row, a_col, a_batch, b, b_row, b_col, b_batch, c, m, n, k
 
 @kernel(parallel=True)
 def add_parts(workers, partial, c, parts):
-    """c = sum over parts of partial[part]"""
-    for i in prange(c.size):
-        total = partial[i]
+    """c = sum over parts of partial[part], in their order: a run of memory at a time, part after part"""
+    for run in prange((c.size + RUN - 1) // RUN):
+        first = run * RUN
+        n = min(RUN, c.size - first)
+        copy(partial, first, 1, c, first, n)
         for part in range(1, parts):
-            total += partial[part * c.size + i]
-        c[i] = total
+            add(partial, part * c.size + first, c, first, 1, n)
 
 
 def parts_of(batches: int, m: int, n: int, k: int, width: int) -> int:

@@ -13,6 +13,7 @@ are laid out as with padding 1 and the outermost output is not stored; with padd
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -20,10 +21,9 @@ import numpy as np
 from numba import prange
 
 from ..geometry import ConvSpec
-from .gemm import plain, product
+from .gemm import add_parts, plain, product
 from .jit import helper, kernel
 from .memory import empty
-from .rows import add, copy
 from .simd import COLUMNS32, LANES32, ROWS, turn
 from .threads import launch, scratch, workers
 from .winograd_simd import (
@@ -46,7 +46,11 @@ KEPT = 64 * 1024  # elements of U, and of M, that a thread keeps for several pan
 NEAR = 56 * 1024  # elements of V of a block, if that is more than the least: best measured
 PRIVATE = 160 * 1024  # elements of V that a thread keeps to itself: they stay in its second cache
 RUN = 1024  # tiles of one partial sum of a weight gradient: short, so that float32 keeps its digits
+LONG = 192  # tiles of a block of a weight gradient, at most
 PARTS = 8  # partial sums of a weight gradient, at most
+SMALL_SUMS = 64 * 64  # channels times filters whose sums a thread keeps beside V
+SOME, SEVERAL = 64, 3 * LANES32  # channels and filters whose sums a thread keeps, at most
+UNITS = 8  # of work, at least, where there are so many channels and filters
 
 
 def apart(size: int) -> int:
@@ -79,8 +83,12 @@ class Plan:
 
 
 @lru_cache(maxsize=256)
-def plan(spec: ConvSpec, m: int) -> Plan:
-    """The tiles of a convolution and the size of their blocks, from its shape alone."""
+def plan(spec: ConvSpec, m: int, longest: int = 0) -> Plan:
+    """The tiles of a convolution and the size of their blocks, from its shape alone.
+
+    Args:
+        longest: equal blocks of at most so many tiles, instead of what suits the forward pass.
+    """
     (height, width), (oh, ow) = spec.input_size, spec.output_size
     (top, _), (left, _) = spec.padding
     # The first tile begins at row `up` of the image, and tiles reach to its end and to the end of the output.
@@ -91,6 +99,8 @@ def plan(spec: ConvSpec, m: int) -> Plan:
     tiles = spec.batch * high * wide
     room = NEAR // ((m + 2) ** 2 * channels) // BLOCK
     block = BLOCK * max(1, min(room, 4, -(-tiles // BLOCK // 16)))
+    if longest:
+        block = -(-_even(tiles, longest) // LANES32) * LANES32
     row, col = np.divmod(np.arange(high * wide), wide)
     edges = (row > 0) + 2 * (row < high - 1) + 4 * (col > 0) + 8 * (col < wide - 1)
     return Plan(
@@ -155,8 +165,8 @@ def gather(x, group, c0, c1, t, count, v, vi, step, edges, planes, o, plane, g):
 
 
 @helper
-def gather_grad(gy, group, begin, end, t, count, out, oi, step, padded, memory, o, plane, turned, g):
-    """out[oi + k*step + j*padded + filter] = element k of A gy A^T for tile t + j of filters begin : end.
+def gather_grad(gy, group, begin, end, t, count, out, oi, step, row, memory, o, plane, turned, g):
+    """out[oi + k*step + j*row + filter - begin] = element k of A gy A^T for tile t + j of filters begin : end.
 
     The transform has its tiles side by side; a panel of filters of it is kept at memory[turned], then transposed.
     """
@@ -180,7 +190,7 @@ def gather_grad(gy, group, begin, end, t, count, out, oi, step, padded, memory, 
             for j in range(0, count, LANES32):
                 turn(
                     memory, turned + k * _apart(LANES32 * block) + j, block, some, min(LANES32, count - j),
-                    out, oi + k * step + j * padded + o0, padded,
+                    out, oi + k * step + j * row + o0 - begin, row,
                 )  # fmt: skip
 
 
@@ -504,12 +514,33 @@ def _panels(x: np.ndarray, w: np.ndarray, b: np.ndarray, y: np.ndarray, cut: Pla
     launch(by_panels, w.reshape(-1), v, b, y, *steps, flip, several, chunk, memory, size, cut.numbers)
 
 
-@kernel(parallel=True)
-def private_grad(workers, gy, x, sums, parts, blocks, edges, planes, plane, padded, memory, size, g):
-    """sums[part, group, k] (C, filters) = sum over the part's tiles of V[k] @ (A gy A^T)[k]
+@helper
+def finish_grad(sums, i, step, row, m, filters, channels, taps, gw, target, target_row):
+    """gw[target + o*target_row + 9*c + tap] = G^T S G; element k of S for (c, o) is sums[i + k*step + c*row + o].
 
-    for unit = (part, group), shared out to the workers:
-        for block of tiles of the part: V and the transform of gy, in the thread's second cache; for k: sums[k] += ...
+    Filters are in lanes; the taps of as many channels as there are lanes are transposed together, in whole squares.
+    """
+    for o in range(0, filters, LANES32):
+        some = min(LANES32, filters - o)
+        for c in range(0, channels, LANES32):
+            count = min(LANES32, channels - c)
+            for n in range(count):
+                weight_grad_tiles(m, sums, i + (c + n) * row + o, step, taps, n * 9 * LANES32)
+            first, whole = target + o * target_row + 9 * c, 9 * count // LANES32 * LANES32
+            for q in range(0, whole, LANES32):
+                turn(taps, q * LANES32, LANES32, LANES32, some, gw, first + q, target_row)
+            for q in range(whole, 9 * count):
+                for lane in range(some):
+                    gw[first + lane * target_row + q] = taps[q * LANES32 + lane]
+
+
+@kernel(parallel=True)
+def private_grad(workers, gy, x, gw, parts, blocks, edges, planes, plane, padded, memory, size, g):
+    """gw[part] = what the part's tiles contribute to it.
+
+    for unit = (part, group), shared out to the workers; all in the thread's second cache:
+        for block of tiles of the part: V and the transform of gy; for k: S[k] (C, filters) += V[k] @ (A gy A^T)[k]
+        gw[part, group] from S
     """
     _, groups, channels, filters, _, _, _, _, _, _, _, _, m, high, wide, block = g
     depth, tiles = (m + 2) ** 2, g[0] * high * wide
@@ -519,6 +550,8 @@ def private_grad(workers, gy, x, sums, parts, blocks, edges, planes, plane, padd
         v = o + planes
         y = v + depth * v_step
         turned = y + depth * y_step
+        sums = turned + depth * _apart(LANES32 * block)
+        taps = np.empty(9 * LANES32 * LANES32, gw.dtype)
         for unit in range(worker, parts * groups, workers):
             part, group = unit // groups, unit % groups
             begin = blocks * part // parts
@@ -530,75 +563,64 @@ def private_grad(workers, gy, x, sums, parts, blocks, edges, planes, plane, padd
                 for k in range(depth):
                     product(
                         memory, v + k * v_step, block, 1, memory, y + k * y_step, padded,
-                        sums, (unit * depth + k) * s_step, padded,
-                        channels, padded, count, number > begin, COLUMNS32,
+                        memory, sums + k * s_step, padded, channels, padded, count, number > begin, COLUMNS32,
                     )  # fmt: skip
+            target = unit * filters * channels * 9
+            finish_grad(memory, sums, s_step, padded, m, filters, channels, taps, gw, target, channels * 9)
 
 
 @kernel(parallel=True)
-def gather_all_grad(workers, gy, y, first, blocks, planes, plane, padded, memory, size, g):
-    """y[group, block, k] (tiles, filters) = A gy A^T; for unit = (group, block, LANES32 filters)"""
+def gather_all_grad(workers, gy, y, first, blocks, planes, plane, padded, several, memory, size, g):
+    """y[group, block, k, panel] (tiles, several) = A gy A^T, panels of `several` filters.
+
+    for unit = (group, block, LANES32 filters), shared out to the workers
+    """
     _, groups, _, filters, _, _, _, _, _, _, _, _, m, high, wide, block = g
-    tiles, step = g[0] * high * wide, _apart(block * padded)
-    panels = padded // LANES32
+    tiles, step = g[0] * high * wide, _apart(block * ((padded + several - 1) // several * several))
+    vectors = padded // LANES32
     for worker in prange(workers):
         o = worker * size
-        for unit in range(worker, groups * blocks * panels, workers):
-            number, o0 = unit // panels, unit % panels * LANES32
+        for unit in range(worker, groups * blocks * vectors, workers):
+            number, o0 = unit // vectors, unit % vectors * LANES32
             group, t = number // blocks, (first + number % blocks) * block
+            target = number * (m + 2) ** 2 * step + o0 // several * several * block + o0 % several
             gather_grad(
-                gy, group, o0, min(o0 + LANES32, filters), t, min(block, tiles - t), y, number * (m + 2) ** 2 * step,
-                step, padded, memory, o, plane, o + planes, g,
+                gy, group, o0, min(o0 + LANES32, filters), t, min(block, tiles - t), y, target, step, several,
+                memory, o, plane, o + planes, g,
             )  # fmt: skip
 
 
 @kernel(parallel=True)
-def multiply_all_grad(workers, v, y, sums, first, blocks, run, padded, g):
-    """sums[part, group, k] (C, filters) += V[block, k] @ y[block, k]; part = block // run
+def multiply_all_grad(workers, v, y, gw, first, blocks, some, several, padded, memory, size, g):
+    """gw = what these blocks of tiles contribute to it.
 
-    for unit = (group, k, 64 channels), shared out to the workers: for block of tiles
+    for unit = (group, `some` channels, `several` filters), shared out to the workers:
+        for k: for block of tiles: S[k] += V[block, k] @ y[block, k], in the thread's second cache
+        gw from S
     """
-    _, groups, channels, _, _, _, _, _, _, _, _, _, m, high, wide, block = g
+    _, groups, channels, filters, _, _, _, _, _, _, _, _, m, high, wide, block = g
     depth, tiles = (m + 2) ** 2, g[0] * high * wide
-    v_step, y_step, s_step = _apart(channels * block), _apart(block * padded), _apart(channels * padded)
-    shares = (channels + 63) // 64
+    pieces, panels = (channels + some - 1) // some, (padded + several - 1) // several
+    v_step, y_step, s_step = _apart(channels * block), _apart(block * panels * several), _apart(some * several)
     for worker in prange(workers):
-        for unit in range(worker, groups * depth * shares, workers):
-            group, rest = unit // (depth * shares), unit % (depth * shares)
-            k, c = rest // shares, rest % shares * 64
-            for number in range(group * blocks, (group + 1) * blocks):
-                n = first + number % blocks
-                part = n // run
-                product(
-                    v, (number * depth + k) * v_step + c * block, block, 1, y, (number * depth + k) * y_step, padded,
-                    sums, ((part * groups + group) * depth + k) * s_step + c * padded, padded,
-                    min(64, channels - c), padded, min(block, tiles - n * block), n % run > 0, COLUMNS32,
-                )  # fmt: skip
-
-
-@kernel(parallel=True)
-def finish_grad(workers, sums, gw, parts, groups, channels, filters, padded, m):
-    """gw = G^T S G, where S is the sum over the parts; filters in lanes, transposed at the end.
-
-    for unit = (group, channel), shared out to the workers:
-        S[k] (filters) for all k, a run of memory for each k and part; for vector of filters: transform, transpose
-    """
-    depth, s_step = (m + 2) ** 2, _apart(channels * padded)
-    for worker in prange(workers):
-        total, taps = np.empty(depth * padded, gw.dtype), np.empty(9 * LANES32, gw.dtype)
-        for unit in range(worker, groups * channels, workers):
-            group, c = unit // channels, unit % channels
+        sums = worker * size
+        taps = np.empty(9 * LANES32 * LANES32, gw.dtype)
+        for unit in range(worker, groups * pieces * panels, workers):
+            group, rest = unit // (pieces * panels), unit % (pieces * panels)
+            c, o = rest // panels * some, rest % panels * several
+            here, width = min(some, channels - c), min(several, padded - o)
             for k in range(depth):
-                copy(sums, (group * depth + k) * s_step + c * padded, 1, total, k * padded, padded)
-                for part in range(1, parts):
-                    i = ((part * groups + group) * depth + k) * s_step + c * padded
-                    add(sums, i, total, k * padded, 1, padded)
-            for o in range(0, filters, LANES32):
-                weight_grad_tiles(m, total, o, padded, taps, 0)
-                for lane in range(min(LANES32, filters - o)):
-                    target = ((group * filters + o + lane) * channels + c) * 9
-                    for q in range(9):
-                        gw[np.uintp(target + q)] = taps[np.uintp(q * LANES32 + lane)]
+                for number in range(blocks):
+                    place = (group * blocks + number) * depth + k
+                    product(
+                        v, place * v_step + c * block, block, 1, y, place * y_step + o * block, several,
+                        memory, sums + k * s_step, several, here, width,
+                        min(block, tiles - (first + number) * block), number > 0, COLUMNS32,
+                    )  # fmt: skip
+            finish_grad(
+                memory, sums, s_step, several, m, min(width, filters - o), here, taps,
+                gw, ((group * filters + o) * channels + c) * 9, channels * 9,
+            )  # fmt: skip
 
 
 def weight_grad(gy: np.ndarray, x: np.ndarray, spec: ConvSpec, m: int, way: str = "") -> np.ndarray:
@@ -607,37 +629,59 @@ def weight_grad(gy: np.ndarray, x: np.ndarray, spec: ConvSpec, m: int, way: str 
     Args:
         way: ``"private"`` or ``"shared"``, instead of what the sizes suggest: private if all sums fit a thread's cache.
     """
-    cut = plan(spec, m)
-    _, groups, channels, filters, *_, block = cut.numbers
-    plane, planes = _planes(cut.numbers)
-    depth, padded = (m + 2) ** 2, -(-filters // LANES32) * LANES32
-    way = way or ("private" if channels * padded <= 64 * 64 else "shared")
+    channels, filters = spec.in_channels // spec.groups, spec.out_channels // spec.groups
+    padded = -(-filters // LANES32) * LANES32
+    way = way or ("private" if channels * padded <= SMALL_SUMS else "shared")
     gy, x = plain(gy).reshape(-1), plain(x).reshape(-1)
-    turned = depth * apart(LANES32 * block)
-    if way == "private":
-        parts = max(1, min(PARTS, cut.blocks))
-        size = planes + depth * (apart(channels * block) + apart(padded * block)) + turned
-        memory = scratch(workers() * size + LANES32, x.dtype)
-        sums = empty(parts * groups * depth * apart(channels * padded), x.dtype)
-        launch(
-            private_grad, gy, x, sums, parts, cut.blocks, cut.edges, planes, plane, padded, memory, size, cut.numbers
-        )
-    else:
-        run = -(-RUN // block)
-        parts = -(-cut.blocks // run)
-        sums = empty(parts * groups * depth * apart(channels * padded), x.dtype)
-        v_size, y_size = (groups * depth * apart(c * block) for c in (channels, padded))
-        together = _even(cut.blocks, SHARED // (v_size + y_size))
-        v, y = empty(together * v_size, x.dtype), empty(together * y_size, x.dtype)
-        size = planes + turned
-        memory = scratch(workers() * size + LANES32, x.dtype)
-        for first in range(0, cut.blocks, together):
-            blocks = min(together, cut.blocks - first)
-            launch(gather_all, x, v, first, blocks, cut.edges, planes, plane, memory, cut.numbers)
-            launch(gather_all_grad, gy, y, first, blocks, planes, plane, padded, memory, size, cut.numbers)
-            launch(multiply_all_grad, v, y, sums, first, blocks, run, padded, cut.numbers)
+    parts = (_private_grad if way == "private" else _shared_grad)(gy, x, spec, m, padded)
+    if len(parts) == 1:
+        return parts.reshape(spec.weight_shape)
     gw = empty(spec.weight_shape, x.dtype)
-    launch(finish_grad, sums, gw.reshape(-1), parts, groups, channels, filters, padded, m)
+    launch(add_parts, parts.reshape(-1), gw.reshape(-1), len(parts), elements=parts.size)
+    return gw
+
+
+def _private_grad(gy: np.ndarray, x: np.ndarray, spec: ConvSpec, m: int, padded: int) -> np.ndarray:
+    """What each part of the tiles contributes."""
+    cut = plan(spec, m)
+    channels, block = cut.numbers[2], cut.numbers[15]
+    plane, planes = _planes(cut.numbers)
+    sizes = channels * block, padded * block, LANES32 * block, channels * padded
+    size = planes + (m + 2) ** 2 * sum(apart(s) for s in sizes)
+    memory = scratch(workers() * size + LANES32, x.dtype)
+    parts = max(1, min(PARTS, cut.blocks))
+    gw = empty((parts, math.prod(spec.weight_shape)), x.dtype)
+    launch(
+        private_grad, gy, x, gw.reshape(-1), parts, cut.blocks, cut.edges, planes, plane, padded, memory, size,
+        cut.numbers,
+    )  # fmt: skip
+    return gw
+
+
+def _shared_grad(gy: np.ndarray, x: np.ndarray, spec: ConvSpec, m: int, padded: int) -> np.ndarray:
+    """What each round over some blocks of tiles contributes."""
+    cut = plan(spec, m, LONG)
+    groups, channels, block = (cut.numbers[i] for i in (1, 2, 15))
+    plane, planes = _planes(cut.numbers)
+    depth = (m + 2) ** 2
+    some, several = min(channels, SOME), min(padded, SEVERAL)
+    while max(some, several) > LANES32 and groups * -(-channels // some) * -(-padded // several) < UNITS:
+        if some >= several:
+            some = -(-some // 2 // LANES32) * LANES32
+        else:
+            several = -(-several // 2 // LANES32) * LANES32
+    v_size, y_size = (groups * depth * apart(c * block) for c in (channels, -(-padded // several) * several))
+    together = _even(cut.blocks, min(SHARED // (v_size + y_size), RUN // block))
+    v, y = empty(together * v_size, x.dtype), empty(together * y_size, x.dtype)
+    size, s_size = planes + depth * apart(LANES32 * block), depth * apart(some * several)
+    memory = scratch(workers() * max(size, s_size) + LANES32, x.dtype)
+    firsts = range(0, cut.blocks, together)
+    gw = empty((len(firsts), math.prod(spec.weight_shape)), x.dtype)
+    for number, first in enumerate(firsts):
+        blocks = min(together, cut.blocks - first)
+        launch(gather_all, x, v, first, blocks, cut.edges, planes, plane, memory, cut.numbers)
+        launch(gather_all_grad, gy, y, first, blocks, planes, plane, padded, several, memory, size, cut.numbers)
+        launch(multiply_all_grad, v, y, gw[number], first, blocks, some, several, padded, memory, s_size, cut.numbers)
     return gw
 
 
