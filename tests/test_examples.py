@@ -1,6 +1,7 @@
 """The examples run as their users run them."""
 
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -60,6 +61,25 @@ def test_the_custom_operation_runs_and_is_short():
     assert len(path.read_text().splitlines()) < 80
     done = run(path)
     assert done.returncode == 0 and "agrees" in done.stdout, done.stderr
+
+
+def test_filters_are_what_they_are_called(tmp_path):
+    done = run(ROOT / "examples/filters.py", "--size", 64, "--out", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "filters.png").read_bytes().startswith(b"\x89PNG")
+    assert "there is no file nowhere.png" in run(ROOT / "examples/filters.py", "nowhere.png").stderr
+
+    example = runpy.run_path(str(ROOT / "examples/filters.py"))
+    correlate, convolve = example["correlate"], example["convolve"]
+    ramp = tinycnn.arange(8.0).expand(8, 8)  # brighter by one for each column
+    assert (correlate(ramp, example["SOBEL_X"])[:, 1:-1] == 8).all() and (correlate(ramp, example["SOBEL_Y"]) == 0).all()
+    assert (convolve(ramp, example["SOBEL_X"])[:, 1:-1] == -8).all()
+    assert tinycnn.equal(correlate(ramp, example["IDENTITY"]), ramp)
+    for kernel in (example["box"](5), example["gaussian"](1), example["SHARPEN"]):  # they keep what is even
+        assert tinycnn.allclose(correlate(tinycnn.ones(9, 9), kernel), tinycnn.ones(9, 9))
+    assert correlate(tinycnn.ones(9, 9), example["box"](3), "constant")[0, 0].item() == pytest.approx(4 / 9)
+    assert example["strided"](tinycnn.ones(16, 16), example["gaussian"](1), 4)[1].endswith("= 4")
+    assert example["draw"](64).shape == (64, 64)
 
 
 def test_bad_options_are_refused_in_words():
