@@ -186,6 +186,11 @@ def observed(observer: Callable[[str, str, Kernel], Kernel]) -> Iterator[None]:
             ask_anew()
 
 
+def loaded() -> tuple[str, ...]:
+    """The names of the columns that are in use."""
+    return tuple(_columns)
+
+
 def names() -> tuple[str, ...]:
     """The names of all kernels, those of users included."""
     return (*_FAMILY_OF, *_registered)

@@ -13,6 +13,7 @@ from typing import Any
 
 from . import dtypes, kernels
 from .kernels import settings
+from .kernels.cuda import probe
 
 NEEDED = ("numpy", "numba", "llvmlite", "safetensors", "tqdm")
 EXTRAS = {  # package: what it is for
@@ -85,11 +86,7 @@ def _lines() -> Iterator[tuple[str, str]]:
     yield "default dtype", str(dtypes.get_default_dtype())
     yield "", ""
 
-    try:
-        kernels.column("cuda")
-        yield "CUDA", "there are kernels for it"
-    except RuntimeError as error:
-        yield "CUDA", str(error)
+    yield from probe.report()
     yield "", ""
     found = [f"{k}={v}" for k, v in sorted(os.environ.items()) if k.startswith(VARIABLES)]
     yield "environment", "; ".join(found) or f"no variable that begins with {', '.join(VARIABLES)}"

@@ -1,44 +1,71 @@
-"""``torch.accelerator`` where there is none."""
+"""``torch.accelerator``: the GPU, where there is one."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from . import cuda
 from ._device import device
 
 
 def is_available() -> bool:
-    """False: there is only the CPU."""
-    return False
+    """Whether there is a GPU that can be used."""
+    return cuda.is_available()
 
 
 def device_count() -> int:
-    """0: there is only the CPU."""
-    return 0
+    """The number of GPUs that can be used."""
+    return cuda.device_count()
 
 
 def current_accelerator(check_available: bool = False) -> device | None:
-    """None: there is only the CPU."""
-    return None
+    """``device("cuda")``, or None if there is only the CPU."""
+    return device("cuda") if cuda.is_available() else None
 
 
-def _refuse(name: str) -> Any:
-    raise RuntimeError(f"accelerator.{name}: there is only the CPU; ask accelerator.is_available() before")
+def _need(name: str) -> None:
+    if not cuda.is_available():
+        raise RuntimeError(f"accelerator.{name}: there is only the CPU; ask accelerator.is_available() before")
 
 
 def current_device_index() -> int:
-    """Needs an accelerator: RuntimeError."""
-    return _refuse("current_device_index")
+    """The number of the GPU that ``device="cuda"`` means.
+
+    Raises:
+        RuntimeError: if there is only the CPU.
+    """
+    _need("current_device_index")
+    return cuda.current_device()
 
 
 def set_device_index(device: Any) -> None:
-    """Needs an accelerator: RuntimeError."""
-    _refuse("set_device_index")
+    """Let ``device="cuda"`` mean this GPU.
+
+    Raises:
+        RuntimeError: if there is only the CPU, or no such GPU.
+    """
+    _need("set_device_index")
+    cuda.set_device(device)
 
 
 def synchronize(device: Any = None) -> None:
-    """Needs an accelerator: RuntimeError."""
-    _refuse("synchronize")
+    """Wait until everything that was launched is done.
+
+    Raises:
+        RuntimeError: if there is only the CPU.
+    """
+    _need("synchronize")
+    cuda.synchronize(device)
+
+
+def current_stream(device: Any = None) -> cuda.Stream:
+    """The stream that everything is launched on now.
+
+    Raises:
+        RuntimeError: if there is only the CPU.
+    """
+    _need("current_stream")
+    return cuda.current_stream(device)
 
 
 current_device_idx, set_device_idx = current_device_index, set_device_index

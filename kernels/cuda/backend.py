@@ -19,10 +19,6 @@ SIMULATED = probe.simulated()
 xp: Any = importlib.import_module(".stand_in", __package__) if SIMULATED else importlib.import_module("cupy")
 
 
-class OutOfMemoryError(RuntimeError):
-    """The memory of the GPU does not suffice."""
-
-
 def to_host(x: Any) -> np.ndarray:
     """A copy of a device's array as a NumPy array; waits for what computes it."""
     return x.get()
@@ -63,7 +59,7 @@ def served(function: Callable[..., Any], index: int | None) -> Callable[..., Any
             with xp.cuda.Device(index):
                 return function(*args, **options)
         except MemoryError as error:  # CuPy's own is one
-            raise OutOfMemoryError(out_of_memory(error)) from error
+            raise probe.OutOfMemoryError(out_of_memory(error)) from error
 
     return call
 

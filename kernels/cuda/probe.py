@@ -5,12 +5,17 @@ from __future__ import annotations
 import ctypes
 import functools
 import importlib
+import importlib.metadata
 import importlib.util
 import os
 import sys
 from typing import Any
 
 INSTALL = "pip install 'tinycnn[cuda13]' (for drivers of CUDA 13), or 'tinycnn[cuda12]'"
+
+
+class OutOfMemoryError(RuntimeError):
+    """The memory of the GPU does not suffice."""
 
 
 def simulated() -> bool:
@@ -85,3 +90,33 @@ def no_such_gpu(index: int | None) -> str:
     if index is None or index < count:
         return ""
     return f"there {'is 1 GPU' if count == 1 else f'are {count} GPUs'}, numbered from 0, and none with number {index}"
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "is not installed"
+
+
+def report() -> list[tuple[str, str]]:
+    """What there is for GPUs, and what is missing, as pairs (what, in words)."""
+    lines = [("CUDA", problem() or "tensors can be put on a GPU: device='cuda'")]
+    if simulated():
+        return [("CUDA", "Numba's simulator stands in for a GPU (NUMBA_ENABLE_CUDASIM=1): for tests, very slow")]
+    known, count, wrong = driver()
+    lines.append(("NVIDIA driver", wrong if not known else f"CUDA up to {in_words(known)}, {count} GPUs"))
+    cupy = [f"cupy-cuda{n}x" for n in (13, 12) if _is_there("cupy") and _version(f"cupy-cuda{n}x")[0].isdigit()]
+    shown = " ".join((cupy[0], _version(cupy[0]))) if cupy else "CuPy is not installed"
+    numba_cuda = _version("numba-cuda")
+    lines.append(("CUDA packages", f"{shown}, numba-cuda {numba_cuda}"))
+    if missing_packages() and not wrong:
+        lines.append(("", missing_packages()))
+    if not problem():
+        cuda = importlib.import_module("cupy.cuda")
+        for i in range(count):
+            found = cuda.runtime.getDeviceProperties(i)
+            memory = found["totalGlobalMem"] / 2**30
+            kind = f"{found['major']}.{found['minor']}"
+            lines.append((f"cuda:{i}", f"{found['name'].decode()}, {memory:.0f} GiB, compute capability {kind}"))
+    return lines

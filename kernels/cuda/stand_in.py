@@ -310,6 +310,12 @@ cuda = SimpleNamespace(
     runtime=SimpleNamespace(
         getDeviceCount=lambda: 1,
         memGetInfo=lambda: (0, 0),
-        getDeviceProperties=lambda index: {"name": b"Numba's simulator", "totalGlobalMem": 0, "major": 9, "minor": 0},
+        getDeviceProperties=lambda index: {
+            "name": b"Numba's simulator",
+            "totalGlobalMem": 0,
+            "major": 9,
+            "minor": 0,
+            "multiProcessorCount": 1,
+        },
     ),
 )
