@@ -37,7 +37,10 @@ FAMILIES: dict[str, tuple[str, ...]] = {
         "log_softmax_grad",
         "cross_entropy",
         "cross_entropy_grad",
+        "nll",
+        "nll_grad",
     ),
+    "pair_loss": ("pair_loss", "pair_loss_grad"),
     "matmul": ("matmul",),
     "elementwise": (
         *("add", "sub", "mul", "div", "pow", "maximum", "minimum", "fmax", "fmin", "atan2", "hypot", "copysign"),

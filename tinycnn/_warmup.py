@@ -154,6 +154,7 @@ TASKS: dict[str, Task] = {
     "layer_norm": gradient(lambda x, w, b: F.layer_norm(x, (256,), w, b), (64, 256), (256,), (256,)),
     "layer_norm of long rows": gradient(lambda x, w, b: F.layer_norm(x, (4096,), w, b), (8, 4096), (4096,), (4096,)),
     "group_norm": gradient(lambda x, w, b: F.group_norm(x, 4, w, b), MAPS, (16,), (16,)),
+    "losses of pairs": gradient(lambda a, b: F.mse_loss(a, b) + F.mse_loss(a, b, reduction="none").sum(), MAPS, MAPS),
     "dropout": gradient(lambda x: F.dropout(x, 0.5), MAPS),
     "softmax": gradient(lambda x: F.softmax(x, 1), (64, 10)),
     "log_softmax": gradient(lambda x: F.log_softmax(x, 1), (64, 10)),

@@ -5,12 +5,23 @@ from __future__ import annotations
 import numpy as np
 from numba import prange, uintp
 
+from ..reference.softmax import nll
 from .exponential import exp
 from .gemm import plain
 from .jit import helper, kernel
-from .memory import empty
+from .memory import empty, zeros
 from .threads import launch
 
+__all__ = [
+    "cross_entropy",
+    "cross_entropy_grad",
+    "log_softmax",
+    "log_softmax_grad",
+    "nll",
+    "nll_grad",
+    "softmax",
+    "softmax_grad",
+]
 LANES = 16  # running maxima of a row, side by side
 
 
@@ -168,4 +179,12 @@ def cross_entropy_grad(
     if x.size:
         arrays = (plain(a) for a in (scale, x, lse, target))
         launch(loss_backward, *arrays, int(ignore_index), gx, elements=x.size)
+    return gx
+
+
+def nll_grad(scale: np.ndarray, target: np.ndarray, ignore_index: int, classes: int) -> np.ndarray:
+    """gx = -scale * onehot(target) for each row, 0 where the target is ignored; scale has one or as many elements."""
+    gx = zeros((len(target), classes), scale.dtype)
+    rows = np.flatnonzero(target != ignore_index)
+    gx[rows, target[rows]] = -(scale[rows] if scale.size > 1 else scale)
     return gx

@@ -59,3 +59,19 @@ def cross_entropy_grad(
     gx *= scale[:, None]
     gx[target == ignore_index] = 0
     return gx
+
+
+def nll(x: np.ndarray, target: np.ndarray, ignore_index: int) -> np.ndarray:
+    """-x[target] of each row, 0 where the target is ignored."""
+    valid = target != ignore_index
+    picked = x[np.arange(len(x)), np.where(valid, target, 0)] if x.size else np.zeros(len(x), x.dtype)
+    return np.where(valid, -picked, 0)
+
+
+def nll_grad(scale: np.ndarray, target: np.ndarray, ignore_index: int, classes: int) -> np.ndarray:
+    """gx = -scale * onehot(target) for each row, 0 where the target is ignored; scale has one or as many elements."""
+    gx = np.zeros((len(target), classes), scale.dtype)
+    valid = target != ignore_index
+    if classes:
+        gx[np.arange(len(target)), np.where(valid, target, 0)] = np.where(valid, -scale, 0)
+    return gx

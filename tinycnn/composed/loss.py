@@ -16,6 +16,7 @@ from ..autograd import Function
 from ..ops import elementwise as ew
 from ..ops import loss as primitive
 from ..ops.elementwise import cast, where
+from ..ops.pair_loss import PairLoss
 from ..ops.reduce import mean, sum
 from ..ops.shape import expand, gather, reshape, squeeze, unsqueeze
 from .activation import _softplus, logsigmoid
@@ -144,8 +145,7 @@ def mse_loss(
     kind = reduction_of(size_average, reduce, reduction)
     x, t = _pair("mse_loss", input, target)
     _floats("mse_loss", x)
-    difference = x - t
-    return _weighted("mse_loss", difference * difference, weight, kind)
+    return _compared("mse_loss", "mse", x, t, weight, kind)
 
 
 def l1_loss(
@@ -160,7 +160,7 @@ def l1_loss(
     kind = reduction_of(size_average, reduce, reduction)
     x, t = _pair("l1_loss", input, target)
     _floats("l1_loss", x)
-    return _weighted("l1_loss", ew.abs(x - t), weight, kind)
+    return _compared("l1_loss", "l1", x, t, weight, kind)
 
 
 def _floats(name: str, x: Tensor) -> None:
@@ -168,9 +168,27 @@ def _floats(name: str, x: Tensor) -> None:
         raise RuntimeError(f"{name}: expected floating-point tensors, got {x.dtype}; convert with .float()")
 
 
-def _weighted(name: str, loss: Tensor, weight: Tensor | None, reduction: str) -> Tensor:
-    if weight is None:
-        return _reduced(name, loss, reduction)
+def _compared(
+    name: str,
+    which: str,
+    x: Tensor,
+    t: Tensor,
+    weight: Tensor | None,
+    reduction: str,
+    beta: float = 1.0,
+    scale: float = 1.0,
+) -> Tensor:
+    """scale * `PairLoss` of x and t, in one pass if there is no weight."""
+    primitive._check_reduction(name, reduction)
+    if weight is not None:
+        loss = _narrow(lambda x, t: PairLoss.apply(x, t, which, beta, scale, False), x, t)
+        return _weighted(name, loss, weight, reduction)
+    if reduction == "mean":
+        scale = scale / x.array.size if x.array.size else math.nan
+    return _narrow(lambda x, t: PairLoss.apply(x, t, which, beta, scale, reduction != "none"), x, t)
+
+
+def _weighted(name: str, loss: Tensor, weight: Tensor, reduction: str) -> Tensor:
     if weight.array.shape != loss.array.shape:
         raise ValueError(f"{name}: weight must have shape {tuple(loss.array.shape)}, got {tuple(weight.array.shape)}")
     loss = loss * weight
@@ -197,10 +215,8 @@ def smooth_l1_loss(
     if beta < 0:
         raise RuntimeError(f"smooth_l1_loss: beta must be 0 or more, got {beta}")
     if beta == 0:
-        return _reduced("smooth_l1_loss", ew.abs(x - t), kind)
-    d = x - t
-    size = ew.abs(d)
-    return _reduced("smooth_l1_loss", where(ew.lt(size, beta), d * d * (0.5 / beta), size - 0.5 * beta), kind)
+        return _compared("smooth_l1_loss", "l1", x, t, None, kind)
+    return _compared("smooth_l1_loss", "huber", x, t, None, kind, beta, 1 / beta)
 
 
 def huber_loss(
@@ -215,11 +231,7 @@ def huber_loss(
     _floats("huber_loss", x)
     if delta <= 0:
         raise RuntimeError(f"huber_loss: delta must be positive, got {delta}")
-    d = x - t
-    size = ew.abs(d)
-    return _weighted(
-        "huber_loss", where(ew.le(size, delta), d * d * 0.5, (size - 0.5 * delta) * delta), weight, reduction
-    )
+    return _compared("huber_loss", "huber", x, t, weight, reduction, delta)
 
 
 # -- probabilities ----------------------------------------------------------------------------------------------------
@@ -286,11 +298,13 @@ def binary_cross_entropy_with_logits(
     kind = reduction_of(size_average, reduce, reduction)
     _same_shape("binary_cross_entropy_with_logits", input, target)
     _floats("binary_cross_entropy_with_logits", input)
-    x, t = input, target
     if pos_weight is None:
-        loss = (1 - t) * x + _softplus(-x)
+        x, t = ew.common("binary_cross_entropy_with_logits", input, target)
+        if weight is None:
+            return _compared("binary_cross_entropy_with_logits", "bce_logits", x, t, None, kind)
+        loss = _compared("binary_cross_entropy_with_logits", "bce_logits", x, t, None, "none")
     else:
-        loss = (1 - t) * x + ((pos_weight - 1) * t + 1) * _softplus(-x)
+        loss = (1 - target) * input + ((pos_weight - 1) * target + 1) * _softplus(-input)
     if weight is not None:
         loss = loss * weight
     return _reduced("binary_cross_entropy_with_logits", loss, kind)

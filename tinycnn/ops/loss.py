@@ -12,7 +12,7 @@ from ..autograd import Function, is_grad_enabled
 from .elementwise import cast, exp, mul, neg, require_float, where
 from .matmul import same_kind
 from .reduce import sum
-from .shape import expand, gather, movedim, reshape, squeeze, unsqueeze, wrap_dim
+from .shape import expand, movedim, reshape, unsqueeze, wrap_dim
 
 
 class Softmax(Function):
@@ -116,6 +116,30 @@ class CrossEntropy(Function):
         return gx, None, None, None
 
 
+class Nll(Function):
+    """-x[target] of each row of x (R, K), 0 where the target is `ignore_index`; with a `total` as `CrossEntropy`."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, target: Tensor, ignore_index: int, total: int | None = None) -> Tensor:
+        kernels = x.device.kernels
+        loss = kernels.nll(x.array, target.array, ignore_index)
+        ctx.save_for_backward(target)
+        ctx.ignore_index, ctx.total, ctx.classes = ignore_index, total, x.array.shape[1]
+        return wrap(loss if total is None else kernels.div(kernels.sum(loss, (0,), False), total), x.device)
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> Any:
+        (target,) = ctx.saved_tensors
+        if ctx.total is not None:
+            g = g / ctx.total
+        if not is_grad_enabled():  # the same in one kernel
+            gx = g.device.kernels.nll_grad(g.array.reshape(-1), target.array, ctx.ignore_index, ctx.classes)
+            return wrap(gx, g.device), None, None, None
+        onehot = np.arange(ctx.classes) == target.array[:, None]
+        onehot &= target.array[:, None] != ctx.ignore_index
+        return where(wrap(onehot, g.device), neg(reshape(g, (-1, 1))), 0.0), None, None, None
+
+
 def _check_reduction(name: str, reduction: str) -> None:
     if reduction not in ("none", "mean", "sum"):
         raise ValueError(f"{name}: reduction must be 'none', 'mean' or 'sum', got {reduction!r}")
@@ -202,10 +226,9 @@ def nll_loss(
     """
     _check_reduction("nll_loss", reduction)
     rows, labels = _class_rows("nll_loss", input, target, ignore_index, weight)
-    valid = wrap(labels.array != ignore_index, labels.device)
-    safe = wrap(np.where(valid.array, labels.array, 0), labels.device)
-    picked = squeeze(gather(rows, 1, unsqueeze(safe, 1)), 1)
-    loss = where(valid, neg(picked), 0.0)
+    if weight is None and reduction == "mean":
+        return Nll.apply(rows, labels, ignore_index, int(np.count_nonzero(labels.array != ignore_index)))
+    loss = Nll.apply(rows, labels, ignore_index)
     return _reduce_classes(loss, labels, target.array.shape, ignore_index, weight, reduction)
 
 
