@@ -14,12 +14,13 @@ from .. import dtypes
 from .._tensor import Tensor, filled, host, need, wrap
 from ..autograd import Function
 from ..ops import elementwise as ew
-from ..ops import loss as primitive
 from ..ops.elementwise import cast, where
 from ..ops.pair_loss import PairLoss
 from ..ops.reduce import mean, sum
 from ..ops.shape import expand, gather, reshape, squeeze, unsqueeze
+from . import classes
 from .activation import _softplus, logsigmoid
+from .classes import check_reduction
 from .math import clamp_min, xlogy
 from .norm import pairwise_distance
 from .shape import broadcast_tensors
@@ -54,7 +55,7 @@ def reduction_of(size_average: bool | None, reduce: bool | None, reduction: str)
 
 
 def _reduced(name: str, loss: Tensor, reduction: str) -> Tensor:
-    primitive._check_reduction(name, reduction)
+    check_reduction(name, reduction)
     return loss if reduction == "none" else mean(loss) if reduction == "mean" else sum(loss)
 
 
@@ -95,7 +96,7 @@ def cross_entropy(
     """
     kind = reduction_of(size_average, reduce, reduction)
     rule = (ignore_index, kind, label_smoothing)
-    return _narrow(lambda x, t, w: primitive.cross_entropy(x, t, w, *rule), input, target, weight)
+    return _narrow(lambda x, t, w: classes.cross_entropy(x, t, w, *rule), input, target, weight)
 
 
 def nll_loss(
@@ -109,7 +110,7 @@ def nll_loss(
 ) -> Tensor:
     """-weight[target] * input[target] for log-probabilities `input`; arguments as `cross_entropy`."""
     kind = reduction_of(size_average, reduce, reduction)
-    return _narrow(lambda x, t, w: primitive.nll_loss(x, t, w, ignore_index, kind), input, target, weight)
+    return _narrow(lambda x, t, w: classes.nll_loss(x, t, w, ignore_index, kind), input, target, weight)
 
 
 # -- distances --------------------------------------------------------------------------------------------------------
@@ -179,7 +180,7 @@ def _compared(
     scale: float = 1.0,
 ) -> Tensor:
     """scale * `PairLoss` of x and t, in one pass if there is no weight."""
-    primitive._check_reduction(name, reduction)
+    check_reduction(name, reduction)
     if weight is not None:
         loss = _narrow(lambda x, t: PairLoss.apply(x, t, which, beta, scale, False), x, t)
         return _weighted(name, loss, weight, reduction)
@@ -192,7 +193,7 @@ def _weighted(name: str, loss: Tensor, weight: Tensor, reduction: str) -> Tensor
     if weight.array.shape != loss.array.shape:
         raise ValueError(f"{name}: weight must have shape {tuple(loss.array.shape)}, got {tuple(weight.array.shape)}")
     loss = loss * weight
-    primitive._check_reduction(name, reduction)
+    check_reduction(name, reduction)
     return sum(loss) / sum(weight) if reduction == "mean" else loss if reduction == "none" else sum(loss)
 
 
@@ -353,7 +354,7 @@ def poisson_nll_loss(
     """
     kind = reduction_of(size_average, reduce, reduction)
     need("poisson_nll_loss", input, target)
-    primitive._check_reduction("poisson_nll_loss", kind)
+    check_reduction("poisson_nll_loss", kind)
     if input.array.dtype.kind == "b":
         raise RuntimeError("poisson_nll_loss: not for bool tensors; convert with .float()")
     loss = ew.exp(input) - target * input if log_input else input - target * ew.log(input + eps)
@@ -386,7 +387,7 @@ def gaussian_nll_loss(
             var = unsqueeze(var, -1)
         elif not (len(given) == len(shape) and given[:-1] == shape[:-1] and given[-1] == 1):
             raise ValueError(f"gaussian_nll_loss: var of shape {tuple(given)} does not fit input {tuple(shape)}")
-    primitive._check_reduction("gaussian_nll_loss", reduction)
+    check_reduction("gaussian_nll_loss", reduction)
     if (var.array < 0).any():
         raise ValueError("gaussian_nll_loss: var must not be negative")
     safe = var + wrap(np.maximum(eps - var.array, 0).astype(var.array.dtype), var.device)
@@ -531,7 +532,7 @@ def triplet_margin_with_distance_loss(
     """`triplet_margin_loss` with any distance (`pairwise_distance` by default)."""
     name = "triplet_margin_loss"
     need("triplet_margin_with_distance_loss", anchor, positive, negative)
-    primitive._check_reduction(name, reduction)
+    check_reduction(name, reduction)
     if margin <= 0:
         raise ValueError(f"{name}: margin must be positive, got {margin}")
     if not anchor.array.ndim == positive.array.ndim == negative.array.ndim:
@@ -644,7 +645,7 @@ def multilabel_soft_margin_loss(
     """-(target * ln sigmoid(input) + (1 - target) * ln sigmoid(-input)) * weight, averaged over classes; reduced."""
     kind = reduction_of(size_average, reduce, reduction)
     need("multilabel_soft_margin_loss", input, target)
-    primitive._check_reduction("multilabel_soft_margin_loss", kind)
+    check_reduction("multilabel_soft_margin_loss", kind)
     loss = -(target * logsigmoid(input) + (1 - target) * logsigmoid(-input))
     if weight is not None:
         loss = loss * weight
