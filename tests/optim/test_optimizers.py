@@ -189,9 +189,66 @@ def test_groups_take_defaults_and_keep_their_own():
     assert [g["momentum"] for g in optimizer.param_groups] == [0.9, 0.9, 0.0]
     assert optimizer.param_groups[1]["name"] == "head" and optimizer.defaults["lr"] == 0.1
     assert repr(optim.SGD([nn.Parameter(t.ones(1))], lr=0.1)) == (
-        "SGD (\nParameter Group 0\n    dampening: 0.0\n    lr: 0.1\n    maximize: False\n    momentum: 0.0\n"
-        "    nesterov: False\n    weight_decay: 0.0\n)"
+        "SGD (\nParameter Group 0\n    dampening: 0.0\n    differentiable: False\n    foreach: None\n    fused: None\n"
+        "    lr: 0.1\n    maximize: False\n    momentum: 0.0\n    nesterov: False\n    weight_decay: 0.0\n)"
     )
+
+
+@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW", "Adagrad", "Adadelta", "RMSprop", "Adamax", "NAdam", "RAdam"])
+def test_groups_have_the_keys_of_pytorchs_state_dict(name):
+    switches = {"foreach", "differentiable", "maximize"}
+    switches |= {"fused"} if name in ("SGD", "Adam", "AdamW", "Adagrad") else set()
+    switches |= {"capturable"} if name not in ("SGD", "Adagrad") else set()
+    made = getattr(optim, name)([nn.Parameter(t.ones(1))], maximize=True, foreach=False)
+    group = made.state_dict()["param_groups"][0]
+    every = {"foreach", "differentiable", "maximize", "fused", "capturable"}
+    assert every & set(group) == switches
+    assert group["maximize"] is True and group["foreach"] is False and group["differentiable"] is False
+
+
+@pytest.mark.parametrize("maximize", [False, True])
+def test_asgd_follows_its_formula_and_resumes(maximize):
+    def made(p):
+        return optim.ASGD([p], 0.1, lambd=0.01, alpha=0.5, t0=2, weight_decay=0.1, maximize=maximize)
+
+    p = nn.Parameter(wave((5,), 0))
+    optimizer = made(p)
+    expected = average = p.detach().numpy().copy()
+    eta, mu = 0.1, 1.0
+    for step in range(1, 6):
+        grad = np.cos(np.arange(5) + step)
+        p.grad = t.tensor(grad)
+        optimizer.step()
+        g = (-grad if maximize else grad) + 0.1 * expected
+        expected = (1 - 0.01 * eta) * expected - eta * g
+        average = average + mu * (expected - average)
+        eta, mu = 0.1 / (1 + 0.01 * 0.1 * step) ** 0.5, 1 / max(1, step - 2)
+        again = made(p)
+        again.load_state_dict(optimizer.state_dict())
+        optimizer = again
+    np.testing.assert_allclose(p.detach().numpy(), expected, rtol=1e-12)
+    np.testing.assert_allclose(optimizer.state[p]["ax"].numpy(), average, rtol=1e-12)
+    assert set(optimizer.state[p]) == {"step", "eta", "mu", "ax"}
+
+
+def test_rprop_grows_shrinks_and_rests():
+    p = nn.Parameter(t.tensor([0.0, 0.0, 0.0]))
+    optimizer = optim.Rprop([p], 0.1, etas=(0.5, 2.0), step_sizes=(0.01, 0.3))
+    for grad, expected in (
+        ([1.0, -2.0, 0.0], [-0.1, 0.1, 0.0]),
+        ([5.0, 3.0, 1.0], [-0.3, 0.1, -0.1]),  # grows; changes its sign and rests; begins
+        ([1.0, 3.0, 1.0], [-0.6, 0.05, -0.3]),  # 0.4 is above the largest step
+    ):
+        p.grad = t.tensor(grad)
+        optimizer.step()
+        np.testing.assert_allclose(p.detach().numpy(), expected, atol=1e-6)
+    assert set(optimizer.state[p]) == {"step", "prev", "step_size"}
+    with pytest.raises(ValueError, match="above 1"):
+        optim.Rprop([p], etas=(0.5, 0.9))
+    with pytest.raises(TypeError, match="float32 or float64"):
+        half = nn.Parameter(t.ones(2, dtype=t.float16))
+        half.grad = t.ones(2, dtype=t.float16)
+        optim.Rprop([half]).step()
 
 
 P = nn.Parameter(t.ones(2))

@@ -83,7 +83,16 @@ class Adagrad(_Adaptive):
         differentiable: bool = False,
         fused: bool | None = None,
     ) -> None:
-        rule = {"lr": lr, "lr_decay": lr_decay, "eps": eps, "weight_decay": weight_decay, "maximize": maximize}
+        rule = {
+            "lr": lr,
+            "lr_decay": lr_decay,
+            "eps": eps,
+            "weight_decay": weight_decay,
+            "maximize": maximize,
+            "foreach": foreach,
+            "differentiable": differentiable,
+            "fused": fused,
+        }
         super().__init__(params, {**rule, "initial_accumulator_value": initial_accumulator_value})
 
     def _start(self, p: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
@@ -114,7 +123,19 @@ class Adadelta(_Adaptive):
         maximize: bool = False,
         differentiable: bool = False,
     ) -> None:
-        super().__init__(params, {"lr": lr, "rho": rho, "eps": eps, "weight_decay": weight_decay, "maximize": maximize})
+        super().__init__(
+            params,
+            {
+                "lr": lr,
+                "rho": rho,
+                "eps": eps,
+                "weight_decay": weight_decay,
+                "maximize": maximize,
+                "foreach": foreach,
+                "capturable": capturable,
+                "differentiable": differentiable,
+            },
+        )
 
     def _check_group(self, group: dict[str, Any]) -> None:
         super()._check_group(group)
@@ -150,7 +171,16 @@ class RMSprop(_Adaptive):
         maximize: bool = False,
         differentiable: bool = False,
     ) -> None:
-        rule = {"lr": lr, "alpha": alpha, "eps": eps, "weight_decay": weight_decay, "maximize": maximize}
+        rule = {
+            "lr": lr,
+            "alpha": alpha,
+            "eps": eps,
+            "weight_decay": weight_decay,
+            "maximize": maximize,
+            "foreach": foreach,
+            "capturable": capturable,
+            "differentiable": differentiable,
+        }
         super().__init__(params, {**rule, "momentum": momentum, "centered": centered})
 
     def _start(self, p: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
@@ -187,7 +217,17 @@ class Adamax(_Adaptive):
         capturable: bool = False,
     ) -> None:
         super().__init__(
-            params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "maximize": maximize}
+            params,
+            {
+                "lr": lr,
+                "betas": betas,
+                "eps": eps,
+                "weight_decay": weight_decay,
+                "maximize": maximize,
+                "foreach": foreach,
+                "capturable": capturable,
+                "differentiable": differentiable,
+            },
         )
 
     def _step(self, batch: Batch, step: int, group: dict[str, Any], rule: dict[str, Any]) -> None:
@@ -221,7 +261,16 @@ class NAdam(_Adaptive):
         capturable: bool = False,
         differentiable: bool = False,
     ) -> None:
-        rule = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "maximize": maximize}
+        rule = {
+            "lr": lr,
+            "betas": betas,
+            "eps": eps,
+            "weight_decay": weight_decay,
+            "maximize": maximize,
+            "foreach": foreach,
+            "capturable": capturable,
+            "differentiable": differentiable,
+        }
         super().__init__(
             params, {**rule, "momentum_decay": momentum_decay, "decoupled_weight_decay": decoupled_weight_decay}
         )
@@ -260,7 +309,16 @@ class RAdam(_Adaptive):
         capturable: bool = False,
         differentiable: bool = False,
     ) -> None:
-        rule = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "maximize": maximize}
+        rule = {
+            "lr": lr,
+            "betas": betas,
+            "eps": eps,
+            "weight_decay": weight_decay,
+            "maximize": maximize,
+            "foreach": foreach,
+            "capturable": capturable,
+            "differentiable": differentiable,
+        }
         super().__init__(params, {**rule, "decoupled_weight_decay": decoupled_weight_decay})
 
     def _step(self, batch: Batch, step: int, group: dict[str, Any], rule: dict[str, Any]) -> None:

@@ -19,7 +19,7 @@ class SGD(Optimizer):
 
     Args:
         params: see `Optimizer`.
-        foreach, fused: accepted without effect: the step always is one kernel over all parameters.
+        foreach, differentiable, fused: accepted without effect: the step always is one kernel over all parameters.
 
     Raises:
         TypeError, ValueError: for illegal parameters or hyper-parameters; nesterov needs momentum and no dampening.
@@ -36,6 +36,7 @@ class SGD(Optimizer):
         *,
         maximize: bool = False,
         foreach: bool | None = None,
+        differentiable: bool = False,
         fused: bool | None = None,
     ) -> None:
         defaults = {
@@ -45,6 +46,9 @@ class SGD(Optimizer):
             "weight_decay": weight_decay,
             "nesterov": nesterov,
             "maximize": maximize,
+            "foreach": foreach,
+            "differentiable": differentiable,
+            "fused": fused,
         }
         super().__init__(params, defaults)
 
