@@ -82,3 +82,23 @@ def test_sequences_in_segments():
     with t.no_grad():
         assert not checkpoint(net, x).requires_grad
     assert not checkpoint(lambda x: x * 2, x).requires_grad
+
+
+def test_inputs_that_depend_on_each_other():
+    w = t.tensor([2.0, 3.0], requires_grad=True, dtype=t.float64)
+
+    def run(part):
+        a = w * w
+        b = a.exp()
+        c = part(lambda a, b: a * b * w, a, b)
+        return part(lambda a, b, c: (a + b * c).sin() + w, a, b, c).sum()
+
+    plain = run(lambda f, *args: f(*args))
+    again = run(checkpoint)
+    (wanted,), (found,) = (
+        t.autograd.grad(plain, w, create_graph=True),
+        t.autograd.grad(again, w, create_graph=True),
+    )
+    assert np.allclose(found.detach().numpy(), wanted.detach().numpy(), rtol=1e-12)
+    second = [t.autograd.grad(g.sum(), w)[0].numpy() for g in (wanted, found)]
+    assert np.allclose(*second, rtol=1e-10)

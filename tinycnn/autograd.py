@@ -543,8 +543,12 @@ def _walk(
     retain_graph: bool,
     create_graph: bool,
     wanted: Sequence[Tensor] | None = None,
+    since: int = 0,
 ) -> list[Tensor | None]:
-    """Carry gradients from `roots` back: into `.grad` of the leaves, or to the `wanted` tensors only."""
+    """Carry gradients from `roots` back: into `.grad` of the leaves, or to the `wanted` tensors only.
+
+    Nodes whose birth was before `since` end the way to the wanted ones.
+    """
     capture: dict[Any, int] = {}
     captured: list[Tensor | None] = []
     if wanted is not None:
@@ -557,7 +561,7 @@ def _walk(
     if wanted is not None:  # only nodes on a path to a wanted tensor
         needed = set()
         for node in order:
-            for edge in node.edges:
+            for edge in node.edges if node.birth >= since else ():
                 if edge is not None and (edge[0] in needed if edge[1] >= 0 else False) or _captures(edge, capture):
                     needed.add(node)
                     break
@@ -774,6 +778,13 @@ def grad(
                 f"grad: the outputs do not depend on input {i}; pass allow_unused=True to get None for it"
             )
     return tuple(found)
+
+
+def grad_since(
+    since: int, outputs: Sequence[Tensor], inputs: Sequence[Tensor], grads: Sequence[Tensor], create_graph: bool
+) -> list[Tensor | None]:
+    """As `grad`, through what was recorded since the birth `since`: as if all tensors older than that were leaves."""
+    return _walk(outputs, grads, create_graph, create_graph, inputs, since)
 
 
 # -- Tensor's part ----------------------------------------------------------------------------------------------------

@@ -71,7 +71,7 @@ def test_refusals():
         models.resnet50(weights="DEFAULT")
     with pytest.raises(ValueError, match="resnet18: weights"):
         models.resnet18(pretrained=True)
-    with pytest.raises(ValueError, match="there is no 'vgg99'; there are cifarnet, lenet5, resnet101"):
+    with pytest.raises(ValueError, match="there is no 'vgg99'; there are alexnet"):
         models.get_model("vgg99")
     with pytest.raises(ValueError, match="BasicBlock: only groups=1"):
         models.resnet18(groups=2)

@@ -25,14 +25,12 @@ class Checkpoint(Function):
     def backward(ctx: Any, *grads: Any) -> Any:
         create_graph = autograd.is_grad_enabled()
         with autograd.enable_grad():
+            began = autograd.next_birth()
             outputs = _tensors(ctx.again())
             pairs = [(out, g) for out, g in zip(outputs, grads, strict=True) if out.requires_grad]
-            found = autograd.grad(
-                [out for out, _ in pairs],
-                ctx.outside,
-                [g for _, g in pairs],
-                create_graph=create_graph,
-                allow_unused=True,
+            # not `grad`: one of the tensors from outside may have been made from another one
+            found = autograd.grad_since(
+                began, [out for out, _ in pairs], ctx.outside, [g for _, g in pairs], create_graph
             )
         return (None, None, *found)
 

@@ -8,6 +8,7 @@ from typing import Any
 from ... import nn
 from ..._tensor import Tensor
 from ...ops.shape import flatten
+from ._blocks import refuse_weights
 
 Norm = Callable[[int], nn.Module]
 
@@ -191,45 +192,58 @@ class ResNet(nn.Module):
 def _resnet(
     name: str, block: type[BasicBlock] | type[Bottleneck], layers: Sequence[int], weights: Any, options: dict[str, Any]
 ) -> ResNet:
-    if options.pop("pretrained", False) or weights is not None:
-        raise ValueError(
-            f"{name}: weights are not downloaded here; make the model with weights=None and load PyTorch's file: "
-            "model.load_state_dict(tinycnn.load(path))"
-        )
+    refuse_weights(name, options, weights=weights)
     return ResNet(block, layers, **options)
 
 
 def resnet18(*, weights: Any = None, progress: bool = True, **kwargs: Any) -> ResNet:
-    """ResNet-18, 11,689,512 parameters; `kwargs` go to `ResNet`, `weights` must be None."""
+    """ResNet-18: 11,689,512 parameters, 1.81 G MACs at 224x224; `kwargs` go to `ResNet`, `weights` must be None."""
     return _resnet("resnet18", BasicBlock, [2, 2, 2, 2], weights, kwargs)
 
 
 def resnet34(*, weights: Any = None, progress: bool = True, **kwargs: Any) -> ResNet:
-    """ResNet-34, 21,797,672 parameters."""
+    """ResNet-34: 21,797,672 parameters, 3.66 G MACs."""
     return _resnet("resnet34", BasicBlock, [3, 4, 6, 3], weights, kwargs)
 
 
 def resnet50(*, weights: Any = None, progress: bool = True, **kwargs: Any) -> ResNet:
-    """ResNet-50, 25,557,032 parameters."""
+    """ResNet-50: 25,557,032 parameters, 4.09 G MACs."""
     return _resnet("resnet50", Bottleneck, [3, 4, 6, 3], weights, kwargs)
 
 
 def resnet101(*, weights: Any = None, progress: bool = True, **kwargs: Any) -> ResNet:
-    """ResNet-101, 44,549,160 parameters."""
+    """ResNet-101: 44,549,160 parameters, 7.80 G MACs."""
     return _resnet("resnet101", Bottleneck, [3, 4, 23, 3], weights, kwargs)
 
 
 def resnet152(*, weights: Any = None, progress: bool = True, **kwargs: Any) -> ResNet:
-    """ResNet-152, 60,192,808 parameters."""
+    """ResNet-152: 60,192,808 parameters, 11.5 G MACs."""
     return _resnet("resnet152", Bottleneck, [3, 8, 36, 3], weights, kwargs)
 
 
 def resnext50_32x4d(*, weights: Any = None, progress: bool = True, **kwargs: Any) -> ResNet:
-    """ResNeXt-50 32x4d, 25,028,904 parameters."""
+    """ResNeXt-50 32x4d (Xie, Girshick, Dollar, Tu, He, CVPR 2017): 25,028,904 parameters, 4.23 G MACs."""
     options = {"groups": 32, "width_per_group": 4, **kwargs}
     return _resnet("resnext50_32x4d", Bottleneck, [3, 4, 6, 3], weights, options)
 
 
+def resnext101_32x8d(*, weights: Any = None, progress: bool = True, **kwargs: Any) -> ResNet:
+    """ResNeXt-101 32x8d: 88,791,336 parameters, 16.4 G MACs."""
+    options = {"groups": 32, "width_per_group": 8, **kwargs}
+    return _resnet("resnext101_32x8d", Bottleneck, [3, 4, 23, 3], weights, options)
+
+
+def resnext101_64x4d(*, weights: Any = None, progress: bool = True, **kwargs: Any) -> ResNet:
+    """ResNeXt-101 64x4d: 83,455,272 parameters, 15.5 G MACs."""
+    options = {"groups": 64, "width_per_group": 4, **kwargs}
+    return _resnet("resnext101_64x4d", Bottleneck, [3, 4, 23, 3], weights, options)
+
+
 def wide_resnet50_2(*, weights: Any = None, progress: bool = True, **kwargs: Any) -> ResNet:
-    """Wide ResNet-50-2, 68,883,240 parameters."""
+    """Wide ResNet-50-2 (Zagoruyko and Komodakis, BMVC 2016): 68,883,240 parameters, 11.4 G MACs."""
     return _resnet("wide_resnet50_2", Bottleneck, [3, 4, 6, 3], weights, {"width_per_group": 128, **kwargs})
+
+
+def wide_resnet101_2(*, weights: Any = None, progress: bool = True, **kwargs: Any) -> ResNet:
+    """Wide ResNet-101-2: 126,886,696 parameters, 22.8 G MACs."""
+    return _resnet("wide_resnet101_2", Bottleneck, [3, 4, 23, 3], weights, {"width_per_group": 128, **kwargs})
