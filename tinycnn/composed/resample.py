@@ -9,11 +9,13 @@ import numpy as np
 
 from .. import dtypes
 from .._tensor import Tensor, filled, need, wrap
-from ..ops.elementwise import cast, clone
+from ..ops import elementwise as ew
+from ..ops.elementwise import cast, clone, where
 from ..ops.matmul import matmul
 from ..ops.random import dropout
-from ..ops.shape import Index, expand, movedim, permute, reshape
+from ..ops.shape import Index, as_sizes, expand, gather, movedim, permute, reshape
 from ..random import Generator
+from .activation import _between
 from .pool import adaptive_avg_pool1d, adaptive_avg_pool2d
 from .reduce import need_float
 
@@ -251,3 +253,117 @@ def alpha_dropout(
     a = 1 / math.sqrt((1 - p) * (1 + p * low * low))
     result = (input * mask + (1 - mask) * low) * a - a * low * p
     return input.copy_(result) if inplace else result
+
+
+# -- sampling at any place --------------------------------------------------------------------------------------------
+
+
+def affine_grid(theta: Tensor, size: Any, align_corners: bool | None = None) -> Tensor:
+    """For `grid_sample`: where each pixel of a result of `size` comes from by an affine map.
+
+    Args:
+        theta: (N, 2, 3), which takes (x, y, 1) of the result to (x, y) of the input; both from -1 to 1.
+        size: (N, C, H, W) of the result.
+        align_corners: whether -1 and 1 are the centers of the outermost pixels, not their outer edges.
+
+    Returns:
+        (N, H, W, 2).
+
+    Raises:
+        RuntimeError: if dtype or shape does not fit.
+    """
+    need_float("affine_grid", theta)
+    sizes = as_sizes((tuple(size),), "affine_grid")
+    if len(sizes) != 4 or min(sizes) < 1 or theta.array.shape != (sizes[0], 2, 3):
+        raise RuntimeError(
+            f"affine_grid: expected theta (N, 2, 3) and size (N, C, H, W), got {tuple(theta.array.shape)} and {sizes}"
+        )
+    n, _, h, w = sizes
+    base = np.ones((h, w, 3))
+    for k, count in enumerate((w, h)):
+        line = np.linspace(-1, 1, count) if count > 1 else np.zeros(1)
+        line = line if align_corners else line * (count - 1) / count
+        base[..., k] = line if k == 0 else line[:, None]
+    places = wrap(base.reshape(1, h * w, 3).astype(theta.array.dtype), theta.device)
+    return reshape(matmul(places, permute(theta, (0, 2, 1))), (n, h, w, 2))
+
+
+def _inner(place: Tensor, size: int, padding_mode: str, align_corners: bool) -> Tensor:
+    """From [-1, 1] to counting elements, moved into the image by the mode; gradients end where it clamps."""
+    x = (place + 1) * (0.5 * (size - 1)) if align_corners else ((place + 1) * size - 1) * 0.5
+    if padding_mode == "zeros":
+        return x
+    if padding_mode == "reflection":
+        low, span = (0.0, size - 1.0) if align_corners else (-0.5, float(size))
+        if not span:
+            return x * 0
+        distance = ew.abs(x - low)
+        flips = np.floor(distance.array / span)
+        rest = distance - wrap(flips * distance.array.dtype.type(span))
+        x = where(wrap(flips % 2 == 0), rest, span - rest) + low
+    return _between(x, 0.0, size - 1.0)
+
+
+def grid_sample(
+    input: Tensor,
+    grid: Tensor,
+    mode: str = "bilinear",
+    padding_mode: str = "zeros",
+    align_corners: bool | None = None,
+) -> Tensor:
+    """`input` at the places of `grid` (Jaderberg et al. 2015, spatial transformers).
+
+    Args:
+        input: (N, C, H, W).
+        grid: (N, OH, OW, 2), places (x, y) from -1 (left, top) to 1; NaN counts as -1.
+        mode: ``"bilinear"``, or ``"nearest"`` (halves to the even pixel; no gradient for `grid`).
+        padding_mode: beyond the edge are ``"zeros"``, the ``"border"``, or its ``"reflection"``.
+        align_corners: whether -1 and 1 are the centers of the outermost pixels, not their outer edges.
+
+    Returns:
+        (N, C, OH, OW).
+
+    Raises:
+        ValueError: for another mode; ``"bicubic"`` is not offered.
+        RuntimeError: if shapes or dtypes do not fit.
+    """
+    need("grid_sample", input, grid)
+    if mode not in ("bilinear", "nearest") or padding_mode not in ("zeros", "border", "reflection"):
+        raise ValueError(
+            "grid_sample: mode must be 'bilinear' or 'nearest', padding_mode 'zeros', 'border' or 'reflection', "
+            f"got {mode!r} and {padding_mode!r}"
+        )
+    need_float("grid_sample", input)
+    shape, places = input.array.shape, grid.array.shape
+    if len(shape) != 4 or len(places) != 4 or places[0] != shape[0] or places[3] != 2 or 0 in shape[1:]:
+        raise RuntimeError(
+            f"grid_sample: expected (N, C, H, W), no size 0 but N, and (N, OH, OW, 2), "
+            f"got {tuple(shape)} and {tuple(places)}"
+        )
+    if input.array.dtype != grid.array.dtype:
+        raise RuntimeError(f"grid_sample: the input is {input.dtype}, the grid {grid.dtype}; they must be equal")
+    if input.array.itemsize < 4:
+        wide = grid_sample(cast(input, dtypes.float32), cast(grid, dtypes.float32), mode, padding_mode, align_corners)
+        return cast(wide, input.dtype)
+    n, c, h, w = shape
+    grid = where(ew.isnan(grid), -1.0, grid)
+    x, y = (
+        reshape(_inner(grid[..., k], size, padding_mode, bool(align_corners)), (n, 1, places[1] * places[2]))
+        for k, size in ((0, w), (1, h))
+    )
+    pixels = reshape(input, (n, c, h * w))
+
+    def at(column: np.ndarray, row: np.ndarray) -> Tensor:
+        """The pixels there, 0 beside the image."""
+        there = (column >= 0) & (column < w) & (row >= 0) & (row < h)
+        flat = np.where(there, row, 0) * w + np.where(there, column, 0)
+        index = np.broadcast_to(flat.astype(np.int64), (n, c, flat.shape[2]))
+        return where(wrap(there), gather(pixels, 2, wrap(index)), 0.0)
+
+    if mode == "nearest":
+        return reshape(at(np.rint(x.array), np.rint(y.array)), (n, c, *places[1:3]))
+    left, top = np.floor(x.array), np.floor(y.array)
+    right, down = x - wrap(left), y - wrap(top)  # the shares of the neighbours to the right and below
+    upper = at(left, top) * (1 - right) + at(left + 1, top) * right
+    lower = at(left, top + 1) * (1 - right) + at(left + 1, top + 1) * right
+    return reshape(upper * (1 - down) + lower * down, (n, c, *places[1:3]))

@@ -91,10 +91,12 @@ from ..composed.pool import (
     max_unpool2d,
 )
 from ..composed.resample import (
+    affine_grid,
     alpha_dropout,
     channel_shuffle,
     dropout1d,
     dropout2d,
+    grid_sample,
     interpolate,
     pixel_shuffle,
     pixel_unshuffle,
@@ -115,6 +117,7 @@ __all__ = [
     "adaptive_avg_pool2d",
     "adaptive_max_pool1d",
     "adaptive_max_pool2d",
+    "affine_grid",
     "alpha_dropout",
     "avg_pool1d",
     "avg_pool2d",
@@ -142,6 +145,7 @@ __all__ = [
     "gaussian_nll_loss",
     "gelu",
     "glu",
+    "grid_sample",
     "group_norm",
     "gumbel_softmax",
     "hardshrink",

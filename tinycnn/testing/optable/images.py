@@ -198,6 +198,16 @@ def _drop(name: str, function: Callable[..., Any]) -> Op:
     )
 
 
+def _sampled(x: np.ndarray, grid: np.ndarray) -> np.ndarray:
+    """Each pixel of the image weighs by its distance in x and y: a tent of width 1."""
+    n, c, h, w = x.shape
+    tents = []
+    for k, size in ((1, h), (0, w)):
+        place = ((grid[..., k] + 1) * size - 1) / 2
+        tents.append(np.maximum(0, 1 - abs(place[..., None] - np.arange(size))))
+    return np.einsum("nchw,nijh,nijw->ncij", x, *tents)
+
+
 IMAGES = (
     Op(
         "nn.functional.conv1d",
@@ -401,4 +411,29 @@ IMAGES = (
     _drop("dropout1d", F.dropout1d),
     _drop("dropout2d", F.dropout2d),
     _drop("alpha_dropout", F.alpha_dropout),
+    Op(
+        "nn.functional.grid_sample",
+        lambda x, g: F.grid_sample(x, g, align_corners=False),
+        _sampled,
+        (((1, 2, 3, 4), (1, 2, 3, 2)),),
+        spaced=True,
+        refuses=(
+            (lambda: F.grid_sample(ONE, t.ones(1, 1, 1, 3)), RuntimeError, "OH, OW, 2"),
+            (lambda: F.grid_sample(ONE, t.ones(1, 1, 1, 2), "bicubic"), ValueError, "mode must be"),
+        ),
+        differs="bicubic and five dimensions are not offered",
+    ),
+    Op(
+        "nn.functional.grid_sample: nearest",
+        lambda x: F.grid_sample(x, t.full((1, 1, 1, 2), -5.0, dtype=x.dtype), "nearest", "border"),
+        lambda x: x[:, :, :1, :1],
+        (((1, 2, 3, 4),),),
+    ),
+    Op(
+        "nn.functional.affine_grid",
+        lambda theta: F.affine_grid(theta, (2, 1, 2, 2), align_corners=True),
+        lambda theta: np.einsum("nab,ijb->nija", theta, [[[-1, -1, 1], [1, -1, 1]], [[-1, 1, 1], [1, 1, 1]]]),
+        (((2, 2, 3),),),
+        refuses=((lambda: F.affine_grid(t.ones(1, 2, 3), (2, 1, 2, 2)), RuntimeError, "expected theta"),),
+    ),
 )
