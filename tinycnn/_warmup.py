@@ -112,7 +112,7 @@ CONVS: list[tuple[tuple[int, int, int, int, int], dict[str, int]]] = [
     ((2, 64, 14, 64, 3), {"padding": 1, "groups": 64}),  # depthwise
     ((2, 64, 14, 64, 3), {"padding": 1, "groups": 64, "stride": 2}),
 ]
-PRODUCTS = [(1, 64, 10), (8, 8, 8), (64, 400, 120), (256, 256, 256), (64, 3136, 16)]  # (m, k, n)
+PRODUCTS = [(1, 64, 10), (1, 512, 512), (8, 8, 8), (256, 256, 256), (16, 3136, 16)]  # (m, k, n)
 MAPS = (8, 16, 32, 32)
 ACTIVATIONS = ("gelu", "silu", "hardswish", "sigmoid", "tanh", "leaky_relu", "elu", "softplus")
 LARGE = (64, 16, 32, 32)  # more than one thread copies

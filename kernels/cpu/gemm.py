@@ -5,18 +5,26 @@ from __future__ import annotations
 import numpy as np
 from numba import prange
 
+from .gemv import gemv, gemv_here
 from .jit import helper, kernel
 from .memory import empty
 from .rows import add, copy
-from .simd import COLUMNS32, COLUMNS64, ROWS, VECTORS, WIDE, copy_rows, tile, turn
+from .simd import COLUMNS32, COLUMNS64, LANES32, LANES64, ROWS, VECTORS, copy_rows, tile, turn
 from .threads import launch, scratch, workers
 
-DEPTH = 256  # rows of a packed panel of b: with the width of a tile it stays in the first or second cache
-BAND = 96  # rows of one unit of work: the panel is packed once for so many
-UNITS = 8  # of work, at least, if a long sum can be computed in parts
+DEPTH = 384  # terms of a sum that a tile adds up at once: its rows of a stay in the first cache
+SPAN = 8 * VECTORS  # vectors of columns of b that are packed at once: with DEPTH rows they fit in the second cache
+STRIP = 2 * ROWS  # rows of a that are packed at once
+CACHE = 1 << 20  # bytes; DEPTH rows of b that take no more are read where they are,
+REUSED = 320  # unless there are more rows of a than this, for which a packed copy pays in any case
+HERE = 1 << 19  # multiply-adds; below, waking other threads costs more than they spare
+READ = 1 << 16  # the same where one operand is a vector
+TILES = 16  # that a product has at least, if a long sum can be computed in parts
 PARTS = 8  # of a long sum that are computed side by side, at most
 RUN = 1024  # elements of which the parts are added up at a time
 
+_LANES = {4: LANES32, 8: LANES64}
+_ROOM = {size: DEPTH * SPAN * lanes + STRIP * (DEPTH + lanes) for size, lanes in _LANES.items()}  # for packed panels
 _COLUMNS = {4: COLUMNS32, 8: COLUMNS64}
 
 
@@ -39,52 +47,154 @@ def product(a, ai, a_row, a_col, b, bi, b_row, c, ci, c_row, m, n, k, add, width
 
 
 @helper
-def _pack_columns(b, i, row, col, depth, cols, out, o, width, lanes):
-    """out[o + k*width + j] = b[i + k*row + j*col], where row or col is 1."""
-    if col == 1:
-        copy_rows(b, i, row, 1, 0, cols, out, o, width, cols, depth)
-    else:
-        for k in range(0, depth, lanes):
-            for j in range(0, cols, lanes):
-                some = min(lanes, cols - j)
-                turn(b, i + j * col + k, col, some, min(lanes, depth - k), out, o + k * width + j, width)
+def _share(count, parts, part):
+    """Where an even part of `count` things begins."""
+    return count * part // parts
+
+
+@helper
+def _panel(n, lanes, panel):
+    """The first column of a panel: n columns fall into as few panels of at most VECTORS vectors as will do, evenly."""
+    vectors = (n + lanes - 1) // lanes
+    return _share(vectors, (vectors + VECTORS - 1) // VECTORS, panel) * lanes
+
+
+@helper
+def _panels(n, lanes):
+    """How many panels that are."""
+    return (n + VECTORS * lanes - 1) // (VECTORS * lanes)
+
+
+@helper
+def _pack(b, bi, row, col, depth, n, lanes, out, o):
+    """Lay the panels of b out one after the other, each row-major, a few rows of all panels at a time."""
+    for k in range(0, depth, lanes):
+        few = min(lanes, depth - k)
+        for panel in range(_panels(n, lanes)):
+            j = _panel(n, lanes, panel)
+            width = _panel(n, lanes, panel + 1) - j
+            cols, to = min(width, n - j), o + j * depth + k * width
+            if col == 1:
+                copy_rows(b, bi + k * row + j, row, 1, 0, cols, out, to, width, cols, few)
+            else:
+                for some in range(0, cols, lanes):
+                    turn(b, bi + k + (j + some) * col, col, min(lanes, cols - some), few, out, to + some, width)
+
+
+@helper
+def _tiles(a, ai, a_row, a_col, b, bi, b_row, b_col, c, ci, c_row, m, n, depth, add, lanes):
+    """c (m, n) = (c if add) + a @ b. Columns of b are b_col apart, rows b_row (0: as far as a panel is wide)."""
+    most = STRIP if n <= lanes else ROWS
+    for i in range(0, m, most):
+        for panel in range(_panels(n, lanes)):
+            j = _panel(n, lanes, panel)
+            width = _panel(n, lanes, panel + 1) - j
+            tile(
+                a, ai + i * a_row, a_row, a_col, b, bi + j * b_col, b_row if b_row else width,
+                c, ci + i * c_row + j, c_row, min(most, m - i), min(width, n - j), depth, add,
+            )  # fmt: skip
+
+
+@helper
+def _portion(a, ai, a_row, a_col, b, bi, b_row, b_col, c, ci, n, rows, cols, k, pack, memory, mi):
+    """c (rows, cols) = a (rows, k) @ b (k, cols) in this thread; c has n columns in all.
+
+    for SPAN vectors of columns, for DEPTH of k:
+        pack that block of b into the second cache, panel by panel, so that the tile reads it in order
+        for STRIP rows:
+            pack those of a into the first cache
+            for each panel: c += strip @ panel on the register tile
+
+    Without packing, the tiles read a and b where they are.
+    """
+    lanes = LANES32 if a.itemsize == 4 else LANES64
+    span, blocks = SPAN * lanes, (k + DEPTH - 1) // DEPTH
+    strip, strip_row, strip_col = mi + DEPTH * span, DEPTH + lanes, 1  # a's strip keeps its order, row- or column-major
+    if a_col != 1:
+        strip_row, strip_col = 1, STRIP
+    for j in range(0, cols, span):
+        some = min(span, cols - j)
+        for block in range(blocks):
+            start, add = _share(k, blocks, block), block > 0
+            depth = _share(k, blocks, block + 1) - start
+            left, right, target = ai + start * a_col, bi + start * b_row + j * b_col, ci + j
+            if not pack:
+                _tiles(a, left, a_row, a_col, b, right, b_row, 1, c, target, n, rows, some, depth, add, lanes)
+                continue
+            _pack(b, right, b_row, b_col, depth, some, lanes, memory, mi)
+            for i in range(0, rows, STRIP):
+                few = min(STRIP, rows - i)
+                if a_col == 1:
+                    copy_rows(a, left + i * a_row, a_row, 1, 0, depth, memory, strip, strip_row, depth, few)
+                else:
+                    copy_rows(a, left + i, a_col, 1, 0, few, memory, strip, strip_col, few, depth)
+                _tiles(
+                    memory, strip, strip_row, strip_col, memory, mi, 0, depth, c, target + i * n, n,
+                    few, some, depth, add, lanes,
+                )  # fmt: skip
+
+
+@helper
+def _grid(workers, count, m, n):
+    """Into how many bands of rows and of columns each of `count` products is cut so that `workers` are done soonest.
+
+    A portion costs its multiply-adds, and the packing of its columns and rows.
+    """
+    best, rows, cols = -1, 1, 1
+    for r in range(1, workers + 1):
+        for s in range(1, workers // r + 1):
+            height, width = (m + r * ROWS - 1) // (r * ROWS) * ROWS, (n + s - 1) // s
+            cost = (count * r * s + workers - 1) // workers * (height * width + 16 * width + 4 * height)
+            if best < 0 or cost < best:
+                best, rows, cols = cost, r, s
+    return rows, cols
+
+
+@helper
+def _part(worker, workers, a, b, c, batches, flip_a, flip_b, pack, memory):
+    """What one worker does."""
+    k = a.shape[0] // batches if flip_a else a.shape[1]
+    m, n = a.shape[1] if flip_a else a.shape[0] // batches, c.shape[1]
+    a_row, a_col = (1, m) if flip_a else (k, 1)
+    b_row, b_col = (1, k) if flip_b else (n, 1)
+    lanes = LANES32 if a.itemsize == 4 else LANES64
+    room, count = memory.size // workers, c.shape[0] // m
+    parts, strips, vectors = count // batches, (m + ROWS - 1) // ROWS, (n + lanes - 1) // lanes
+    rows, cols = _grid(workers, count, m, n)
+    for unit in range(worker, count * rows * cols, workers):
+        piece, place = unit // (rows * cols), unit % (rows * cols)
+        part, x = piece // batches, piece % batches
+        i, j = _share(strips, rows, place // cols) * ROWS, _share(vectors, cols, place % cols) * lanes
+        height = min(_share(strips, rows, place // cols + 1) * ROWS, m) - i
+        width = min(_share(vectors, cols, place % cols + 1) * lanes, n) - j
+        start, stop = _share(k, parts, part), _share(k, parts, part + 1)
+        if height > 0 and width > 0:
+            _portion(
+                a, x * m * k + i * a_row + start * a_col, a_row, a_col,
+                b, x * k * n + start * b_row + j * b_col, b_row, b_col,
+                c, (piece * m + i) * n + j, n, height, width, stop - start, pack, memory, worker * room,
+            )  # fmt: skip
 
 
 @kernel(parallel=True)
-def gemm(workers, a, a_row, a_col, a_batch, b, b_row, b_col, b_batch, c, m, n, k, sizes, memory):
-    """c[part, x] (m, n) = a[x] (m, its part of k) @ b[x] (its part of k, n), c row-major; of b one stride is 1.
+def gemm(workers, a, b, c, batches, flip_a, flip_b, pack, memory):
+    """c[part, x] (m, n) = a[x] (m, its part of k) @ b[x] (its part of k, n); matrices one below the other.
 
-    sizes: (batches, parts, rows of a unit, width of a tile, whether to pack b)
+    Every part of every product is cut into bands of rows and of columns, shared out to the workers. Every sum is
+    added up in one order, whatever the number of workers.
 
-    for unit = (part, x, band of rows, panel of columns), shared out to the workers:
-        for block of DEPTH of k:
-            pack b's block of the panel, row-major, so that the tile reads it in order
-            for tile of rows: c += a @ panel on the register tile
-
-    Every c is summed in one order, whatever the number of workers.
+    Args:
+        flip_a, flip_b: a[x] is (k, m), b[x] is (n, k).
+        memory: for the packed panels of each worker, if `pack`.
     """
-    batches, parts, band, width, pack = sizes
-    bands, panels = (m + band - 1) // band, (n + width - 1) // width
     for worker in prange(workers):
-        packed = worker * DEPTH * width
-        for unit in range(worker, parts * batches * bands * panels, workers):
-            number, rest = unit // (bands * panels), unit % (bands * panels)
-            part, x = number // batches, number % batches
-            i0, j = rest // panels * band, rest % panels * width
-            rows, cols = min(band, m - i0), min(width, n - j)
-            most = 2 * ROWS if cols * VECTORS <= width else ROWS
-            begin, end = k * part // parts, k * (part + 1) // parts
-            for start in range(begin, end, DEPTH):
-                depth = min(DEPTH, end - start)
-                left, panel = x * a_batch + i0 * a_row + start * a_col, x * b_batch + start * b_row + j * b_col
-                if pack:
-                    _pack_columns(b, panel, b_row, b_col, depth, cols, memory, packed, width, width // VECTORS)
-                right, first, step = (memory, packed, width) if pack else (b, panel, b_row)
-                for i in range(0, rows, most):
-                    tile(
-                        a, left + i * a_row, a_row, a_col, right, first, step,
-                        c, (number * m + i0 + i) * n + j, n, min(most, rows - i), cols, depth, start > begin,
-                    )  # fmt: skip
+        _part(worker, workers, a, b, c, batches, flip_a, flip_b, pack, memory)
+
+
+@kernel()
+def gemm_here(a, b, c, batches, flip_a, flip_b, pack, memory):
+    """The same in the calling thread."""
+    _part(0, 1, a, b, c, batches, flip_a, flip_b, pack, memory)
 
 
 @kernel(parallel=True)
@@ -98,38 +208,53 @@ def add_parts(workers, partial, c, parts):
             add(partial, part * c.size + first, c, first, 1, n)
 
 
-def parts_of(batches: int, m: int, n: int, k: int, width: int) -> int:
-    """Into how many parts a sum over k is cut, from the shape alone: more than one if it is long and units are few."""
-    units, parts = batches * -(-m // BAND) * -(-n // width), 1
-    while units * parts < UNITS and parts < PARTS and k >= 4 * DEPTH * parts:
+def packs(m: int, n: int, k: int, transpose_b: bool, itemsize: int) -> bool:
+    """Whether the tiles read packed copies. They cannot read columns of b, and rows that lie far apart only slowly."""
+    return transpose_b or m > REUSED or (m > 4 * STRIP and min(k, DEPTH) * n * itemsize > CACHE)
+
+
+def parts_of(batches: int, m: int, n: int, k: int) -> int:
+    """Into how many parts a sum over k is cut, from the shape alone: more than one if it is long and tiles are few."""
+    tiles, parts = batches * -(-m // ROWS) * -(-n // COLUMNS32), 1
+    while tiles * parts < TILES and parts < PARTS and k >= 2 * DEPTH * parts:
         parts *= 2
     return parts
 
 
 def matmul_tile(a: np.ndarray, b: np.ndarray, transpose_a: bool, transpose_b: bool) -> np.ndarray:
-    """The product of two C-contiguous batches (B, rows, cols), each transposed if so flagged."""
-    (m, k), n = a.shape[:0:-1] if transpose_a else a.shape[1:], b.shape[1 if transpose_b else 2]
-    c = empty((len(a), m, n), a.dtype)
-    if not c.size:
-        return c
-    if not k:
+    """The product of two C-contiguous matrices, or of batches (B, rows, cols), each transposed if so flagged."""
+    (*shape, m, k), n = a.shape, b.shape[-2 if transpose_b else -1]
+    if transpose_a:
+        m, k = k, m
+    out = c = empty((*shape, m, n), a.dtype)
+    batches = shape[0] if shape else 1
+    work = batches * m * n * k
+    if not work:
         c[...] = 0
         return c
-    width = tile_columns(a.dtype)
-    a_row, a_col = (1, a.shape[2]) if transpose_a else (a.shape[2], 1)
-    b_row, b_col = (1, b.shape[2]) if transpose_b else (b.shape[2], 1)
-    pack = m > 2 * ROWS or b_col != 1  # else there is nothing that would use a panel again
-    if m == 1 and not pack:
-        width = width // VECTORS * WIDE
-    parts = parts_of(len(a), m, n, k, width)
-    partial = empty(parts * c.size, a.dtype) if parts > 1 else c
-    launch(
-        gemm, a.reshape(-1), a_row, a_col, m * k, b.reshape(-1), b_row, b_col, k * n, partial.reshape(-1), m, n, k,
-        (len(a), parts, min(m, BAND), width, int(pack)), scratch(workers() * DEPTH * width * pack, a.dtype),
-        elements=m * n * k,
-    )  # fmt: skip
-    if parts > 1:
-        launch(add_parts, partial, c.reshape(-1), parts, elements=c.size)
+    if shape:
+        a, b, out = a.reshape(-1, a.shape[2]), b.reshape(-1, b.shape[2]), c.reshape(-1, n)
+    if m == 1 or n == 1:
+        matrix, vector, down = (b, a, not transpose_b) if m == 1 else (a, b, transpose_a)
+        if work <= READ:
+            gemv_here(matrix, vector, out, batches, down)
+        else:
+            launch(gemv, matrix, vector, out, batches, down)
+    else:
+        size = a.itemsize
+        pack = packs(m, n, k, transpose_b, size)
+        if work <= HERE:
+            memory = scratch(_ROOM[size], a.dtype)[None] if pack else out
+            gemm_here(a, b, out, batches, transpose_a, transpose_b, pack, memory)
+            return c
+        memory = scratch(workers() * _ROOM[size], a.dtype)[None] if pack else out
+        parts = parts_of(batches, m, n, k)
+        if parts == 1:
+            launch(gemm, a, b, out, batches, transpose_a, transpose_b, pack, memory)
+        else:
+            partial = empty((parts * batches * m, n), a.dtype)
+            launch(gemm, a, b, partial, batches, transpose_a, transpose_b, pack, memory)
+            launch(add_parts, partial.reshape(-1), c.reshape(-1), parts, elements=c.size)
     return c
 
 

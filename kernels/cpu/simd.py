@@ -29,6 +29,7 @@ DOTS = 4  # rows and columns of a block of dot products
 LANES32, LANES64 = VECTOR_BYTES // 4, VECTOR_BYTES // 8
 COLUMNS32, COLUMNS64 = VECTORS * LANES32, VECTORS * LANES64
 WIDE = 8  # vectors of a tile of one row
+AHEAD = 4  # a tile asks for the row of b that it needs so many steps later
 _MOST = {1: 2 * ROWS, 2: ROWS, 3: ROWS}  # rows of a tile for so many vectors: with one, more rows keep the units busy
 
 _i1, _i8, _i32, _i64 = ir.IntType(1), ir.IntType(8), ir.IntType(32), ir.IntType(64)
@@ -116,6 +117,13 @@ class Vectors:
         else:
             args = [value, typed, ir.Constant(_i32, self._bits // 8), mask]
             self._call(f"llvm.masked.store.{self._suffix(value.type)}.p0", ir.VoidType(), args)
+
+    def prefetch(self, pointer: ir.Value) -> None:
+        """Ask for the cache line there, which need not exist."""
+        kind = ir.FunctionType(ir.VoidType(), [pointer.type, _i32, _i32, _i32])
+        function = cgutils.get_or_insert_function(self.build.module, kind, "llvm.prefetch.p0")
+        read, soon, data = (ir.Constant(_i32, n) for n in (0, 3, 1))
+        self.build.call(function, [pointer, read, soon, data])
 
     def sums(self, starts: Sequence[ir.Value]) -> list[ir.Value]:
         """Variables with these starts; LLVM keeps them in registers."""
@@ -241,6 +249,7 @@ def _build_tile(v: Vectors, *args: ir.Value) -> None:
         lambda v, r: v.at(a, ai, v.build.mul(r, a_row)),
         lambda v, pointer, k: v.at(pointer, v.build.mul(k, a_col)),
         lambda v, k: v.at(b, bi, v.build.mul(k, b_row)),
+        ahead=True,
     )  # fmt: skip
 
 
@@ -287,16 +296,19 @@ def _build_tap_rows_tile(v: Vectors, *args: ir.Value) -> None:
         lambda v, r: v.at(a, ai, v.build.load(v.at(table, r))),
         lambda v, pointer, k: v.at(pointer, k),
         lambda v, k: v.at(b, bi, v.build.mul(k, b_row)),
+        ahead=True,
     )  # fmt: skip
 
 
 def _tiles(
     v: Vectors, c: ir.Value, ci: ir.Value, c_row: ir.Value, rows: ir.Value, cols: ir.Value, depth: ir.Value,
     add: ir.Value, a_of_row: Callable[..., ir.Value], a_of_k: Callable[..., ir.Value], b_of_k: Callable[..., ir.Value],
+    ahead: bool = False,
 ) -> None:  # fmt: skip
     """The tile of the right size: as few vectors as hold the columns, and half the rows if they are enough."""
+    rest = (c, ci, c_row, rows, cols, depth, add, a_of_row, a_of_k, b_of_k, ahead)
     with v.build.if_then(v.build.icmp_signed(">", cols, number(VECTORS * v.lanes))):
-        _one_tile(v, 1, WIDE, c, ci, c_row, rows, cols, depth, add, a_of_row, a_of_k, b_of_k)
+        _one_tile(v, 1, WIDE, *rest)
         v.build.ret_void()
     for vectors in range(1, VECTORS + 1):
         fits = v.build.icmp_signed("<=", cols, number(vectors * v.lanes))
@@ -306,10 +318,9 @@ def _tiles(
             few = v.build.icmp_signed("<=", rows, number(half))
             with v.build.if_else(few) as (then, otherwise):
                 with then:
-                    _one_tile(v, half, vectors, c, ci, c_row, rows, cols, depth, add, a_of_row, a_of_k, b_of_k)
+                    _one_tile(v, half, vectors, *rest)
                 with otherwise:
-                    most = _MOST[vectors]
-                    _one_tile(v, most, vectors, c, ci, c_row, rows, cols, depth, add, a_of_row, a_of_k, b_of_k)
+                    _one_tile(v, _MOST[vectors], vectors, *rest)
             v.build.ret_void()
 
 
@@ -322,8 +333,9 @@ def _repeating_last(v: Vectors, most: int, count: ir.Value) -> list[ir.Value]:
 def _one_tile(
     v: Vectors, most: int, vectors: int, c: ir.Value, ci: ir.Value, c_row: ir.Value, rows: ir.Value, cols: ir.Value,
     depth: ir.Value, add: ir.Value, a_of_row: Callable[..., ir.Value], a_of_k: Callable[..., ir.Value],
-    b_of_k: Callable[..., ir.Value],
+    b_of_k: Callable[..., ir.Value], ahead: bool,
 ) -> None:  # fmt: skip
+    """What was in c is added last, and asked for first. The rows of b may lie in the second cache (`ahead`)."""
     build = v.build
     masks = [v.below(cols, i * v.lanes) for i in range(vectors)]
     row = _repeating_last(v, most, rows)
@@ -333,14 +345,21 @@ def _one_tile(
 
     sums = v.sums([v.constant(0)] * len(places))
     with build.if_then(add):
-        for (r, i), total in zip(places, sums, strict=True):
-            build.store(v.load(v.at(c_rows[r], i * v.lanes), masks[i]), total)
+        for r, i in places:
+            v.prefetch(v.at(c_rows[r], i * v.lanes))
     with v.loop(depth) as k:
         b_k = b_of_k(v, k)
         right = [v.load(v.at(b_k, i * v.lanes), masks[i]) for i in range(vectors)]
+        if ahead:
+            later = b_of_k(v, build.add(k, number(AHEAD)))
+            for i in range(vectors):
+                v.prefetch(v.at(later, i * v.lanes))
         left = [v.splat(build.load(a_of_k(v, pointer, k))) for pointer in a_rows]
         for (r, i), total in zip(places, sums, strict=True):
             build.store(v.fma(left[r], right[i], build.load(total)), total)
+    with build.if_then(add):
+        for (r, i), total in zip(places, sums, strict=True):
+            build.store(build.fadd(build.load(total), v.load(v.at(c_rows[r], i * v.lanes), masks[i])), total)
     for (r, i), total in reversed(list(zip(places, sums, strict=True))):
         v.store(build.load(total), v.at(c_rows[r], i * v.lanes), masks[i])
 

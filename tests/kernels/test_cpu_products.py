@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from tinycnn.kernels import column
-from tinycnn.kernels.cpu import blas, gemm, matmul, simd, threads
+from tinycnn.kernels.cpu import gemm, gemv, matmul, simd, simd_gemv, threads
 from tinycnn.kernels.geometry import conv_spec
 
 TOLERANCE = {np.float32: 2e-5, np.float64: 1e-12}
@@ -35,7 +35,7 @@ def operands(rng, batches, m, k, n, transpose_a, transpose_b, dtype):
 def test_matrix_products_at_every_block_boundary(dtype, transpose_a, transpose_b):
     rng = np.random.default_rng(3)
     width = gemm.tile_columns(np.dtype(dtype))
-    for m in (1, 2 * simd.ROWS, 2 * simd.ROWS + 1, gemm.BAND + 1):
+    for m in (1, gemm.STRIP - 1, gemm.STRIP, 4 * gemm.STRIP + 1):
         for k in (0, 1, gemm.DEPTH, gemm.DEPTH + 1):
             for n in (1, width - 1, width, width + 1, 3 * width + 1):
                 a, b, expected = operands(rng, 2, m, k, n, transpose_a, transpose_b, dtype)
@@ -43,49 +43,92 @@ def test_matrix_products_at_every_block_boundary(dtype, transpose_a, transpose_b
                 near(matmul.matmul(a[0], b[0], transpose_a, transpose_b), expected[0], dtype)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("transpose_a", [False, True])
+@pytest.mark.parametrize("here", [0, 1 << 60])
+@pytest.mark.parametrize("pack", [False, True])
+def test_in_this_thread_and_in_all_packed_and_in_place(monkeypatch, dtype, transpose_a, here, pack):
+    monkeypatch.setattr(gemm, "HERE", here)
+    monkeypatch.setattr(gemm, "packs", lambda *args: pack)
+    rng = np.random.default_rng(5)
+    span = gemm.SPAN * (simd.LANES32 if dtype == np.float32 else simd.LANES64)
+    for m, n in ((2 * gemm.STRIP - 1, span - 1), (gemm.STRIP + 1, span), (gemm.STRIP, span + 1)):
+        a, b, expected = operands(rng, 1, m, gemm.DEPTH + 1, n, transpose_a, False, dtype)
+        near(gemm.matmul_tile(a, b, transpose_a, False), expected, dtype)
+
+
+def test_what_is_packed_depends_on_the_shape():
+    assert gemm.packs(2, 2, 2, True, 4) and not gemm.packs(2, 2, 2, False, 4)
+    assert gemm.packs(gemm.REUSED + 1, 64, 64, False, 4) and not gemm.packs(gemm.REUSED, 64, 64, False, 4)
+    wide = gemm.CACHE // gemm.DEPTH // 4 + 1
+    assert gemm.packs(128, wide, 4096, False, 4) and not gemm.packs(128, wide - 1, 4096, False, 4)
+    assert not gemm.packs(4 * gemm.STRIP, wide, 4096, False, 4)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("read", [0, 1 << 60])
+def test_products_with_a_vector(monkeypatch, dtype, read):
+    monkeypatch.setattr(gemm, "READ", read)
+    rng = np.random.default_rng(6)
+    rows = simd_gemv.TOGETHER
+    for k in (1, rows - 1, rows, rows + 1, 3 * simd.LANES32 + 1):
+        for size in (2, rows, rows + 1, gemv.BLOCK - 1, gemv.BLOCK, 3 * gemv.BLOCK + 1):
+            for m, n in ((1, size), (size, 1)):
+                for flips in ((False, False), (False, True), (True, False), (True, True)):
+                    a, b, expected = operands(rng, 3, m, k, n, *flips, dtype)
+                    near(gemm.matmul_tile(a, b, *flips), expected, dtype)
+
+
+@pytest.mark.parametrize("shape", [(3, 4, 5), (1, 9, 40), (40, 9, 1), (20, 400, 50)])
+def test_nan_and_infinity_stay_in_their_rows_and_columns(shape):
+    m, k, n = shape
+    a, b = np.ones((m, k), np.float32), np.ones((k, n), np.float32)
+    a[-1, -1], b[0, -1] = np.nan, np.inf
+    with np.errstate(invalid="ignore"):
+        for flip_b in (False, True):
+            right = np.ascontiguousarray(b.T) if flip_b else b
+            assert np.array_equal(gemm.matmul_tile(a, right, False, flip_b), a @ b, equal_nan=True)
+
+
 @pytest.mark.parametrize("transpose_a", [False, True])
 @pytest.mark.parametrize("transpose_b", [False, True])
 def test_long_sums_are_computed_in_parts(transpose_a, transpose_b):
     rng = np.random.default_rng(4)
-    for m, k, n in ((16, 4 * gemm.DEPTH, 40), (65, 9 * gemm.DEPTH + 5, 100), (1, 4000, 200)):
-        assert gemm.parts_of(1, m, n, k, gemm.tile_columns(np.dtype(np.float32))) > 1
+    for m, k, n in ((16, 4 * gemm.DEPTH, 40), (9, 9 * gemm.DEPTH + 5, 100)):
+        assert gemm.parts_of(1, m, n, k) > 1
         a, b, expected = operands(rng, 1, m, k, n, transpose_a, transpose_b, np.float32)
         near(gemm.matmul_tile(a, b, transpose_a, transpose_b), expected, np.float32)
 
 
-def test_only_long_sums_of_few_units_are_cut_up():
-    assert gemm.parts_of(1, 64, 128, 3136, 48) == 4 and gemm.parts_of(9, 64, 128, 3136, 48) == 1
-    assert gemm.parts_of(1, 1024, 1024, 10**6, 48) == gemm.parts_of(1, 64, 64, 64, 48) == 1
-    assert gemm.parts_of(1, 1, 1, 10**9, 48) == gemm.PARTS
+def test_only_long_sums_of_few_tiles_are_cut_up():
+    width, rows = simd.COLUMNS32, simd.ROWS
+    assert gemm.parts_of(1, rows, width, 10**6) == gemm.PARTS
+    assert gemm.parts_of(4, rows, width, 10**6) == 4 and gemm.parts_of(1, 4 * rows, 2 * width, 10**6) == 2
+    assert gemm.parts_of(1, rows, width, 2 * gemm.DEPTH) == 2 and gemm.parts_of(1, rows, width, 2 * gemm.DEPTH - 1) == 1
+    assert gemm.parts_of(1, 4 * rows, 4 * width, 10**6) == 1
 
 
-def test_the_way_of_a_matrix_product_depends_on_its_shape():
-    kind = np.dtype(np.float32)
-    assert matmul.choose(1, 1, 400, 120, kind) == matmul.choose(1, 64, 400, 1, kind) == "tile"
-    assert matmul.choose(1, 1024, 1024, 1024, kind) == "tile"
-    assert matmul.choose(1, 8, 8, 8, kind) == ("blas" if blas.available() else "tile")
-    assert matmul.choose(1, 8, 8, 8, np.dtype(np.int64)) == "reference"
+def test_whole_numbers_are_multiplied_by_numpy():
     whole = np.arange(12).reshape(3, 4)
     assert np.array_equal(matmul.matmul(whole, whole, False, True), whole @ whole.T)
 
 
-def test_blas_threads_are_restored():
-    functions = blas._functions()
-    if functions is None:
-        pytest.skip("this NumPy carries no OpenBLAS whose threads can be set")
-    before = functions[0]()
-    with blas.one_thread:
-        assert functions[0]() == 1
-        with blas.one_thread:
-            assert functions[0]() == 1
-        assert functions[0]() == 1
-    assert functions[0]() == before
+def test_float32_errs_no_more_than_numpy():
+    rng = np.random.default_rng(7)
+    for m, k, n in ((64, 3000, 64), (1, 3000, 300), (300, 3000, 1)):
+        a, b, expected = operands(rng, 1, m, k, n, False, False, np.float32)
+        ours, theirs = (np.sqrt(np.mean((y - expected) ** 2)) for y in (gemm.matmul_tile(a, b, False, False), a @ b))
+        assert ours <= 4 * theirs
 
 
 def test_bits_do_not_depend_on_the_number_of_threads():
     spec = conv_spec((5, 6, 14, 14), (16, 6, 5, 5), padding=1)
     rng = np.random.default_rng(4)
     x, w = (rng.standard_normal(s).astype(np.float32) for s in (spec.input_shape, spec.weight_shape))
+    wide, long = (rng.standard_normal(s).astype(np.float32) for s in ((70, 1001), (1001, 70)))
+    products = [(wide, long, False, False), (wide, wide, False, True), (long, long, True, False)]
+    products += [(long[:1, :], wide, False, False), (wide[:1], wide, False, True), (wide, wide[:1], False, True)]
+    products += [(long, long[:, :1].copy(), True, False), (wide[:8], wide[:8], False, True)]
     cpu = column("cpu") if column("cpu").name == "cpu" else pytest.skip("TINYCNN_BACKEND=reference")
     before, results = threads.get_num_threads(), []
     try:
@@ -94,7 +137,8 @@ def test_bits_do_not_depend_on_the_number_of_threads():
             results.append(
                 [
                     cpu.matmul(x.reshape(30, -1), x.reshape(30, -1), False, True),
-                    gemm.matmul_tile(x.reshape(1, 30, -1), x.reshape(1, 30, -1), True, False),
+                    gemm.matmul_tile(x.reshape(30, -1), x.reshape(30, -1), True, False),
+                    *(gemm.matmul_tile(a, b, flip_a, flip_b) for a, b, flip_a, flip_b in products),
                     cpu.sum(x, (0, 2, 3), False),
                     cpu.sum(np.tile(x.reshape(-1), 20), (0,), False),
                     cpu.dropout(x, 0.4, 99),
