@@ -29,6 +29,7 @@ from .jit import kernel
 from .memory import SMALLEST, empty
 from .threads import launch
 
+FEW = 1 << 11  # elements; what NumPy does in several passes, or by a choice, takes longer than a launch from here on
 PARALLEL = 1 << 15  # elements; fewer are computed by NumPy in less time than waking the threads takes
 LARGE = SMALLEST // 4  # elements from which a result may be large enough for the pool
 
@@ -390,10 +391,10 @@ def where_flat(workers, cond, a, b, out):
             out[i] = a[i] if cond[i] else b[i]
 
 
-def in_parallel(*arrays: Any) -> bool:
+def in_parallel(*arrays: Any, least: int = PARALLEL) -> bool:
     """Whether the arrays are large, of one shape and floating dtype, and as a kernel takes them."""
     first = arrays[0]
-    return first.size >= PARALLEL and all(
+    return first.size >= least and all(
         isinstance(a, np.ndarray)
         and a.shape == first.shape
         and a.dtype == first.dtype
@@ -405,7 +406,7 @@ def in_parallel(*arrays: Any) -> bool:
 
 def _run(kernel: Any, *arrays: np.ndarray) -> np.ndarray:
     out = empty(arrays[0].shape, arrays[0].dtype)
-    launch(kernel, *(a.reshape(-1) for a in arrays), out.reshape(-1))
+    launch(kernel, *(a.reshape(-1) for a in arrays), out.reshape(-1), elements=out.size)
     return out
 
 
@@ -519,9 +520,10 @@ def _unary(plain: Any, truth: bool = False, into: Any = None, flat: Any = None) 
     """
     function = plain.function
     write = function if into is None else into
+    border = LARGE if flat is None else FEW
 
     def large(x: np.ndarray) -> np.ndarray:
-        if flat is not None and in_parallel(x):
+        if flat is not None and in_parallel(x, least=FEW):
             return _run(flat, x)
         token = silence(IGNORE)
         try:
@@ -535,7 +537,7 @@ def _unary(plain: Any, truth: bool = False, into: Any = None, flat: Any = None) 
         return result
 
     def unary(x: Any) -> np.ndarray:
-        if x.size >= LARGE:
+        if x.size >= border:
             return large(x)
         token = silence(IGNORE)
         try:
@@ -662,7 +664,7 @@ def _grad(plain: Any, flat: Any) -> Callable[[np.ndarray, np.ndarray], np.ndarra
     """The gradient of an operation of one operand: of gy and what was kept."""
 
     def grad(gy: np.ndarray, kept: np.ndarray) -> np.ndarray:
-        large = gy.size >= PARALLEL and in_parallel(gy, kept)
+        large = gy.size >= FEW and in_parallel(gy, kept, least=FEW)
         return _run(flat, gy, kept) if large else plain(gy, kept)
 
     grad.__signature__ = inspect.signature(plain)  # type: ignore[attr-defined]
@@ -677,17 +679,17 @@ hardswish_grad = _grad(reference.hardswish_grad, hardswish_grad_flat)
 
 def _ruled(plain: Any, flat: Any, arrays: tuple[np.ndarray, ...], numbers: tuple[float, ...]) -> np.ndarray:
     """A kernel with numbers of its own: `flat(*arrays, numbers)` for large arrays, else that of `reference`."""
-    if arrays[0].size < PARALLEL or not in_parallel(*arrays):
+    if arrays[0].size < FEW or not in_parallel(*arrays, least=FEW):
         result: np.ndarray = plain(*arrays, *numbers)
         return result
     out = empty(arrays[0].shape, arrays[0].dtype)
-    launch(flat, *(a.reshape(-1) for a in arrays), np.array(numbers, out.dtype), out.reshape(-1))
+    launch(flat, *(a.reshape(-1) for a in arrays), np.array(numbers, out.dtype), out.reshape(-1), elements=out.size)
     return out
 
 
 def leaky_relu(x: np.ndarray, slope: float) -> np.ndarray:
     """x where x > 0, else slope * x"""
-    if x.size < PARALLEL or not in_parallel(x):
+    if x.size < FEW or not in_parallel(x, least=FEW):
         return reference.leaky_relu(x, slope)
     return _ruled(reference.leaky_relu_grad, leaky_relu_flat, (x, x), (slope,))
 
