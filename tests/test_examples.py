@@ -72,10 +72,9 @@ def test_filters_are_what_they_are_called(tmp_path):
     example = runpy.run_path(str(ROOT / "examples/filters.py"))
     correlate, convolve = example["correlate"], example["convolve"]
     ramp = tinycnn.arange(8.0).expand(8, 8)  # brighter by one for each column
-    assert (correlate(ramp, example["SOBEL_X"])[:, 1:-1] == 8).all() and (
-        correlate(ramp, example["SOBEL_Y"]) == 0
-    ).all()
-    assert (convolve(ramp, example["SOBEL_X"])[:, 1:-1] == -8).all()
+    x, y = example["SOBEL_X"], example["SOBEL_Y"]
+    assert (correlate(ramp, x)[:, 1:-1] == 8).all() and (correlate(ramp, y) == 0).all()
+    assert (convolve(ramp, x)[:, 1:-1] == -8).all()
     assert tinycnn.equal(correlate(ramp, example["IDENTITY"]), ramp)
     for kernel in (example["box"](5), example["gaussian"](1), example["SHARPEN"]):  # they keep what is even
         assert tinycnn.allclose(correlate(tinycnn.ones(9, 9), kernel), tinycnn.ones(9, 9))
