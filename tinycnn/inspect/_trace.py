@@ -13,10 +13,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
-from .. import autograd, kernels
+from .. import _device, _tensor, autograd, kernels
 from .._tensor import Tensor
 from ..nn._hooks import register_module_forward_hook, register_module_forward_pre_hook
 from ..nn.module import Module
@@ -170,11 +169,14 @@ class trace:
             if name.startswith("tinycnn.kernels.cpu.") and callable(vars(module).get("launch"))
         ]
         stack.enter_context(replaced(launchers, self._launching))
+        if "tinycnn.kernels.cuda.launch" in sys.modules:
+            gpu: Any = sys.modules["tinycnn.kernels.cuda.launch"]
+            stack.enter_context(replaced([(gpu.Kernel, "of")], self._choosing))
         stack.enter_context(kernels.observed(self._timed))
         stack.enter_context(replaced([(autograd, "_walk")], self._in_phase("backward")))
         stack.enter_context(replaced([(Optimizer, "step")], self._in_phase("step")))
-        moves = [(Tensor, name) for name in ("to", "cpu", "cuda", "numpy", "item", "tolist")]
-        stack.enter_context(replaced(_owners(moves), self._moving))
+        stack.enter_context(replaced([(_device, "moved"), (_tensor, "moved")], self._moving))
+        stack.enter_context(replaced([(Tensor, "item"), (Tensor, "tolist")], self._reading))
         for handle in (
             register_module_forward_pre_hook(self._enter_module),
             register_module_forward_hook(self._leave_module, always_call=True),
@@ -243,7 +245,7 @@ class trace:
                         start,
                         end - start,
                         here.compiling - before,
-                        here.modules[-1][0] if here.modules else "",
+                        self._module(),
                         self._thread(),
                     )
                 )
@@ -270,23 +272,53 @@ class trace:
 
         return maker
 
-    def _moving(self, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
-        """A method of Tensor that may copy to another device."""
+    def _choosing(self, name: str, of: Callable[..., Any]) -> Callable[..., Any]:
+        """A GPU kernel's `of`, which gives the launcher for a dtype, and compiles it if there is none yet."""
 
-        @functools.wraps(method)
-        def moving(tensor: Tensor, *args: Any, **kwargs: Any) -> Any:
+        def choosing(kernel: Any, *key: Any) -> Any:
+            names = self._here.launched
+            if names is not None:
+                names.append((kernel.factory.__module__.rpartition(".")[2], kernel.name))
+            known, start = len(kernel._made), self._now()
+            made = of(kernel, *key)
+            if len(kernel._made) > known:
+                self._here.compiling += self._now() - start
+            return made
+
+        return choosing
+
+    def _moving(self, name: str, moved: Callable[..., Any]) -> Callable[..., Any]:
+        """The function that copies arrays between devices."""
+
+        def moving(array: Any, source: Any, place: Any) -> Any:
             start = self._now()
-            result = method(tensor, *args, **kwargs)
-            there = str(result.device) if isinstance(result, Tensor) else "cpu"
-            if str(tensor.device).partition(":")[0] != there.partition(":")[0]:
-                if self._synchronize:
-                    _wait()
-                place, shape = f"{tensor.device} -> {there}", [tuple(tensor.array.shape)]
-                rest = (start, self._now() - start, 0.0, "", self._thread())
-                self.ops.append(Op("transfer", self._here.phase, place, name, shape, tensor.array.nbytes, *rest))
+            result = moved(array, source, place)
+            self._transfer(array, f"{source} -> {place}", "moved", start)
             return result
 
         return moving
+
+    def _reading(self, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
+        """A method of Tensor that gives its numbers to Python."""
+
+        @functools.wraps(method)
+        def reading(tensor: Tensor) -> Any:
+            start = self._now()
+            result = method(tensor)
+            if tensor.device.type != "cpu":
+                self._transfer(tensor.array, f"{tensor.device} -> cpu", name, start)
+            return result
+
+        return reading
+
+    def _transfer(self, array: Any, places: str, how: str, start: float) -> None:
+        if self._synchronize:
+            _wait()
+        rest = (start, self._now() - start, 0.0, self._module(), self._thread())
+        self.ops.append(Op("transfer", self._here.phase, places, how, [tuple(array.shape)], array.nbytes, *rest))
+
+    def _module(self) -> str:
+        return self._here.modules[-1][0] if self._here.modules else ""
 
     def _enter_module(self, module: Module, args: Any) -> None:
         name = self._names.get(module, type(module).__name__)
@@ -387,13 +419,6 @@ def _by_file(launched: list[tuple[str, str]]) -> str:
     for file, function in launched:
         files.setdefault(file, {})[function] = None
     return "; ".join(f"{file}: {', '.join(functions)}" for file, functions in files.items())
-
-
-def _owners(methods: Sequence[tuple[type, str]]) -> list[tuple[ModuleType | type, str]]:
-    """Each method with the class that defines it, of those that there are."""
-    return [
-        (next(c for c in place.__mro__ if name in vars(c)), name) for place, name in methods if hasattr(place, name)
-    ]
 
 
 def _arrays(value: Any) -> Iterator[Any]:
