@@ -68,6 +68,7 @@ GROUPS = {
     "odd": Group("convolutions of odd shapes", mean=0.50, worst=1.10, part="f + b"),
     "matmul": Group("matrix products", mean=0.90),
     "memory": Group("memory-bound operations", mean=0.25),
+    "more": Group("more memory-bound operations"),
     "scaling": Group("time per image: large batches against small"),
     "peak": Group("peak memory of a process: import and 20 training steps of ResNet-20, batch 128", "MB", mean=0.60),
     "start": Group("start-up", "s", limits=(("import and LeNet-5's first step", 1.5),)),

@@ -293,6 +293,61 @@ def memory_workloads() -> Iterator[Workload]:
     yield Workload("memory", "Adam step, ResNet-20", optimizer_step("Adam", resnet20), bytes=7 * parameters)
 
 
+def more_workloads() -> Iterator[Workload]:
+    """Other operations that memory bounds: normalizations, activations, reductions, moves, losses, optimizers."""
+    maps, rows = (128, 64, 32, 32), (8192, 512)
+    full = 4.0 * math.prod(maps)
+
+    def layer_norm(lib: Any) -> Any:
+        f = lib.nn.functional.layer_norm
+        return lambda x, w, b: f(x, rows[1:], w, b), [lib.randn(*rows), lib.ones(512), lib.zeros(512)]
+
+    def group_norm(lib: Any) -> Any:
+        f = lib.nn.functional.group_norm
+        return lambda x, w, b: f(x, 8, w, b), [lib.randn(*maps), lib.ones(64), lib.zeros(64)]
+
+    def instance_norm(lib: Any) -> Any:
+        return lib.nn.functional.instance_norm, [lib.randn(*maps)]
+
+    for name, build, size in (
+        ("layer_norm, 8192x512", layer_norm, 4.0 * math.prod(rows)),
+        ("group_norm of 8 groups, 128,64,32,32", group_norm, full),
+        ("instance_norm, 128,64,32,32", instance_norm, full),
+    ):
+        yield Workload("more", f"{name}, f", function(build, False), bytes=2 * size)
+        yield Workload("more", f"{name}, f + b", function(build, True), bytes=5 * size)
+
+    def on_maps(f: Callable[[Any], Callable[..., Any]], *shapes: tuple[int, ...]) -> Any:
+        return lambda lib: (f(lib), [lib.randn(*shape) for shape in shapes])
+
+    for activation in ("gelu", "silu", "hardtanh", "leaky_relu"):
+        build = on_maps(lambda lib, activation=activation: getattr(lib.nn.functional, activation), maps)
+        yield Workload("more", f"{activation}, 128,64,32,32, f", function(build, False), bytes=2 * full)
+        yield Workload("more", f"{activation}, 128,64,32,32, f + b", function(build, True), bytes=5 * full)
+    for name, build in {
+        "a * b": on_maps(lambda lib: lib.mul, maps, maps),
+        "a + a value for each channel": on_maps(lambda lib: lib.add, maps, (1, 64, 1, 1)),
+        "exp": on_maps(lambda lib: lib.exp, maps),
+        "sum of everything": on_maps(lambda lib: lib.sum, maps),
+        "mean of each channel": on_maps(lambda lib: lambda x: x.mean((0, 2, 3)), maps),
+        "largest of each row": on_maps(lambda lib: lambda x: x.amax(-1), maps),
+        "softmax over channels": on_maps(lambda lib: lambda x: x.softmax(1), maps),
+        "channels last, contiguous": on_maps(lambda lib: lambda x: x.permute(0, 2, 3, 1).contiguous(), maps),
+        "cat of two": on_maps(lambda lib: lambda a, b: lib.cat([a, b], 1), maps, maps),
+        "pad by 1": on_maps(lambda lib: lambda x: lib.nn.functional.pad(x, (1, 1, 1, 1)), maps),
+    }.items():
+        yield Workload("more", f"{name}, 128,64,32,32", function(build, False))
+    for loss in ("mse_loss", "smooth_l1_loss", "binary_cross_entropy_with_logits"):
+
+        def pair(lib: Any, loss: str = loss) -> Any:
+            target = lib.rand(128, 1000)
+            return lambda x: getattr(lib.nn.functional, loss)(x, target), [lib.randn(128, 1000)]
+
+        yield Workload("more", f"{loss}, 128x1000, f + b", function(pair, True))
+    for optimizer in ("RMSprop", "Adagrad", "NAdam"):
+        yield Workload("more", f"{optimizer} step, ResNet-20", optimizer_step(optimizer, resnet20))
+
+
 def _all() -> Iterator[Workload]:
     cifar = (3, 32, 32)
     for name, make in {
@@ -317,6 +372,7 @@ def _all() -> Iterator[Workload]:
     yield from conv_workloads("odd", ODD_CONVS)
     yield from matmul_workloads()
     yield from memory_workloads()
+    yield from more_workloads()
     for batch in (64, 1024):
         make = training(resnet20, (batch, *cifar))
         yield Workload("scaling", f"ResNet-20 training step, batch {batch}, per image", make, per=batch)
