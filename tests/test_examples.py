@@ -92,3 +92,25 @@ def test_bad_options_are_refused_in_words():
     ):
         done = run(ROOT / "examples/lenet.py", *arguments)
         assert done.returncode != 0 and text in done.stderr, (arguments, done.stderr)
+
+
+@pytest.mark.skipif(not (DATA / "photos").is_dir() or not (DATA / "weights").is_dir(), reason="no photographs here")
+@pytest.mark.parametrize(
+    ("photo", "name"),
+    [("coffee_300.png", "espresso"), ("chelsea.png", "Egyptian cat"), ("camera.png", "tripod")],
+)
+def test_squeezenet_names_the_photographs(photo, name):
+    weights = DATA / "weights"
+    done = run(
+        ROOT / "examples/classify.py",
+        DATA / "photos" / photo,
+        *("--weights", weights / "squeezenet1.0-deepcompressed.safetensors"),
+        *("--labels", weights / "synset_words.txt"),
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[0].endswith("%  " + name) and len(done.stdout.splitlines()) == 5
+
+
+def test_classify_says_what_is_missing(tmp_path):
+    done = run(ROOT / "examples/classify.py", "nowhere.png", "--weights", tmp_path, "--labels", tmp_path)
+    assert done.returncode != 0 and "nowhere.png is not there" in done.stderr
