@@ -27,13 +27,14 @@ from ..geometry import ConvSpec
 from .gemm import plain, tile_columns
 from .jit import helper, kernel
 from .memory import empty, zeros
-from .rows import copy, fill
+from .rows import add, copy, fill
 from .simd import DOTS, ROWS, VECTORS, WIDE, copy_rows, tap_dots, tap_rows_tile, tap_tile, turn
 from .threads import launch, scratch, workers
 
 BLOCK = 100 * 1024  # elements of the planes of a block: with what they are multiplied by, they stay in the second cache
 UNITS = 16  # of work, at least, where the shape allows it
 PARTS = 16  # partial sums of a weight gradient, at most
+DEEP = 128  # rows of a weight gradient that are worth another copy of gy^T
 
 
 @dataclass(frozen=True, eq=False)
@@ -436,23 +437,30 @@ def outer(
 
 @kernel(parallel=True)
 def add_up(workers, partial, gw, parts, groups, filters, depth, padded, lanes):
-    """gw[group, o, k] = sum over the parts of partial[part, group, k, o], in blocks of lanes x lanes."""
-    rows, cols = (depth + lanes - 1) // lanes, padded // lanes
+    """gw[group, o, k] = sum over the parts of partial[part, group, k, o]
+
+    for unit = (group, lanes rows k), shared out to the workers: add runs of memory; transpose squares of lanes x lanes
+    """
+    pieces = (depth + lanes - 1) // lanes
     for worker in prange(workers):
-        block = np.zeros(lanes * lanes, gw.dtype)
-        for unit in range(worker, groups * rows * cols, workers):
-            group, rest = unit // (rows * cols), unit % (rows * cols)
-            k, o = rest // cols * lanes, rest % cols * lanes
+        total = np.empty(lanes * padded, gw.dtype)
+        for unit in range(worker, groups * pieces, workers):
+            group, k = unit // pieces, unit % pieces * lanes
             deep = min(lanes, depth - k)
-            for r in range(deep):
-                for lane in range(np.uintp(lanes)):
-                    total = gw.dtype.type(0)
-                    for part in range(parts):
-                        total += partial[np.uintp(((part * groups + group) * depth + k + r) * padded + o) + lane]
-                    block[np.uintp(r * lanes) + lane] = total
-            for lane in range(min(lanes, filters - o)):
-                for r in range(deep):
-                    gw[(group * filters + o + lane) * depth + k + r] = block[r * lanes + lane]
+            for part in range(parts):
+                first = ((part * groups + group) * depth + k) * padded
+                if part == 0:
+                    copy(partial, first, 1, total, 0, deep * padded)
+                else:
+                    add(partial, first, total, 0, 1, deep * padded)
+            for o in range(0, filters, lanes):
+                some, target = min(lanes, filters - o), (group * filters + o) * depth + k
+                if deep == lanes:
+                    turn(total, o, padded, lanes, some, gw, target, depth)
+                else:
+                    for lane in range(some):
+                        for r in range(deep):
+                            gw[target + lane * depth + r] = total[r * padded + o + lane]
 
 
 @kernel(parallel=True)
@@ -558,7 +566,9 @@ def _outer_plan(spec: ConvSpec, vector: int) -> tuple[Plan, int, int]:
     padded = -(-filters // lanes) * lanes
     band, block = blocks(layout, spec.batch, channels, padded)
     bands = -(-spec.output_size[0] // band)
-    parts = max(1, min(PARTS // groups, PARTS, spec.batch * bands, (1 << 21) // (groups * channels * taps * padded)))
+    pieces = max(1, min(4, channels * taps // DEEP))
+    room = (1 << 21) // (groups * channels * taps * padded)
+    parts = max(1, min(PARTS // max(groups, pieces), spec.batch * bands, room))
     while block > 8 and parts * groups * -(-channels // block) < UNITS:
         block = -(-block // 2)
     planes, offsets, plane = tables(layout, band, block)
