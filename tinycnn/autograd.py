@@ -31,6 +31,7 @@ import traceback
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
+from heapq import heappop, heappush
 from typing import Any
 
 import numpy as np
@@ -245,7 +246,7 @@ class Node:
                 "Pass retain_graph=True to the first backward() if the graph is needed again"
             )
         for t, version in zip(self._saved, self._versions, strict=False):
-            if t is not None and t._version != version:
+            if t is not None and (counter := t._version_counter) is not None and counter.writes != version:
                 raise RuntimeError(
                     f"{self.name()} needs a tensor of shape {t.array.shape} that was overwritten by an in-place "
                     f"operation: it is at version {t._version}, expected {version}. Use the operation that returns "
@@ -275,11 +276,6 @@ class Node:
                 for t, version in zip(self._saved, self._versions, strict=False)
             ]
         )
-
-    def release(self) -> None:
-        """Drop what was saved; only a second use of something saved is an error."""
-        if self._saved:
-            self._saved = None
 
     @property
     def next_functions(self) -> tuple[tuple[Any, int], ...]:
@@ -352,18 +348,7 @@ class Function:
             for t in ctx._dirty:
                 t._bump()
             return result
-        edges: list[Any] = []
-        recorded = False
-        for a in args:
-            if isinstance(a, Tensor):
-                if a._base is not None:
-                    a._look_at_base()
-                if a._requires_grad:
-                    recorded = True
-                    edges.append((a._node or a, a._output))
-                    continue
-            edges.append(None)
-        ctx.edges = tuple(edges)
+        ctx.edges, recorded = _edges(args)
         mode.recording = False
         try:
             result = cls.forward(ctx, *args)
@@ -376,6 +361,38 @@ class Function:
         if isinstance(result, Tensor) and result._base is not None and result._source is None and not ctx._dirty:
             result._source = Source(cls, args)
         return result
+
+
+def _edges(args: tuple[Any, ...]) -> tuple[tuple[Any, ...], bool]:
+    """For each argument of a call where its gradient goes, and whether there is any."""
+    edges: list[Any] = []
+    recorded = False
+    for a in args:
+        if isinstance(a, Tensor):
+            if a._base is not None:
+                a._look_at_base()
+            if a._requires_grad:
+                recorded = True
+                edges.append((a._node or a, a._output))
+                continue
+        edges.append(None)
+    return tuple(edges), recorded
+
+
+def node_for(function: type[Function], *args: Any) -> Any:
+    """A node for a call of `function` with `args`, or None if there is nothing to record.
+
+    For the operations of small nets, which call their kernel themselves: what `Function.apply` does, without its
+    detours. The caller fills in what `forward` would save and calls `hang`.
+    """
+    if not _mode.recording:
+        return None
+    edges, recorded = _edges(args)
+    if not recorded:
+        return None
+    ctx = Node(function)
+    ctx.edges = edges
+    return ctx
 
 
 def _joined(forward: Callable[..., Any], setup_context: Callable[..., Any]) -> Callable[..., Any]:
@@ -537,6 +554,16 @@ def _accumulate(leaf: Tensor, grad: Tensor, mine: bool, create_graph: bool) -> N
         before += grad
 
 
+def _is_alone(grad: Tensor, *groups: Sequence[Any]) -> bool:
+    """Whether `grad` is found once only among all members of the groups."""
+    found = 0
+    for group in groups:
+        for member in group:
+            if member is grad:
+                found += 1
+    return found == 1
+
+
 def _walk(
     roots: Sequence[Tensor],
     root_grads: Sequence[Tensor],
@@ -547,32 +574,32 @@ def _walk(
 ) -> list[Tensor | None]:
     """Carry gradients from `roots` back: into `.grad` of the leaves, or to the `wanted` tensors only.
 
+    A node is younger than its inputs, so the youngest one that a gradient has arrived at has got all of them.
     Nodes whose birth was before `since` end the way to the wanted ones.
     """
     capture: dict[Any, int] = {}
     captured: list[Tensor | None] = []
+    needed: set[Node] | None = None
     if wanted is not None:
         captured = [None] * len(wanted)
         for k, t in enumerate(wanted):
             capture[id(t) if t._node is None else (t._node, t._output)] = k
-
-    order = _reachable({t._node for t in roots if t._node is not None})
-    needed: set[Node] | None = None
-    if wanted is not None:  # only nodes on a path to a wanted tensor
-        needed = set()
-        for node in order:
+        needed = set()  # only nodes on a path to a wanted tensor
+        for node in _reachable({t._node for t in roots if t._node is not None}):
             for edge in node.edges if node.birth >= since else ():
                 if edge is not None and (edge[0] in needed if edge[1] >= 0 else False) or _captures(edge, capture):
                     needed.add(node)
                     break
 
     pending: dict[Node, list[Tensor | None]] = {}
+    ready: list[tuple[int, Node]] = []  # a heap of those that have gradients pending, by age
 
     def deliver(target: Any, output: int, grad: Tensor, mine: bool) -> None:
         if output >= 0:
             slots = pending.get(target)
             if slots is None:
                 slots = pending[target] = [None] * len(target.outputs)
+                heappush(ready, (-target.birth, target))
             there = slots[output]
             slots[output] = grad if there is None else there + grad
         elif wanted is None:
@@ -584,80 +611,79 @@ def _walk(
             there = captured[k]
             captured[k] = grad if there is None else there + grad
 
-    recording = _mode.recording
-    _mode.recording = create_graph
+    mode = _mode
+    recording = mode.recording
+    mode.recording = create_graph
     try:
         for root, grad in zip(roots, root_grads, strict=True):
             if root._node is None:
                 deliver(root, -1, grad, False)
             else:
                 deliver(root._node, root._output, grad, False)
-        while order:
-            node = order.pop()
-            slots = pending.pop(node, None)
-            if slots is None:
-                continue
+        while ready:
+            node = heappop(ready)[1]
+            grads = pending.pop(node)
             if node.hooks:
                 for i, hooks in node.hooks.items():
-                    given = slots[i]
+                    given = grads[i]
                     if given is not None:
-                        slots[i] = _call_hooks(hooks, given)
+                        grads[i] = _call_hooks(hooks, given)
             if capture:
-                for i, given in enumerate(slots):
+                for i, given in enumerate(grads):
                     if (node, i) in capture:
                         if given is not None:
                             given.array  # noqa: B018  (what leaves the walk is computed)
                         captured[capture[node, i]] = given
             if needed is not None and node not in needed:
                 continue
-            grads = slots
-            if len(slots) > 1 and node._materialize:
-                grads = [filled(*node.outputs[i]) if g is None else g for i, g in enumerate(slots)]
-            saved = node._saved or ()
-            results = node.function.backward(node, *grads)
+            if len(grads) > 1 and node._materialize:
+                grads = [filled(*node.outputs[i]) if g is None else g for i, g in enumerate(grads)]
+            function, edges, saved = node.function, node.edges, node._saved
+            results = function.backward(node, *grads)
             if not isinstance(results, tuple):
                 results = (results,)
-            if node.trace is not None and _mode.anomalies == "check":
+            if node.trace is not None and mode.anomalies == "check":
                 _check_for_nan(node, results)
-            if len(results) != len(node.edges):
-                extra = results[len(node.edges) :]
-                if len(results) < len(node.edges) or any(r is not None for r in extra):
+            if len(results) != len(edges):
+                if len(results) < len(edges) or any(r is not None for r in results[len(edges) :]):
                     raise RuntimeError(
-                        f"{node.name()} returned {len(results)} gradients; forward had {len(node.edges)} inputs, "
+                        f"{node.name()} returned {len(results)} gradients; forward had {len(edges)} inputs, "
                         "each needs one (or None)"
                     )
             if saved and not retain_graph:
-                node.release()
-            for i, (edge, result) in enumerate(zip(node.edges, results, strict=False)):
-                if edge is None or result is None:
+                node._saved = None  # only a second use of something saved is an error
+            for i, result in enumerate(results):
+                if result is None or (edge := edges[i]) is None:
                     continue
                 target, output = edge
                 if output >= 0:
-                    shape, kind, place = target.outputs[output]
+                    outputs = target.outputs
+                    meta = outputs[output]
                 else:
-                    shape, kind, place = target.array.shape, target.array.dtype, target.device
+                    array = target.array
+                    meta = array.shape, array.dtype, target.device
+                grad = result
                 like = (result._later or result.array) if isinstance(result, Tensor) else None
-                if like is not None and like.shape == shape and like.dtype is kind and result.device is place:
-                    grad = result
+                if like is None or like.shape != meta[0] or like.dtype is not meta[1] or result.device is not meta[2]:
+                    grad = _fit(node, i, result, meta)
+                if output < 0:
+                    # A leaf may keep the memory of a gradient that was made just now for it alone.
+                    mine = (
+                        function.ours
+                        and grad._version_counter is None
+                        and not isinstance(grad.array.base, type(grad.array))  # a view's base is an array
+                        and (grad is not result or _is_alone(grad, grads, saved, results))
+                    )
+                    deliver(target, -1, grad, mine)
+                elif len(outputs) == 1 and target not in pending:  # `deliver` for a chain, without the call
+                    pending[target] = [grad]
+                    heappush(ready, (-target.birth, target))
                 else:
-                    grad = _fit(node, i, result, (shape, kind, place))
-                if output >= 0:
-                    slots = pending.get(target)
-                    if slots is None:
-                        slots = pending[target] = [None] * len(target.outputs)
-                    there = slots[output]
-                    slots[output] = grad if there is None else there + grad
-                    continue
-                # A leaf may keep the memory of a gradient that was made just now for it alone.
-                mine = node.function.ours and grad._version_counter is None
-                mine = mine and not isinstance(grad.array.base, type(grad.array))  # a view's base is an array
-                if mine and grad is result:
-                    mine = not any(grad is o for o in (*grads, *saved, *results[:i], *results[i + 1 :]))
-                deliver(target, output, grad, mine)
+                    deliver(target, output, grad, False)
             # What the next node does not need must not live while it computes: its memory is used again.
-            slots = grads = saved = results = result = like = grad = there = given = None  # type: ignore[assignment]
+            grads = saved = results = result = like = grad = given = array = None  # type: ignore[assignment]
     finally:
-        _mode.recording = recording
+        mode.recording = recording
     return captured
 
 

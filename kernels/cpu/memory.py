@@ -71,6 +71,12 @@ class Block(mmap.mmap):
             pool.trim(0)
 
 
+def stepped(nbytes: int) -> int:
+    """A size rounded up to one of eight steps between two powers of two."""
+    shift = int(nbytes).bit_length() - 4
+    return ((nbytes - 1 >> shift) + 1) << shift
+
+
 class Pool:
     """Blocks given out and blocks kept.
 
@@ -88,19 +94,22 @@ class Pool:
         self.limit = sys.maxsize
         self.clock = itertools.count()
         self._kept: dict[int, deque[Block]] = {}  # by size, the newest on the right
+        self._kin: dict[int, deque[Block]] = {}  # the same by the sizes that were asked for
 
     def array(self, shape: int | Sequence[int], dtype: np.dtype[Any], nbytes: int) -> tuple[np.ndarray, bool]:
         """An array of a large size, and whether its memory is fresh, that is, zeros."""
-        nbytes = int(nbytes)
-        shift = nbytes.bit_length() - 4
-        size = ((nbytes - 1 >> shift) + 1) << shift  # one of eight steps between two powers of two
+        kin = self._kin.get(nbytes)
+        if kin is None:
+            if len(self._kin) > 4096:  # sizes that never come again
+                self._kin.clear()
+            kin = self._kin[nbytes] = self._kept.setdefault(stepped(nbytes), deque())
         try:
-            block = self._kept[size].pop()
-        except (KeyError, IndexError):
-            block, fresh = self._fresh(size), True
+            block = kin.pop()
+        except IndexError:
+            block, fresh = self._fresh(stepped(nbytes)), True
         else:
             fresh = False
-            self.kept -= size
+            self.kept -= block.nbytes
             self.hits += 1
         in_use = self.total - self.kept
         if in_use > self.peak:
@@ -125,7 +134,7 @@ class Pool:
         if size >= HUGE and hasattr(mmap, "MADV_HUGEPAGE"):
             with contextlib.suppress(OSError):  # a system that has none
                 block.madvise(mmap.MADV_HUGEPAGE)
-        block.nbytes, block.pool, block.kin = size, self, self._kept.setdefault(size, deque())
+        block.nbytes, block.pool, block.kin = size, self, self._kept[size]
         self.total += size
         self.misses += 1
         return block

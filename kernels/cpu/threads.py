@@ -15,16 +15,19 @@ from typing import Any
 
 import numba
 import numpy as np
-from numba.np.ufunc import parallel
+from numba import types
 
-pool: Any = parallel  # its functions on the thread count are made when it starts
+from .jit import kernel as compiled
+
 _MOST: int = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
 _count = _MOST
 
 
 class _Local(threading.local):
     serial = 0  # inside how many serial() blocks
-    scratch: np.ndarray | None = None
+
+    def __init__(self) -> None:
+        self.scratch: dict[Any, np.ndarray] = {}  # one piece of memory, by the dtype that it is seen as
 
 
 _local = _Local()
@@ -70,18 +73,37 @@ def workers() -> int:
     return 1 if _local.serial else _count
 
 
-def scratch(count: int, dtype: Any) -> np.ndarray:
+def scratch(count: int, dtype: np.dtype[Any]) -> np.ndarray:
     """At least `count` elements of working memory that belong to this Python thread until its next launch."""
-    bytes_needed = count * np.dtype(dtype).itemsize
-    block = _local.scratch
-    if block is None or block.nbytes < bytes_needed:
-        block = np.empty(-(-bytes_needed // 64) * 8 + 8, np.float64)
-        skip = -block.ctypes.data % 64 // 8  # a vector that crosses a cache line costs two loads
-        block = _local.scratch = block[skip : len(block) - 8 + skip]
-    return block.view(dtype)
+    views = _local.scratch
+    found = views.get(dtype)
+    if found is None or found.size < count:
+        block = next(iter(views.values()), None)
+        if block is None or block.nbytes < count * dtype.itemsize:
+            words = -(-count * dtype.itemsize // 64) * 8
+            fresh = np.empty(words + 8, np.float64)
+            skip = -fresh.ctypes.data % 64 // 8  # a vector that crosses a cache line costs two loads
+            block = fresh[skip : words + skip]
+            views.clear()
+        found = views[dtype] = block.view(dtype)
+    return found
 
 
 SMALL = 1 << 14  # elements; a kernel on fewer runs in the calling thread, which costs less than waking the others
+
+
+# What numba.get_num_threads and set_num_threads call, through ctypes and checks that take a microsecond.
+_get = types.ExternalFunction("get_num_threads", types.int32())
+_set = types.ExternalFunction("set_num_threads", types.void(types.int32))
+
+
+@compiled()
+def _swap(n):
+    """Set Numba's thread count of this Python thread, and return what it was."""
+    before = _get()
+    if before != n:
+        _set(n)
+    return before
 
 
 def launch(kernel: Callable[..., Any], *args: Any, elements: int = SMALL) -> Any:
@@ -100,13 +122,11 @@ def launch(kernel: Callable[..., Any], *args: Any, elements: int = SMALL) -> Any
             "not survive a fork. Start the process with multiprocessing.get_context('spawn') instead; "
             "DataLoader needs no processes, its workers are threads"
         )
-    n = workers() if elements >= SMALL else 1
+    n = 1 if elements < SMALL or _local.serial else _count
     if not _launched:
         numba.get_num_threads()  # starts the pool
         _launched = True
-    before = pool._get_num_threads()  # of this Python thread, for whose own parallel functions it is kept
-    if before != n:
-        pool._set_num_threads(n)  # what numba.set_num_threads calls, which takes a microsecond more
+    before = _swap(n)  # it is kept for the parallel functions of this Python thread's own
     try:
         if _guard is None:
             return kernel(n, *args)
@@ -119,7 +139,7 @@ def launch(kernel: Callable[..., Any], *args: Any, elements: int = SMALL) -> Any
         return result
     finally:
         if before != n:
-            pool._set_num_threads(before)
+            _swap(before)
 
 
 def _after_fork() -> None:

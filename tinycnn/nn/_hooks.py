@@ -14,16 +14,13 @@ if TYPE_CHECKING:
 
 
 class Everywhere:
-    """The hooks on all modules. `any` is false while there are none, the one thing that every call looks at."""
+    """The hooks on all modules."""
 
     def __init__(self) -> None:
         self.pre: OrderedDict[int, Any] = OrderedDict()
         self.forward: OrderedDict[int, Any] = OrderedDict()
         self.backward_pre: OrderedDict[int, Any] = OrderedDict()
         self.backward: OrderedDict[int, Any] = OrderedDict()
-
-    def __bool__(self) -> bool:
-        return bool(self.pre or self.forward or self.backward_pre or self.backward)
 
 
 everywhere = Everywhere()

@@ -10,7 +10,7 @@ from ..kernels.geometry import GeometryError, _integer, _pair
 from ..ops.create import empty
 from . import functional as F
 from . import init
-from .module import Module
+from .module import Module, weight_and_bias
 from .parameter import Parameter
 
 PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
@@ -101,11 +101,12 @@ class Conv2d(Module):
         init.reset_weight_and_bias(self.weight, self.bias)
 
     def forward(self, input: Tensor) -> Tensor:
-        self._check(input)
+        if not isinstance(input, Tensor) or input.array.ndim != 4 or input.array.shape[1] != self.in_channels:
+            self._check(input)
+        weight, bias = weight_and_bias(self)
         if self.padding_mode != "zeros":
-            input, padding = _padded(self, input), 0
-            return F.conv2d(input, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
-        return F.conv2d(input, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
+            return F.conv2d(_padded(self, input), weight, bias, self.stride, 0, self.dilation, self.groups)
+        return F.conv2d(input, weight, bias, self.stride, self.padding, self.dilation, self.groups)
 
     def _check(self, input: Tensor) -> None:
         """Refuse an input with the wrong number of dimensions or channels, and guess what was meant."""

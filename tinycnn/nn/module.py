@@ -16,7 +16,8 @@ from . import _hooks
 from .parameter import Buffer, Parameter
 
 _EXTRA = "_extra_state"
-_everywhere = _hooks.everywhere
+_pre, _forward = _hooks.everywhere.pre, _hooks.everywhere.forward
+_backward_pre, _backward = _hooks.everywhere.backward_pre, _hooks.everywhere.backward
 _KINDS = {"_parameters": "parameter", "_buffers": "buffer", "_modules": "module"}
 
 
@@ -44,6 +45,12 @@ class NoSuchAttribute(AttributeError):
         near = difflib.get_close_matches(name, dir(module), 1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         return f"{type(module).__name__!r} object has no attribute {name!r}{hint}"
+
+
+def weight_and_bias(layer: Any) -> tuple[Any, Any]:
+    """``layer.weight, layer.bias``; where they are parameters, without the detour over `Module.__getattr__`."""
+    own = layer._parameters
+    return own["weight"] if "weight" in own else layer.weight, own["bias"] if "bias" in own else layer.bias
 
 
 class Module:
@@ -88,23 +95,27 @@ class Module:
         raise TypeError(f"{type(self).__name__} needs a method forward(self, ...)")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if not (
+        own = self.__dict__  # a class with __getattr__ is slow at `self.name`; the first says so if there is no name
+        if (
             self._forward_pre_hooks
-            or self._forward_hooks
-            or self._backward_hooks
-            or self._backward_pre_hooks
-            or _everywhere
+            or own["_forward_hooks"]
+            or own["_backward_hooks"]
+            or own["_backward_pre_hooks"]
+            or (_pre or _forward or _backward_pre or _backward)
         ):
-            return self.forward(*args, **kwargs)
-        return _hooks.call(self, args, kwargs)
+            return _hooks.call(self, args, kwargs)
+        return self.forward(*args, **kwargs)
 
     # -- attributes -----------------------------------------------------------------------------------------------
 
     def __getattr__(self, name: str) -> Any:  # runs only after the usual look-up has failed
         state = self.__dict__
-        for kind in _KINDS:
-            members = state.get(kind)
-            if members is not None and name in members:
+        if "_modules" in state:
+            if name in (members := state["_modules"]):
+                return members[name]
+            if name in (members := state["_parameters"]):
+                return members[name]
+            if name in (members := state["_buffers"]):
                 return members[name]
         owner = type(self).__name__
         if "_modules" not in state and (name in _KINDS or name.startswith(("_forward", "_backward", "training"))):

@@ -14,7 +14,7 @@ import functools
 from typing import Any
 
 from .._tensor import Tensor, wrap
-from ..autograd import Function
+from ..autograd import Function, hang, is_grad_enabled, node_for
 from ..kernels.geometry import conv_spec
 from .matmul import same_kind
 from .reduce import sum
@@ -31,13 +31,17 @@ class Conv2d(Function):
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> Any:
         x, w = ctx.saved_tensors
-        needed = ctx.needs_input_grad
-        return (
-            Conv2dInputGrad.apply(g, w, ctx.spec) if needed[0] else None,
-            Conv2dWeightGrad.apply(g, x, ctx.spec) if needed[1] else None,
-            sum(g, (0, 2, 3)) if needed[2] else None,
-            None,
-        )
+        for_x, for_w, for_b, _ = ctx.edges
+        spec = ctx.spec
+        if is_grad_enabled():
+            gx = None if for_x is None else Conv2dInputGrad.apply(g, w, spec)
+            gw = None if for_w is None else Conv2dWeightGrad.apply(g, x, spec)
+        else:
+            place = g.device
+            kernels = place.kernels
+            gx = None if for_x is None else wrap(kernels.conv2d_input_grad(g.array, w.array, spec), place)
+            gw = None if for_w is None else wrap(kernels.conv2d_weight_grad(g.array, x.array, spec), place)
+        return gx, gw, None if for_b is None else sum(g, (0, 2, 3)), None
 
 
 class Conv2dInputGrad(Function):
@@ -79,7 +83,7 @@ class Conv2dWeightGrad(Function):
 _known_spec = functools.lru_cache(1024)(conv_spec)
 
 
-def _is_plain(value: Any) -> bool:
+def is_plain(value: Any) -> bool:
     """Whether this is an int or a pair of ints: what equals another key of the cache only if it means the same."""
     return type(value) is int or (
         type(value) is tuple and len(value) == 2 and type(value[0]) is int and type(value[1]) is int
@@ -106,7 +110,7 @@ def conv2d(
     single = input.array.ndim == 3
     if single:
         input = unsqueeze(input, 0)
-    known = type(groups) is int and _is_plain(stride) and _is_plain(padding) and _is_plain(dilation)
+    known = type(groups) is int and is_plain(stride) and is_plain(padding) and is_plain(dilation)
     find: Any = _known_spec if known else conv_spec
     spec = find(input.array.shape, weight.array.shape, stride, padding, dilation, groups, "conv2d")
     if bias is not None and bias.array.shape != (spec.out_channels,):
@@ -114,5 +118,11 @@ def conv2d(
             f"conv2d: the bias must have shape ({spec.out_channels},), one for each filter, "
             f"got {tuple(bias.array.shape)}"
         )
-    y = Conv2d.apply(input, weight, bias, spec)
+    place = input.device
+    y = wrap(place.kernels.conv2d(input.array, weight.array, None if bias is None else bias.array, spec), place)
+    ctx = node_for(Conv2d, input, weight, bias, spec)
+    if ctx is not None:
+        ctx._saved = input, weight
+        ctx.spec = spec
+        hang(ctx, y)
     return squeeze(y, 0) if single else y

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .._tensor import Tensor, need, wrap
-from ..autograd import Function
+from ..autograd import Function, hang, is_grad_enabled, node_for
 from .reduce import sum
 from .shape import expand, matrix_transpose, reshape, unsqueeze
 
@@ -21,14 +21,20 @@ def _plain(x: Tensor) -> tuple[Any, bool]:
     return (flipped, True) if flipped.flags.c_contiguous else (x.device.kernels.copy(array), False)
 
 
+def _product(a: Tensor, b: Tensor, flip_a: bool = False, flip_b: bool = False) -> Tensor:
+    """a @ b without history, the last two dimensions of each exchanged if so flagged."""
+    (x, flipped_a), (y, flipped_b) = _plain(a), _plain(b)
+    place = a.device
+    return wrap(place.kernels.matmul(x, y, flip_a != flipped_a, flip_b != flipped_b), place)
+
+
 class MatMul(Function):
     """a (M, K) @ b (K, N), or the same for each of B matrices: (B, M, K) @ (B, K, N)."""
 
     @staticmethod
     def forward(ctx: Any, a: Tensor, b: Tensor) -> Tensor:
         ctx.save_for_backward(a, b)
-        (x, flip_x), (y, flip_y) = _plain(a), _plain(b)
-        return wrap(a.device.kernels.matmul(x, y, flip_x, flip_y), a.device)
+        return _product(a, b)
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> Any:
@@ -130,26 +136,19 @@ def bmm(input: Tensor, mat2: Tensor) -> Tensor:
 
 
 class Linear(Function):
-    """x (R, I) @ weight (O, I)^T + bias (O,)."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        ctx.save_for_backward(x, weight)
-        (a, flip_a), (w, flip_w) = _plain(x), _plain(weight)
-        y = x.device.kernels.matmul(a, w, flip_a, not flip_w)
-        if bias is not None:
-            y += bias.array
-        return wrap(y, x.device)
+    """The node that `linear` records: x (R, I) @ weight (O, I)^T + bias (O,)."""
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> Any:
         x, weight = ctx.saved_tensors
-        needed = ctx.needs_input_grad
-        return (
-            MatMul.apply(g, weight) if needed[0] else None,
-            MatMul.apply(matrix_transpose(g), x) if needed[1] else None,
-            sum(g, 0) if needed[2] else None,
-        )
+        for_x, for_weight, for_bias = ctx.edges
+        if is_grad_enabled():
+            gx = None if for_x is None else MatMul.apply(g, weight)
+            gw = None if for_weight is None else MatMul.apply(matrix_transpose(g), x)
+        else:
+            gx = None if for_x is None else _product(g, weight)
+            gw = None if for_weight is None else _product(g, x, flip_a=True)
+        return gx, gw, None if for_bias is None else sum(g, 0)
 
 
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -179,9 +178,15 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         same_kind("linear", input, bias, "the bias")
         if bias.array.shape != (out_features,):
             raise RuntimeError(f"linear: the bias must have shape ({out_features},), got {tuple(bias.array.shape)}")
-    if len(shape) == 2:
-        return Linear.apply(input, weight, bias)
-    return reshape(Linear.apply(reshape(input, (_rows(input), in_features)), weight, bias), (*shape[:-1], out_features))
+    x = input if len(shape) == 2 else reshape(input, (_rows(input), in_features))
+    y = _product(x, weight, flip_b=True)
+    if bias is not None:
+        y.array += bias.array
+    ctx = node_for(Linear, x, weight, bias)
+    if ctx is not None:
+        ctx._saved = x, weight
+        hang(ctx, y)
+    return y if len(shape) == 2 else reshape(y, (*shape[:-1], out_features))
 
 
 def _matrix_shape(weight: Tensor) -> tuple[int, int]:

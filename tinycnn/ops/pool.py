@@ -2,33 +2,32 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
 
 from .._tensor import Tensor, wrap
-from ..autograd import Function
+from ..autograd import Function, hang, is_grad_enabled, node_for
 from ..kernels.geometry import pool_spec
+from .conv import is_plain
 from .elementwise import require_float
 from .shape import squeeze, unsqueeze
 
 PairArg = int | tuple[int, int]
 
+_known_spec = functools.lru_cache(1024)(pool_spec)
+
 
 class MaxPool2d(Function):
-    """Outputs (y, argmax); argmax counts inside the window, kh * KW + kw, and has no gradient."""
+    """The node that `max_pool2d` records; its argmax counts inside the window, kh * KW + kw."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, spec: Any) -> tuple[Tensor, Tensor]:
-        y, position = x.device.kernels.max_pool2d(x.array, spec)
-        argmax = wrap(position, x.device)
-        ctx.save_for_backward(argmax)
-        ctx.spec = spec
-        return wrap(y, x.device), argmax
-
-    @staticmethod
-    def backward(ctx: Any, g: Tensor, _: Any) -> Any:
-        return MaxPool2dGrad.apply(g, *ctx.saved_tensors, ctx.spec), None
+    def backward(ctx: Any, g: Tensor) -> Any:
+        (argmax,) = ctx.saved_tensors
+        if is_grad_enabled():
+            return MaxPool2dGrad.apply(g, argmax, ctx.spec)
+        return wrap(g.device.kernels.max_pool2d_grad(g.array, argmax.array, ctx.spec), g.device)
 
 
 class MaxPool2dGrad(Function):
@@ -87,8 +86,16 @@ def max_pool2d(
     require_float("max_pool2d", input)
     single = input.array.ndim == 3
     x = unsqueeze(input, 0) if single else input
-    spec = pool_spec(x.array.shape, kernel_size, stride, padding, dilation, ceil_mode, "max_pool2d")
-    y, argmax = MaxPool2d.apply(x, spec)
+    known = is_plain(kernel_size) and (stride is None or is_plain(stride)) and is_plain(padding) and is_plain(dilation)
+    find: Any = _known_spec if known and type(ceil_mode) is bool else pool_spec
+    spec = find(x.array.shape, kernel_size, stride, padding, dilation, ceil_mode, "max_pool2d")
+    place = x.device
+    largest, position = place.kernels.max_pool2d(x.array, spec)
+    y, argmax = wrap(largest, place), wrap(position, place)
+    ctx = node_for(MaxPool2d, x)
+    if ctx is not None:
+        ctx._saved, ctx.spec = (argmax,), spec
+        hang(ctx, y)
     if single:
         y = squeeze(y, 0)
     if not return_indices:
