@@ -29,7 +29,7 @@ from .jit import helper, kernel
 from .memory import empty, zeros
 from .rows import add, copy, fill
 from .simd import DOTS, ROWS, VECTORS, WIDE, copy_rows, tap_dots, tap_rows_tile, tap_tile, turn
-from .threads import launch, scratch, workers
+from .threads import PRODUCTS, launch, scratch, workers
 
 BLOCK = 100 * 1024  # elements of the planes of a block: with what they are multiplied by, they stay in the second cache
 UNITS = 16  # of work, at least, where the shape allows it
@@ -342,6 +342,7 @@ def _run(x: np.ndarray, w: np.ndarray, b: np.ndarray | None, y: np.ndarray, layo
         sweep, x.reshape(-1), w.reshape(-1), np.empty(0, x.dtype) if b is None else b, y.reshape(-1), batch, groups,
         channels, filters, cut.band, cut.share, cut.block, cut.run, cut.planes, cut.offsets, cut.plane,
         scratch(workers() * cut.size, x.dtype), cut.size, cut.g,
+        elements=y.size * channels * len(layout.taps) // PRODUCTS,
     )  # fmt: skip
 
 
@@ -549,6 +550,7 @@ def weight_grad_by_dots(gy: np.ndarray, x: np.ndarray, spec: ConvSpec) -> np.nda
         dots, plain(gy).reshape(-1), plain(x).reshape(-1), partial, spec.batch, groups, spec.in_channels // groups,
         spec.out_channels // groups, parts, cut.band, cut.block, cut.run, cut.planes, cut.offsets, cut.plane,
         scratch(workers() * cut.size, x.dtype), cut.size, cut.g,
+        elements=gy.size * gw[0].size // PRODUCTS,
     )  # fmt: skip
     launch(add_lanes, partial, gw.reshape(-1), parts, lanes, elements=partial.size)
     return gw
@@ -588,7 +590,7 @@ def weight_grad(gy: np.ndarray, x: np.ndarray, spec: ConvSpec) -> np.ndarray:
     launch(
         outer, plain(gy).reshape(-1), plain(x).reshape(-1), partial.reshape(-1), spec.batch, groups, channels, filters,
         parts, cut.band, cut.block, cut.planes, cut.offsets, cut.plane, scratch(workers() * cut.size, x.dtype),
-        cut.size, cut.g,
+        cut.size, cut.g, elements=gy.size * depth // PRODUCTS,
     )  # fmt: skip
     gw = empty(spec.weight_shape, x.dtype)
     launch(

@@ -90,6 +90,7 @@ def scratch(count: int, dtype: np.dtype[Any]) -> np.ndarray:
 
 
 SMALL = 1 << 14  # elements; a kernel on fewer runs in the calling thread, which costs less than waking the others
+PRODUCTS = 8  # multiply-adds that a register tile computes while a kernel passes over one element
 
 
 # What numba.get_num_threads and set_num_threads call, through ctypes and checks that take a microsecond.

@@ -59,6 +59,8 @@ def _class_rows(
                     f"{name}: target {wrong.reshape(-1)[0]} is out of bounds, "
                     f"the {classes} classes are 0 to {classes - 1}"
                 )
+    if len(shape) == 2 and labels.dtype == np.int64:
+        return input, target
     rows = input
     if len(shape) != 2:
         count = 1
