@@ -174,17 +174,6 @@ class Tensor(_Methods):
             if place is not home:
                 self.array, self._version_counter = moved(self.array, home, place), None
 
-    def __getattr__(self, name: str) -> Any:
-        if name != "array":
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        later = self._later
-        if later is not None:
-            self.array = later.array()
-            self._later = None
-        if "array" not in self.__dict__:
-            raise AttributeError("this tensor was never given an array")
-        return self.__dict__["array"]  # another thread was faster
-
     # -- what it is -----------------------------------------------------------------------------------------------
 
     @property
@@ -350,13 +339,20 @@ class Tensor(_Methods):
         """Note that the memory was written to, so that a backward pass that needs the old numbers can refuse."""
         self._counter().writes += 1
 
+    def _put_off(self, later: Later) -> None:
+        """Have no array until somebody reads it; for a tensor without one."""
+        self._later = later
+        self.__class__ = Pending  # type: ignore[assignment]
+
     def _take(self, other: Tensor) -> None:
         """Show what `other` shows: its memory, or what will compute it."""
-        if other._later is None:
+        if other._later is None or type(self) not in (Tensor, Pending):
             self.array, self._later = other.array, None
+            if type(self) is Pending:
+                self.__class__ = Tensor  # type: ignore[assignment]
         else:
             self.__dict__.pop("array", None)
-            self._later = other._later
+            self._put_off(other._later)
 
     def _twin(self) -> Tensor:
         """The same memory in a tensor without history."""
@@ -478,6 +474,25 @@ class Tensor(_Methods):
             notes.append("requires_grad=True")
         return tensor_text(array if self.device is CPU else array.get(), notes)
 
+
+class Pending(Tensor):
+    """A Tensor while its array is put off: reading the array computes it, and makes this an ordinary Tensor.
+
+    A class of its own, since a class with `__getattr__` finds all its other attributes four times as slowly.
+    """
+
+    def __getattr__(self, name: str) -> Any:
+        if name != "array":
+            raise AttributeError(f"'Tensor' object has no attribute {name!r}")
+        later = self._later
+        if later is not None:
+            self.array = later.array()
+            self._later = None
+            self.__class__ = Tensor  # type: ignore[assignment]
+        return self.__dict__["array"]  # or another thread was faster
+
+
+Pending.__name__ = Pending.__qualname__ = "Tensor"  # nobody else need know
 
 _new: Any = object.__new__
 

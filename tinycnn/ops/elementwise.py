@@ -254,7 +254,7 @@ def unary(
             if fused and not is_grad_enabled():
                 if name == "relu" and ctx.edges[0][1] >= 0 and ctx.edges[0][0].function.takes_masks:
                     gx = new(Tensor)
-                    gx._later = Masked(g, ctx.saved_tensors[0], ctx.edges[0][0])
+                    gx._put_off(Masked(g, ctx.saved_tensors[0], ctx.edges[0][0]))
                     if g.device is not CPU:
                         gx.device = g.device
                     return gx
@@ -502,9 +502,12 @@ def binary(
         z = new(Tensor)
         if isinstance(x, Tensor):
             place = x.device
+            later = None
             if name == "add" and isinstance(y, Tensor) and (x._later or y._later):
-                z._later = x._later.plus(y) if x._later else y._later.plus(x) if y._later else None
-            if z._later is None:
+                later = x._later.plus(y) if x._later else y._later.plus(x) if y._later else None
+            if later is not None:
+                z._put_off(later)
+            else:
                 z.array = getattr(place.kernels, name)(x.array, y.array if isinstance(y, Tensor) else y)
         else:
             place = y.device

@@ -66,7 +66,7 @@ def _later(later: Normalized) -> Tensor:
     y = wrap(None, later.x.device)
     if later.reads(later.x):
         del y.array
-        y._later = later
+        y._put_off(later)
     else:
         y.array = later.compute()
     return y

@@ -277,10 +277,11 @@ def batches(
             continue
         own = state[p]
         place = p.device
-        which = key(own), p.array.dtype.char, place.type, place.index  # plain values hash fast
+        array = p.array
+        which = key(own), array.dtype.char, place.type, place.index  # plain values hash fast
         batch = found.get(which)
         if batch is None:
-            if p.array.dtype not in (np.float32, np.float64):
+            if array.dtype not in (np.float32, np.float64):
                 raise TypeError(f"{owner}: parameters must be float32 or float64, got {p.dtype}")
             batch = found[which] = Batch(place)
         batch.add(p, grad, own)
