@@ -342,7 +342,7 @@ class Tensor(_Methods):
     def _put_off(self, later: Later) -> None:
         """Have no array until somebody reads it; for a tensor without one."""
         self._later = later
-        self.__class__ = Pending  # type: ignore[assignment]
+        self.__class__ = Pending
 
     def _take(self, other: Tensor) -> None:
         """Show what `other` shows: its memory, or what will compute it."""
