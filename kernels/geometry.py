@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from typing import Any
 
@@ -24,6 +24,11 @@ _LARGEST = 2**31 - 1  # kernel size, stride, padding, dilation: what compiled ke
 
 class GeometryError(ValueError, RuntimeError):
     """Sizes that do not fit. PyTorch raises RuntimeError where others raise ValueError; this is both."""
+
+
+def _hash_of(spec: Any) -> int:
+    """Found once: specs are the keys under which kernels keep what follows from a shape."""
+    return hash(tuple([getattr(spec, f.name) for f in fields(spec) if f.compare]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +45,13 @@ class ConvSpec:
     dilation: Pair
     groups: int
     output_size: Pair
+    _hash: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_hash", _hash_of(self))
+
+    def __hash__(self) -> int:
+        return self._hash
 
     @property
     def input_shape(self) -> tuple[int, int, int, int]:
@@ -73,6 +85,13 @@ class PoolSpec:
     dilation: Pair
     ceil_mode: bool
     output_size: Pair
+    _hash: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_hash", _hash_of(self))
+
+    def __hash__(self) -> int:
+        return self._hash
 
     @property
     def input_shape(self) -> tuple[int, int, int, int]:

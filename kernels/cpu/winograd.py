@@ -432,7 +432,7 @@ def transform_weights(w: np.ndarray, groups: int, m: int, flip: bool) -> np.ndar
     u = empty((groups, size), w.dtype)
     taps = plain(w).reshape(groups, -1)
     for group in range(groups):
-        launch(weights, taps[group], u[group], filters, channels, m, *steps, flip)
+        launch(weights, taps[group], u[group], filters, channels, m, *steps, flip, elements=size)
     return u.reshape(-1)
 
 

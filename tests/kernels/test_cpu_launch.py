@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import tinycnn
-from tinycnn.kernels.cpu import conv, threads
+from tinycnn.kernels.cpu import conv, direct, threads
 from tinycnn.kernels.geometry import conv_spec
 
 HOME = Path(tinycnn.__file__).resolve().parent.parent
@@ -155,3 +155,35 @@ def test_the_callers_own_thread_count_in_numba_is_kept():
             assert numba.get_num_threads() == own
     finally:
         numba.set_num_threads(before)
+
+
+def test_scratch_is_one_piece_of_memory_whatever_it_is_seen_as():
+    def work(found):
+        wide = threads.scratch(1000, np.dtype(np.float64))
+        narrow = threads.scratch(1000, np.dtype(np.float32))
+        assert wide.dtype == np.float64 and narrow.dtype == np.float32 and len(narrow) >= 1000
+        assert np.shares_memory(wide, narrow) and threads.scratch(10, np.dtype(np.float64)) is wide
+        larger = threads.scratch(2 * len(wide), np.dtype(np.float64))
+        assert len(larger) >= 2 * len(wide) and larger.ctypes.data % 64 == 0
+        found.append(larger)
+
+    found = []
+    work(found)
+    other = threading.Thread(target=work, args=(found,))
+    other.start()
+    other.join()
+    assert not np.shares_memory(*found)
+
+
+def test_small_convolutions_run_in_the_calling_thread(monkeypatch):
+    counts = []
+    monkeypatch.setattr(direct, "launch", lambda kernel, *args, elements=threads.SMALL: counts.append(elements))
+    for size in (8, 64):
+        x, w = np.ones((1, 3, size, size), np.float32), np.ones((4, 3, 3, 3), np.float32)
+        spec = conv_spec(x.shape, w.shape)
+        y = direct.forward(x, w, None, spec)
+        direct.weight_grad(y, x, spec)
+        direct.weight_grad_by_dots(y, x, spec)
+        sweep, outer, _, dots, _ = counts
+        assert all((n < threads.SMALL) == (size == 8) for n in (sweep, outer, dots))
+        counts.clear()

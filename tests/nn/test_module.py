@@ -504,3 +504,14 @@ def test_repr_is_nested():
         ")"
     )
     assert repr(nn.Module()) == "Module()" and repr(nn.Sequential()) == "Sequential()"
+
+
+def test_a_weight_that_is_no_parameter_is_used():
+    """Weight normalization and its like take the parameter out and put a computed tensor in its place."""
+    x = t.ones(1, 2, 3, 3)
+    for layer, input in ((nn.Conv2d(2, 1, 3), x), (nn.Linear(3, 1), x)):
+        given = layer._parameters.pop("weight")
+        layer.weight = given * 0 + 2.0
+        layer.bias = None
+        expected = 36.0 if layer.weight.ndim == 4 else 6.0
+        assert (layer(input) == expected).all() and layer(input).requires_grad

@@ -36,12 +36,14 @@ class Conv2d(Function):
         if is_grad_enabled():
             gx = None if for_x is None else Conv2dInputGrad.apply(g, w, spec)
             gw = None if for_w is None else Conv2dWeightGrad.apply(g, x, spec)
+            gb = None if for_b is None else sum(g, (0, 2, 3))
         else:
             place = g.device
             kernels = place.kernels
             gx = None if for_x is None else wrap(kernels.conv2d_input_grad(g.array, w.array, spec), place)
             gw = None if for_w is None else wrap(kernels.conv2d_weight_grad(g.array, x.array, spec), place)
-        return gx, gw, None if for_b is None else sum(g, (0, 2, 3)), None
+            gb = None if for_b is None else wrap(kernels.sum(g.array, (0, 2, 3), False), place)
+        return gx, gw, gb, None
 
 
 class Conv2dInputGrad(Function):

@@ -145,10 +145,12 @@ class Linear(Function):
         if is_grad_enabled():
             gx = None if for_x is None else MatMul.apply(g, weight)
             gw = None if for_weight is None else MatMul.apply(matrix_transpose(g), x)
+            gb = None if for_bias is None else sum(g, 0)
         else:
             gx = None if for_x is None else _product(g, weight)
             gw = None if for_weight is None else _product(g, x, flip_a=True)
-        return gx, gw, None if for_bias is None else sum(g, 0)
+            gb = None if for_bias is None else wrap(g.device.kernels.sum(g.array, (0,), False), g.device)
+        return gx, gw, gb
 
 
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
