@@ -178,6 +178,19 @@ def moved(array: Any, source: device, place: device) -> Any:
         return place.xp.array(array)  # from GPU to GPU
 
 
+def same_device(name: str, *tensors: Any) -> None:
+    """Refuse tensors on two devices.
+
+    Raises:
+        RuntimeError: with both.
+    """
+    for t in tensors:
+        if t.device is not tensors[0].device and t.device != tensors[0].device:
+            raise RuntimeError(
+                f"{name}: the operands are on two devices, {tensors[0].device} and {t.device}; move one with .to(...)"
+            )
+
+
 def get_num_threads() -> int:
     """The number of threads that a CPU kernel uses."""
     from .kernels.cpu import threads  # Numba is loaded when it is first needed, not by `import tinycnn`

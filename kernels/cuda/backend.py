@@ -53,6 +53,12 @@ def served(function: Callable[..., Any], index: int | None) -> Callable[..., Any
 
     @functools.wraps(function)
     def call(*args: Any, **options: Any) -> Any:
+        for a in args:
+            if type(a) is np.ndarray and a.ndim:
+                raise RuntimeError(
+                    f"{function.__name__}: the operands are on two devices, this GPU and the CPU (an array of shape "
+                    f"{a.shape}); move one with .to(...)"
+                )
         try:
             if not several:
                 return function(*args, **options)

@@ -44,3 +44,40 @@ else:
     def abs_of(x):
         """|x|"""
         return math.fabs(x)
+
+
+@cuda.jit(device=True)
+def sum_in_block(parts, t, size, value):
+    """The sum of the values of all `size` threads of a block (a power of two), in a fixed order; for every thread.
+
+    Args:
+        parts: shared memory for one number of each thread; free again afterwards.
+        t: this thread's number.
+    """
+    parts[t] = value
+    cuda.syncthreads()
+    step = size // 2
+    while step > 0:
+        if t < step:
+            parts[t] += parts[t + step]
+        cuda.syncthreads()
+        step //= 2
+    total = parts[0]
+    cuda.syncthreads()
+    return total
+
+
+@cuda.jit(device=True)
+def max_in_block(parts, t, size, value):
+    """The largest of the values of all threads of a block, as in `sum_in_block`; NaN is left out."""
+    parts[t] = value
+    cuda.syncthreads()
+    step = size // 2
+    while step > 0:
+        if t < step and parts[t + step] > parts[t]:
+            parts[t] = parts[t + step]
+        cuda.syncthreads()
+        step //= 2
+    largest = parts[0]
+    cuda.syncthreads()
+    return largest

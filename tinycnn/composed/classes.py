@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from .. import dtypes
+from .._device import same_device
 from .._tensor import Tensor, need, wrap
 from ..ops.elementwise import cast, mul, neg, require_float, where
 from ..ops.loss import CrossEntropy, Nll, log_softmax
@@ -31,6 +32,7 @@ def _class_rows(
     require_float(name, input)
     if not isinstance(target, Tensor):
         raise TypeError(f"{name}: the target must be a Tensor, got {type(target).__name__}")
+    same_device(name, input, target)
     shape = input.array.shape
     if not shape:
         raise ValueError(f"{name}: expected scores (C,), (N, C) or (N, C, ...), got a 0-d tensor")

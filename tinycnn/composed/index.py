@@ -339,8 +339,8 @@ def index_reduce(
         raise RuntimeError(f"index_reduce: reduce must be 'prod', 'mean', 'amax' or 'amin', got {reduce!r}")
     x, key = _placed("index_reduce", input, dim, index, source)
     part = reshape(source, (*x.array.shape[: len(key) - 1], len(key[-1]), *x.array.shape[len(key) :]))
-    places = np.asarray(key[-1]).reshape(-1, *(1,) * (x.array.ndim - len(key)))
-    everywhere = wrap(np.broadcast_to(places, part.array.shape).astype(np.int64))
+    places = wrap(key[-1].astype(np.int64), x.device)
+    everywhere = expand(reshape(places, (-1, *(1,) * (x.array.ndim - len(key)))), part.array.shape)
     result = scatter_reduce(x, len(key) - 1, everywhere, part, reduce, include_self=include_self)
     return reshape(result, input.array.shape)
 
@@ -359,7 +359,7 @@ def unravel_index(indices: Tensor, shape: int | Sequence[int]) -> tuple[Tensor, 
     if min(sizes, default=1) < 1:
         raise ValueError(f"unravel_index: sizes must be positive, got {sizes}")
     steps = [math.prod(sizes[i + 1 :]) for i in range(len(sizes))]
-    flat = indices.array.astype(np.int64)
+    flat = host(indices).astype(np.int64)
     return tuple(wrap(np.asarray(flat // step % n), indices.device) for step, n in zip(steps, sizes, strict=True))
 
 
@@ -373,7 +373,7 @@ def nonzero_static(input: Tensor, *, size: int, fill_value: int = -1) -> Tensor:
     if size < 0:
         raise RuntimeError(f"nonzero_static: size must not be negative, got {size}")
     places = np.full((size, input.array.ndim), fill_value, np.int64)
-    found = np.argwhere(input.array)[:size]
+    found = np.argwhere(host(input))[:size]
     places[: len(found)] = found
     return wrap(places, input.device)
 

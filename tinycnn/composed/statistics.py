@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import dtypes
-from .._tensor import Tensor, need, wrap
+from .._tensor import Tensor, host, need, wrap
 from ..ops import elementwise as ew
 from ..ops import reduce as r
 from ..ops.create import linspace
@@ -74,7 +74,9 @@ def cov(
     if float(freedom) <= 0:
         warnings.warn("cov: there are no degrees of freedom: too few observations for the correction", stacklevel=2)
         freedom = 0.0
-    mean = r.sum(weighed, 1, True) / total if count else wrap(np.full((x.array.shape[0], 1), np.nan, np.float32))
+    mean = (
+        r.sum(weighed, 1, True) / total if count else wrap(np.full((x.array.shape[0], 1), np.nan, np.float32), x.device)
+    )
     centered = x - mean
     products = matmul(centered, transpose(centered if weights is None else centered * weights, 0, 1))
     return squeeze(products / (freedom if isinstance(freedom, Tensor) else float(freedom)))
@@ -127,8 +129,8 @@ def _counted(name: str, rows: Any, edges: list[Tensor], weight: Tensor | None, d
         need(name, weight)
         if weight.array.dtype != like.array.dtype or weight.array.size != len(rows):
             raise RuntimeError(f"{name}: weight must be {len(rows)} numbers of {like.dtype}, got {weight.dtype}")
-        weights = weight.array.reshape(-1)
-    bounds = [e.array.astype(np.float64) for e in edges]
+        weights = host(weight).reshape(-1)
+    bounds = [host(e).astype(np.float64) for e in edges]
     counts = np.zeros([len(b) - 1 for b in bounds])
     places = [np.searchsorted(b, column, "right") - 1 for b, column in zip(bounds, rows.T, strict=True)]
     inside = np.ones(len(rows), bool)
@@ -160,7 +162,7 @@ def histogram(
         RuntimeError: if the dtype is not floating-point, or bins, range or weight do not fit.
     """
     need_float("histogram", input)
-    values = input.array.reshape(-1, 1)
+    values = host(input).reshape(-1, 1)
     edges = _edges("histogram", values, bins, range, input.dtype)
     return Histogram(_counted("histogram", values, [edges], weight, density, input), edges)
 
@@ -183,7 +185,7 @@ def histogramdd(
     if input.array.ndim < 2 or not input.array.shape[-1]:
         raise RuntimeError(f"histogramdd: expected (..., D) with D from 1 on, got shape {tuple(input.shape)}")
     size = input.array.shape[-1]
-    rows = input.array.reshape(math.prod(input.array.shape[:-1]), size)
+    rows = host(input).reshape(math.prod(input.array.shape[:-1]), size)
     each = list(bins) if isinstance(bins, (tuple, list)) else [bins] * size
     if len(each) != size or (range is not None and len(range) != 2 * size):
         raise RuntimeError(f"histogramdd: expected bins (and pairs of range) for {size} dimensions, got {len(each)}")
@@ -284,7 +286,7 @@ def _derivative(f: Tensor, axis: int, spacing: Any, edge_order: int) -> Tensor:
             raise RuntimeError(f"gradient: expected {n} coordinates for dimension {axis}, got {tuple(spacing.shape)}")
         widths = diff(spacing)
     else:
-        widths = wrap(np.ones(n - 1, f.array.dtype if f.is_floating_point() else np.float32)) * spacing
+        widths = wrap(np.ones(n - 1, f.array.dtype if f.is_floating_point() else np.float32), f.device) * spacing
     x, h = (f if f.is_floating_point() else cast(f, dtypes.get_default_dtype())), widths
     slope = diff(x, dim=axis) / reshape(h, (n - 1,) + (1,) * (f.array.ndim - axis - 1))
     a, b = narrow(h, 0, 0, n - 2), narrow(h, 0, 1, n - 2)  # the steps before and after each inner sample

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from .. import _device, dtypes
-from .._device import CPU
+from .._device import CPU, same_device
 from .._tensor import Later, Tensor, filled, need, wrap
 from ..autograd import Function, Node, hang, is_grad_enabled
 
@@ -61,10 +61,7 @@ def common(name: str, x: Any, y: Any, floating: bool = False) -> tuple[Any, Any]
         if xa.dtype is ya.dtype and xa.shape == ya.shape and x.device is y.device:
             if not floating or xa.dtype.kind == "f":
                 return x, y
-        if x.device is not y.device and x.device != y.device:
-            raise RuntimeError(
-                f"{name}: the operands are on two devices, {x.device} and {y.device}; move one with .to(...)"
-            )
+        same_device(name, x, y)
         if xa.shape != ya.shape:
             check_broadcast(name, x, y)
         if xa.dtype is ya.dtype and (not floating or xa.dtype.kind == "f"):
@@ -163,6 +160,7 @@ def logical(name: str, formula: str) -> Callable[[Tensor, Tensor], Tensor]:
 
     def op(input: Tensor, other: Tensor) -> Tensor:
         need(name, input, other)
+        same_device(name, input, other)
         check_broadcast(name, input, other)
         return wrap(getattr(input.device.kernels, name)(input.array, other.array), input.device)
 
@@ -885,6 +883,7 @@ def where(condition: Tensor, input: Any = None, other: Any = None) -> Any:
         dtypes.number("where", value, like.array.dtype)
     x, y = (v if isinstance(v, Tensor) else wrap(np.asarray(v, like.array.dtype), like.device) for v in (x, y))
     for value in (x, y):
+        same_device("where", condition, value)
         check_broadcast("where", condition, value)
     return Where.apply(condition, x, y)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .._device import CPU
+from .._device import CPU, same_device
 from .._tensor import Tensor, filled, need, view_of, wrap
 from ..autograd import Function, is_grad_enabled
 from ..kernels.cuda.bounds import checked_key, on_device
@@ -401,8 +401,7 @@ def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
         return gather(reshape(input, (1,)), 0, index)
     if index.array.dtype != np.int64:
         raise RuntimeError(f"gather: the index must be int64, got {index.dtype}")
-    if index.device is not input.device and index.device != input.device:
-        raise RuntimeError(f"gather: the input is on {input.device}, the index on {index.device}; move one with .to()")
+    same_device("gather", input, index)
     if index.array.ndim != ndim or any(
         i != dim and a > b for i, (a, b) in enumerate(zip(index.array.shape, input.array.shape, strict=True))
     ):

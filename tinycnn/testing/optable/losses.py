@@ -60,7 +60,7 @@ LOSSES = (
     ),
     Op(
         "nn.functional.cross_entropy",
-        lambda x: F.cross_entropy(x, LABELS),
+        lambda x: F.cross_entropy(x, LABELS.to(x.device)),
         _cross_entropy,
         (((4, 3),),),
         refuses=(
@@ -71,13 +71,13 @@ LOSSES = (
     ),
     Op(
         "nn.functional.cross_entropy: smoothing",
-        lambda x: F.cross_entropy(x, LABELS, label_smoothing=0.3),
+        lambda x: F.cross_entropy(x, LABELS.to(x.device), label_smoothing=0.3),
         lambda x: 0.7 * _cross_entropy(x) - 0.1 * (x - np.log(np.exp(x).sum(1, keepdims=True)))[[0, 1, 3]].sum() / 3,
         (((4, 3),),),
     ),
     Op(
         "nn.functional.nll_loss",
-        lambda x: F.nll_loss(x, LABELS, reduction="sum"),
+        lambda x: F.nll_loss(x, LABELS.to(x.device), reduction="sum"),
         lambda x: -(x[0, 2] + x[1, 0] + x[3, 1]),
         (((4, 3),),),
     ),

@@ -356,7 +356,7 @@ INDICES = (
     Op("index_copy", lambda x, y: t.index_copy(x, 0, ROWS, y), lambda x, y: _put_rows(x, y, 0), (((3, 2), (2, 2)),)),
     Op(
         "index_fill",
-        lambda x: t.index_fill(x, 0, ROWS, 5),
+        lambda x: t.index_fill(x, 0, ROWS.to(x.device), 5),
         lambda x: _put_rows(x, np.full((2, 2), 5.0), 0),
         (((3, 2),),),
     ),
