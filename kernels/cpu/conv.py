@@ -37,6 +37,7 @@ def cycles(spec: ConvSpec, way: str, weight_grad: bool = False) -> float:
     if way in ("direct", "dots"):
         taps = spec.kernel_size[0] * spec.kernel_size[1]
         spent = spec.batch * -(-high * wide // LANES32) * (0.55 * taps * channels * filters + 10 * channels)
+        spent += taps * channels * filters  # to read the weights, or exchange channels and filters
         if way == "dots":
             return spent * 1.6 if weight_grad and channels * filters * taps * LANES32 <= FEW else math.inf
         return spent * 1.5 * -(-filters // LANES32) * LANES32 / filters if weight_grad else spent

@@ -235,6 +235,7 @@ def test_the_choice_depends_on_the_shape_and_the_dtype():
     assert both((128, 64, 32, 32), (64, 64, 3, 3), double, padding=1) == ("direct", "direct")
     assert both((32, 512, 2, 2), (512, 512, 3, 3), padding=1) == ("winograd2", "winograd2")  # small images
     assert both((1, 64, 8, 8), (64, 64, 3, 3), padding=1)[0] == "direct"  # very few
+    assert both((1, 512, 7, 7), (512, 512, 3, 3), padding=1)[0] == "winograd2"  # weights cost more than images
     assert both((128, 3, 32, 32), (16, 3, 3, 3), padding=1)[0] == "direct"  # few channels
     assert both((64, 6, 14, 14), (3, 6, 5, 5)) == ("direct", "dots")
     assert both((9, 64, 32, 32), (64, 1, 3, 3), groups=64) == ("direct", "dots")
