@@ -16,7 +16,7 @@ DEPTH = 384  # terms of a sum that a tile adds up at once: its rows of a stay in
 SPAN = 8 * VECTORS  # vectors of columns of b that are packed at once: with DEPTH rows they fit in the second cache
 STRIP = 2 * ROWS  # rows of a that are packed at once
 CACHE = 1 << 20  # bytes; DEPTH rows of b that take no more are read where they are,
-REUSED = 320  # unless there are more rows of a than this, for which a packed copy pays in any case
+REUSED = 320  # unless there are more rows of a than this, for which a packed copy of a quarter of that pays as well
 HERE = 1 << 19  # multiply-adds; below, waking other threads costs more than they spare
 READ = 1 << 16  # the same where one operand is a vector
 TILES = 16  # that a product has at least, if a long sum can be computed in parts
@@ -109,28 +109,30 @@ def _portion(a, ai, a_row, a_col, b, bi, b_row, b_col, c, ci, n, rows, cols, k, 
     """
     lanes = LANES32 if a.itemsize == 4 else LANES64
     span, blocks = SPAN * lanes, (k + DEPTH - 1) // DEPTH
-    strip, strip_row, strip_col = mi + DEPTH * span, DEPTH + lanes, 1  # a's strip keeps its order, row- or column-major
-    if a_col != 1:
-        strip_row, strip_col = 1, STRIP
+    left, left_row, left_col = a, a_row, a_col  # what the tiles read
+    right, right_row, right_col = b, b_row, 1
+    strip = mi + DEPTH * span
+    if pack:  # a's strip keeps its order
+        left, left_row, left_col = memory, (DEPTH + lanes if a_col == 1 else 1), (1 if a_col == 1 else STRIP)
+        right, right_row = memory, 0
     for j in range(0, cols, span):
         some = min(span, cols - j)
         for block in range(blocks):
-            start, add = _share(k, blocks, block), block > 0
+            start = _share(k, blocks, block)
             depth = _share(k, blocks, block + 1) - start
-            left, right, target = ai + start * a_col, bi + start * b_row + j * b_col, ci + j
-            if not pack:
-                _tiles(a, left, a_row, a_col, b, right, b_row, 1, c, target, n, rows, some, depth, add, lanes)
-                continue
-            _pack(b, right, b_row, b_col, depth, some, lanes, memory, mi)
+            from_b = bi + start * b_row + j * b_col
+            if pack:
+                _pack(b, from_b, b_row, b_col, depth, some, lanes, memory, mi)
+                from_b, right_col = mi, depth
             for i in range(0, rows, STRIP):
-                few = min(STRIP, rows - i)
-                if a_col == 1:
-                    copy_rows(a, left + i * a_row, a_row, 1, 0, depth, memory, strip, strip_row, depth, few)
-                else:
-                    copy_rows(a, left + i, a_col, 1, 0, few, memory, strip, strip_col, few, depth)
+                few, from_a = min(STRIP, rows - i), ai + start * a_col + i * a_row
+                if pack:
+                    lines, line, step = (few, depth, a_row) if a_col == 1 else (depth, few, a_col)
+                    copy_rows(a, from_a, step, 1, 0, line, memory, strip, max(left_row, left_col), line, lines)
+                    from_a = strip
                 _tiles(
-                    memory, strip, strip_row, strip_col, memory, mi, 0, depth, c, target + i * n, n,
-                    few, some, depth, add, lanes,
+                    left, from_a, left_row, left_col, right, from_b, right_row, right_col, c, ci + j + i * n, n,
+                    few, some, depth, block > 0, lanes,
                 )  # fmt: skip
 
 
@@ -210,7 +212,8 @@ def add_parts(workers, partial, c, parts):
 
 def packs(m: int, n: int, k: int, transpose_b: bool, itemsize: int) -> bool:
     """Whether the tiles read packed copies. They cannot read columns of b, and rows that lie far apart only slowly."""
-    return transpose_b or m > REUSED or (m > 4 * STRIP and min(k, DEPTH) * n * itemsize > CACHE)
+    block = min(k, DEPTH) * n * itemsize
+    return transpose_b or (m > 4 * STRIP and block > CACHE) or (m > REUSED and block > CACHE // 4)
 
 
 def parts_of(batches: int, m: int, n: int, k: int) -> int:

@@ -59,8 +59,10 @@ def test_in_this_thread_and_in_all_packed_and_in_place(monkeypatch, dtype, trans
 
 def test_what_is_packed_depends_on_the_shape():
     assert gemm.packs(2, 2, 2, True, 4) and not gemm.packs(2, 2, 2, False, 4)
-    assert gemm.packs(gemm.REUSED + 1, 64, 64, False, 4) and not gemm.packs(gemm.REUSED, 64, 64, False, 4)
     wide = gemm.CACHE // gemm.DEPTH // 4 + 1
+    assert gemm.packs(gemm.REUSED + 1, wide // 4 + 1, 4096, False, 4)
+    assert not gemm.packs(gemm.REUSED, wide // 4 + 1, 4096, False, 4)
+    assert not gemm.packs(gemm.REUSED + 1, wide // 4 - 1, 4096, False, 4)
     assert gemm.packs(128, wide, 4096, False, 4) and not gemm.packs(128, wide - 1, 4096, False, 4)
     assert not gemm.packs(4 * gemm.STRIP, wide, 4096, False, 4)
 
