@@ -63,6 +63,42 @@ def test_resnet50_has_the_published_figures():
     assert s["layer4"].receptive_field == (size, size) == (427, 427) and s["layer4"].stride == (32, 32)
 
 
+def test_alexnet_s_layers_from_227_by_227():
+    """Krizhevsky, Sutskever and Hinton 2012, without the two halves of the network: 96, 256, 384, 384, 256 channels."""
+    model = nn.Sequential(
+        *(nn.Conv2d(3, 96, 11, stride=4), nn.MaxPool2d(3, 2), nn.Conv2d(96, 256, 5, padding=2), nn.MaxPool2d(3, 2)),
+        *(nn.Conv2d(256, 384, 3, padding=1), nn.Conv2d(384, 384, 3, padding=1), nn.Conv2d(384, 256, 3, padding=1)),
+        nn.MaxPool2d(3, 2),
+    )
+    layers = summary(model, (3, 227, 227)).layers[1:]
+    assert [layer.output_shapes[0][1:] for layer in layers] == [
+        *((96, 55, 55), (96, 27, 27), (256, 27, 27), (256, 13, 13)),
+        *((384, 13, 13), (384, 13, 13), (256, 13, 13), (256, 6, 6)),
+    ]
+    assert [layer.receptive_field[0] for layer in layers] == [11, 19, 51, 67, 99, 131, 163, 195]
+    assert layers[0].formula == "floor((227 + 2*0 - 1*(11-1) - 1)/4 + 1) = 55"
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "size", "params", "macs", "maps", "field"),
+    [
+        ("alexnet", {}, 224, 61_100_840, 714_188_480, "features", 195),
+        ("vgg16", {"init_weights": False}, 224, 138_357_544, 15_470_264_320, "features", 212),
+        ("resnet110", {}, 32, 1.73e6, 253e6, "layer3", 3 + 36 * 2 + (2 + 35 * 4) + (4 + 35 * 8)),
+        ("densenet_cifar", {"depth": 40, "growth": 12, "bc": False}, 32, 1.02e6, None, None, None),
+        ("densenet_cifar", {"depth": 100, "growth": 12, "bc": True}, 32, 0.77e6, None, None, None),
+        ("densenet121", {}, 224, 7_978_856, 2_834_161_664, "features", 2071),
+    ],
+    ids=lambda v: v if isinstance(v, str) else "",
+)
+def test_published_figures(name, options, size, params, macs, maps, field):
+    """Parameters, multiply-adds and receptive fields of papers, of torchvision, and of Araujo, Norris and Sim 2019."""
+    s = summary(models.get_model(name, **options), (3, size, size), depth=1)
+    assert s.params == pytest.approx(params, rel=0.005 if isinstance(params, float) else 0)
+    assert macs is None or s.macs == pytest.approx(macs, rel=0.005 if isinstance(macs, float) else 0)
+    assert maps is None or s[maps].receptive_field == (field, field)
+
+
 class Branches(nn.Module):
     """3x3 and 5x5 side by side, then a residual around 1x1, between functions."""
 
@@ -92,6 +128,13 @@ def test_branches_count_by_the_largest_and_functions_between_layers_do_not_break
     ]
 
 
+class Sliced(nn.Module):
+    """Every second row, pooled: a pixel sees rows 0 and 2."""
+
+    def forward(self, x):
+        return F.max_pool2d(x[..., ::2, :], 2) + x[:, :, ::4, ::2]
+
+
 @pytest.mark.parametrize(
     ("model", "size", "field", "stride"),
     [
@@ -108,6 +151,7 @@ def test_branches_count_by_the_largest_and_functions_between_layers_do_not_break
         (nn.Sequential(nn.Conv2d(1, 4, 3), nn.PixelShuffle(2)), (1, 8, 8), (3, 3), (0.5, 0.5)),
         (nn.Sequential(nn.Conv1d(1, 2, 5, 2), nn.MaxPool1d(2)), (1, 20), (1, 7), (1, 4)),
         (nn.Flatten(), (1, 4, 4), (1, 1), (1, 1)),
+        (Sliced(), (1, 8, 8), (3, 2), (4, 2)),
         (nn.Sequential(nn.Flatten(), nn.Linear(16, 2)), (1, 4, 4), (math.inf, math.inf), None),
     ],
     ids=str,

@@ -8,6 +8,7 @@ apart. The input's own is r = 1, j = 1. A window of k taps that lie d apart, mov
 (Araujo, Norris and Sim, "Computing Receptive Fields of Convolutional Neural Networks", 2019). The other rules:
 
     what works on each element, moves elements, or normalizes    leaves r and j as they are
+    a slice with steps, x[:, :, ::2, ::2]                         r, and j times the step
     several inputs (a residual, a concatenation, a product)       the largest r, the smallest j
     a transposed convolution                                      r + (ceil((d(k-1) + 1) / s) - 1) * j, j / s
     adaptive pooling, from n to m elements                        as the longest of its windows; j * n / m
@@ -32,6 +33,7 @@ from ..ops.conv import Conv2d, Conv2dInputGrad
 from ..ops.matmul import Linear, MatMul
 from ..ops.pool import AvgPool2d, MaxPool2d
 from ..ops.reduce import Extremum, Sum
+from ..ops.shape import Index
 
 WHOLE = math.inf  # the size of a field that is the whole input
 
@@ -75,9 +77,23 @@ def _behind(node: Any, fields: list[Field]) -> Field:
         axes = zip(spec.kernel_size, spec.dilation, spec.stride, strict=True)
         taps = [-(-(d * (k - 1) + 1) // s) for k, d, s in axes]
         return field.through(taps, (1, 1), [Fraction(1, s) for s in spec.stride])
+    if kind is Index:
+        return field.through((1, 1), (1, 1), _steps(node.key, len(node.shape)))
     if kind in (Linear, MatMul) or (kind in (Sum, Extremum) and _over_pixels(node)):
         return field._replace(size=_EVERYTHING)
     return field
+
+
+def _steps(key: Any, ndim: int) -> list[int]:
+    """The steps of slices along height and width: ``x[:, :, ::2, ::2]``."""
+    parts = list(key) if isinstance(key, tuple) else [key]
+    if ndim != 4 or not all(part is Ellipsis or isinstance(part, slice) for part in parts):
+        return [1, 1]
+    if Ellipsis in parts:
+        at = parts.index(Ellipsis)
+        parts[at : at + 1] = [slice(None)] * (ndim + 1 - len(parts))
+    parts += [slice(None)] * (ndim - len(parts))
+    return [abs(part.step or 1) for part in parts[2:]]
 
 
 def _over_pixels(node: Any) -> bool:
