@@ -16,37 +16,56 @@ RUN = 1 << 10  # of one sum in the dtype of x; such sums are added in float64
 MSE, L1, HUBER, BCE_LOGITS = range(4)
 _KINDS = {"mse": MSE, "l1": L1, "huber": HUBER, "bce_logits": BCE_LOGITS}
 
-# `numbers` of a kernel are (beta, scale, 0, 1 / 2, 1) in the dtype of x: to Numba, 1 - a float32 is a float64. The kind
-# does not change in a loop, so LLVM makes a loop for each.
+# `numbers` of a kernel are (beta, scale, 0, 1 / 2, 1) in the dtype of x: to Numba, 1 - a float32 is a float64. Each
+# kind has loops of its own: LLVM makes vectors of those without a choice in them.
 
 
 @helper
-def _loss(x, t, kind, numbers):
-    beta, nil, half, one = numbers[0], numbers[2], numbers[3], numbers[4]
-    d = x - t
-    size = abs(d)
-    if kind == MSE:
-        return d * d
-    if kind == L1:
-        return size
-    if kind == HUBER:
-        bent, straight = half * d * d, beta * (size - half * beta)
-        return bent if size <= beta else straight
-    toward, away = x * (one - t), -(x * t)
-    return (toward if x > nil else away) + exponential.softplus(-abs(x))
+def _mse(x, t, numbers):
+    return (x - t) * (x - t)
 
 
 @helper
-def _slope(x, t, kind, numbers):
-    beta, nil, one = numbers[0], numbers[2], numbers[4]
+def _l1(x, t, numbers):
+    return abs(x - t)
+
+
+@helper
+def _huber(x, t, numbers):
+    beta, half = numbers[0], numbers[3]
+    size = abs(x - t)
+    bent, straight = half * size * size, beta * (size - half * beta)
+    return bent if size <= beta else straight
+
+
+@helper
+def _bce_logits(x, t, numbers):
+    toward, away = x * (numbers[4] - t), -(x * t)
+    return (toward if x > numbers[2] else away) + exponential.softplus(-abs(x))
+
+
+@helper
+def _mse_slope(x, t, numbers):
+    return (x - t) + (x - t)
+
+
+@helper
+def _l1_slope(x, t, numbers):
+    nil, one = numbers[2], numbers[4]
+    return (one if x > t else nil) - (one if x < t else nil)
+
+
+@helper
+def _huber_slope(x, t, numbers):
+    beta = numbers[0]
     d = x - t
-    if kind == MSE:
-        return d + d
-    if kind == L1:
-        return (one if d > nil else nil) - (one if d < nil else nil)
-    if kind == HUBER:
-        d = -beta if d < -beta else d
-        return beta if d > beta else d
+    d = -beta if d < -beta else d
+    return beta if d > beta else d
+
+
+@helper
+def _bce_logits_slope(x, t, numbers):
+    one = numbers[4]
     return one / (one + exponential.exp(-x)) - t
 
 
@@ -56,8 +75,19 @@ def losses(workers, x, t, kind, numbers, out):
     scale = numbers[1]
     for worker in prange(workers):
         for start in range(worker * CHUNK, x.size, workers * CHUNK):
-            for i in range(uintp(start), uintp(min(start + CHUNK, x.size))):
-                out[i] = scale * _loss(x[i], t[i], kind, numbers)
+            first, last = uintp(start), uintp(min(start + CHUNK, x.size))
+            if kind == MSE:
+                for i in range(first, last):
+                    out[i] = scale * _mse(x[i], t[i], numbers)
+            elif kind == L1:
+                for i in range(first, last):
+                    out[i] = scale * _l1(x[i], t[i], numbers)
+            elif kind == HUBER:
+                for i in range(first, last):
+                    out[i] = scale * _huber(x[i], t[i], numbers)
+            else:
+                for i in range(first, last):
+                    out[i] = scale * _bce_logits(x[i], t[i], numbers)
 
 
 @kernel(parallel=True)
@@ -67,9 +97,19 @@ def sums(workers, x, t, kind, numbers, parts):
         for k in range(worker, len(parts), workers):
             total = 0.0
             for start in range(k * CHUNK, min((k + 1) * CHUNK, x.size), RUN):
-                run = numbers[2]
-                for i in range(uintp(start), uintp(min(start + RUN, x.size))):
-                    run += _loss(x[i], t[i], kind, numbers)
+                run, first, last = numbers[2], uintp(start), uintp(min(start + RUN, x.size))
+                if kind == MSE:
+                    for i in range(first, last):
+                        run += _mse(x[i], t[i], numbers)
+                elif kind == L1:
+                    for i in range(first, last):
+                        run += _l1(x[i], t[i], numbers)
+                elif kind == HUBER:
+                    for i in range(first, last):
+                        run += _huber(x[i], t[i], numbers)
+                else:
+                    for i in range(first, last):
+                        run += _bce_logits(x[i], t[i], numbers)
                 total += run
             parts[k] = total
 
@@ -81,13 +121,25 @@ def slopes(workers, gy, x, t, kind, numbers, gx):
     for worker in prange(workers):
         for start in range(worker * CHUNK, x.size, workers * CHUNK):
             first, last = uintp(start), uintp(min(start + CHUNK, x.size))
+            if kind == MSE:
+                for i in range(first, last):
+                    gx[i] = _mse_slope(x[i], t[i], numbers)
+            elif kind == L1:
+                for i in range(first, last):
+                    gx[i] = _l1_slope(x[i], t[i], numbers)
+            elif kind == HUBER:
+                for i in range(first, last):
+                    gx[i] = _huber_slope(x[i], t[i], numbers)
+            else:
+                for i in range(first, last):
+                    gx[i] = _bce_logits_slope(x[i], t[i], numbers)
             if len(gy) == 1:
                 factor = scale * gy[0]
                 for i in range(first, last):
-                    gx[i] = factor * _slope(x[i], t[i], kind, numbers)
+                    gx[i] *= factor
             else:
                 for i in range(first, last):
-                    gx[i] = scale * gy[i] * _slope(x[i], t[i], kind, numbers)
+                    gx[i] *= scale * gy[i]
 
 
 def _numbers(x: np.ndarray, beta: float, scale: float) -> np.ndarray:
