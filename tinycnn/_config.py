@@ -71,15 +71,13 @@ def _lines() -> Iterator[tuple[str, str]]:
     else:
         for family in kernels.FAMILIES:
             importlib.import_module(f"tinycnn.kernels.cpu.{family}")
-        jit, simd, threads, blas = (
-            importlib.import_module(f"tinycnn.kernels.cpu.{name}") for name in ("jit", "simd", "threads", "blas")
+        jit, simd, threads = (
+            importlib.import_module(f"tinycnn.kernels.cpu.{name}") for name in ("jit", "simd", "threads")
         )
         yield "CPU", f"{_processor()}, computed by Numba kernels"
         yield "vectors", f"{simd.VECTOR_BYTES} bytes, {simd.LANES32} float32 at a time"
         yield "threads", f"{threads.get_num_threads()} of {os.cpu_count()} (tinycnn.set_num_threads)"
         yield "thread layer", _threading_layer()
-        alone = "on one thread, for small products" if blas.available() else "not used: its threads cannot be set"
-        yield "NumPy's BLAS", alone
         yield "kernel cache", _cache(jit)
         winograd = "allowed" if settings.allow_winograd else "forbidden"
         yield "Winograd", f"{winograd} (tinycnn.backends.cpu.allow_winograd)"
