@@ -81,3 +81,26 @@ def max_in_block(parts, t, size, value):
     largest = parts[0]
     cuda.syncthreads()
     return largest
+
+
+# -- memory at an address ---------------------------------------------------------------------------------------------
+
+if SIMULATED:
+
+    def at(address, like):
+        """The memory at an address, as a pointer to numbers like `like`."""
+        kind = np.ctypeslib.as_ctypes_type(type(like))
+        return np.ctypeslib.as_array((kind * (1 << 30)).from_address(int(address)))
+
+else:
+    from numba.core import types
+    from numba.cuda.extending import intrinsic
+
+    @intrinsic
+    def at(typing_context, address, like):
+        """The memory at an address, as a pointer to numbers like `like`."""
+
+        def generate(context, builder, signature, args):
+            return builder.inttoptr(args[0], context.get_value_type(signature.return_type))
+
+        return types.CPointer(like)(types.int64, like), generate

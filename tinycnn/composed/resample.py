@@ -299,8 +299,8 @@ def _inner(place: Tensor, size: int, padding_mode: str, align_corners: bool) -> 
             return x * 0
         distance = ew.abs(x - low)
         flips = np.floor(distance.array / span)
-        rest = distance - wrap(flips * distance.array.dtype.type(span))
-        x = where(wrap(flips % 2 == 0), rest, span - rest) + low
+        rest = distance - wrap(flips * distance.array.dtype.type(span), distance.device)
+        x = where(wrap(flips % 2 == 0, distance.device), rest, span - rest) + low
     return _between(x, 0.0, size - 1.0)
 
 
@@ -358,12 +358,15 @@ def grid_sample(
         there = (column >= 0) & (column < w) & (row >= 0) & (row < h)
         flat = np.where(there, row, 0) * w + np.where(there, column, 0)
         index = np.broadcast_to(flat.astype(np.int64), (n, c, flat.shape[2]))
-        return where(wrap(there), gather(pixels, 2, wrap(index)), 0.0)
+        return where(wrap(there, input.device), gather(pixels, 2, wrap(index, input.device)), 0.0)
 
     if mode == "nearest":
         return reshape(at(np.rint(x.array), np.rint(y.array)), (n, c, *places[1:3]))
     left, top = np.floor(x.array), np.floor(y.array)
-    right, down = x - wrap(left), y - wrap(top)  # the shares of the neighbours to the right and below
+    right, down = (
+        x - wrap(left, x.device),
+        y - wrap(top, y.device),
+    )  # the shares of the neighbours to the right and below
     upper = at(left, top) * (1 - right) + at(left + 1, top) * right
     lower = at(left, top + 1) * (1 - right) + at(left + 1, top + 1) * right
     return reshape(upper * (1 - down) + lower * down, (n, c, *places[1:3]))

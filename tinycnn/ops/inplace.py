@@ -191,6 +191,7 @@ def copy_(input: Tensor, src: Tensor, non_blocking: bool = False) -> Tensor:
         RuntimeError: if the shape of `src` does not broadcast to this one.
     """
     need("copy_", src)
+    src = elementwise.to(src, device=input.device)
     return write("copy_", input, lambda x, y: _stretched(y, x.array.shape, x.dtype), src)
 
 
