@@ -114,3 +114,39 @@ def test_squeezenet_names_the_photographs(photo, name):
 def test_classify_says_what_is_missing(tmp_path):
     done = run(ROOT / "examples/classify.py", "nowhere.png", "--weights", tmp_path, "--labels", tmp_path)
     assert done.returncode != 0 and "nowhere.png is not there" in done.stderr
+
+
+def test_transfer_runs_and_freezes(tmp_path):
+    done = run(ROOT / "examples/transfer.py", "--epochs", 2, "--each", 4, "--out", tmp_path)
+    assert done.returncode == 0, done.stderr
+    rows = [line.split(":")[0] for line in done.stdout.splitlines()[2:]]
+    assert rows == ["from nothing", "new layer alone", "fine-tuned"]
+    before, after = (tinycnn.load(tmp_path / f"{name}.safetensors") for name in ("first_half", "weights"))
+    assert before.keys() == after.keys()
+    assert not np.array_equal(before["conv1.weight"].numpy(), after["conv1.weight"].numpy())
+
+    example = runpy.run_path(str(ROOT / "examples/transfer.py"))
+    model = models.cifar.ResNet(8)
+    new = example["replace_last"](model, 3)
+    assert model.linear is new and (new.in_features, new.out_features) == (64, 3)
+
+
+def test_the_recipes_rates(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "examples"))
+    rate = runpy.run_path(str(ROOT / "examples/recipe.py"))["warm_up_and_cosine"]
+    rates = [rate(step, 4, 12) for step in range(12)]
+    assert rates[:5] == [0.25, 0.5, 0.75, 1, 1] and rates[8] == pytest.approx(0.5) and 0 < rates[11] < 0.05
+
+
+@pytest.mark.skipif(not (DATA / "cifar-10-batches-py").is_dir(), reason="CIFAR-10 is not here")
+def test_a_recipe_that_was_cut_off_goes_on_with_the_same_numbers(tmp_path):
+    options = ["--data-dir", DATA, "--batches", 1, "--limit", 48, "--batch-size", 16, "--model", "resnet20"]
+    options += ["--augment", "--epochs", 2, "--lr", 0.1, "--average", 0.5]
+    for extra in (["--out", tmp_path / "a"], ["--stop-after", 1, "--out", tmp_path / "b"]):
+        done = run(ROOT / "examples/cifar10.py", *options, *extra)
+        assert done.returncode == 0, done.stderr
+    done = run(ROOT / "examples/cifar10.py", *options, "--resume", "--out", tmp_path / "b")
+    assert done.returncode == 0 and "going on after epoch 1" in done.stdout, done.stderr
+    first, second = (tinycnn.load(tmp_path / name / "weights.safetensors") for name in "ab")
+    assert all(np.array_equal(first[k].numpy(), second[k].numpy()) for k in first)
+    check_outputs(tmp_path / "b", models.cifar.resnet20())
