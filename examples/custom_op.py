@@ -1,4 +1,6 @@
-"""A new operation from outside the package: softsign, y = x / (1 + |x|), with a Numba kernel of its own.
+"""A new operation from outside the package: softsign, y = x / (1 + |x|), with Numba kernels of its own.
+
+With NUMBA_ENABLE_CUDASIM=1 the kernel for GPUs runs too, in Numba's simulator, and on a GPU without it.
 
 Three things make an operation: kernels in the table, a Function that says how gradients flow, and a check.
 """
@@ -9,6 +11,7 @@ from typing import Any
 
 import numba
 import numpy as np
+from numba import cuda
 
 import tinycnn
 from tinycnn import Tensor, kernels
@@ -16,7 +19,7 @@ from tinycnn.autograd import Function
 from tinycnn.testing import gradcheck, gradgradcheck
 
 
-# 1. The kernels: arrays in, an array out. `reference` is plain NumPy; `cpu` is what runs on a CPU.
+# 1. The kernels: arrays in, an array out. `reference` is plain NumPy; `cpu` and `cuda` are what runs there.
 def softsign_reference(x: np.ndarray) -> np.ndarray:
     """x / (1 + |x|)"""
     return x / (1 + np.abs(x))
@@ -35,7 +38,21 @@ def softsign_cpu(x: np.ndarray) -> np.ndarray:
     return y
 
 
-kernels.register("softsign", reference=softsign_reference, cpu=softsign_cpu)
+@cuda.jit
+def _softsign_on_gpu(y: Any) -> None:
+    for i in range(cuda.grid(1), y.size, cuda.gridsize(1)):
+        y[i] = y[i] / (1 + abs(y[i]))
+
+
+def softsign_cuda(x: Any) -> Any:
+    """The same in place on a copy, which is CuPy's; 8 blocks of 4 threads are few, as the simulator is slow."""
+    y = x.copy()
+    if y.size:
+        _softsign_on_gpu[8, 4](y.reshape(-1))
+    return y
+
+
+kernels.register("softsign", reference=softsign_reference, cpu=softsign_cpu, cuda=softsign_cuda)
 
 
 # 2. The Function: forward asks the tensor's device for the kernel; backward is written in differentiable operations,
@@ -44,7 +61,7 @@ class Softsign(Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
         ctx.save_for_backward(x)
-        return tinycnn.from_numpy(x.device.kernels.softsign(x.array))
+        return tinycnn.as_tensor(x.device.kernels.softsign(x.array))
 
     @staticmethod
     def backward(ctx: Any, grad_output: Tensor) -> Tensor:
@@ -63,6 +80,9 @@ def main() -> None:
     assert np.allclose(softsign(x).detach().numpy(), softsign_reference(x.detach().numpy()))
     assert gradcheck(softsign, (x,)) and gradgradcheck(softsign, (x,))
     softsign(x).sum().backward()
+    if tinycnn.cuda.is_available():
+        assert tinycnn.allclose(softsign(x.detach().cuda()).cpu(), softsign(x.detach()))
+        print("and the same on", tinycnn.cuda.get_device_name())
     print("softsign agrees with its reference and with finite differences; x.grad[0] =", x.grad[0])
 
 

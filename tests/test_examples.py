@@ -58,7 +58,7 @@ def test_cifar10_runs_on_the_real_files(tmp_path):
 
 def test_the_custom_operation_runs_and_is_short():
     path = ROOT / "examples/custom_op.py"
-    assert len(path.read_text().splitlines()) < 80
+    assert len(path.read_text().splitlines()) < 95
     done = run(path)
     assert done.returncode == 0 and "agrees" in done.stdout, done.stderr
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import settings
 from . import probe
 
 SIMULATED = probe.simulated()
@@ -27,6 +28,20 @@ def to_host(x: Any) -> np.ndarray:
 def to_device(x: np.ndarray) -> Any:
     """A copy of a NumPy array on the current device, C-contiguous."""
     return xp.asarray(np.ascontiguousarray(x).reshape(x.shape))
+
+
+def table(values: Any) -> Any:
+    """Whole numbers for a kernel to look up, copied to the GPU in a way that a graph can capture and repeat."""
+    numbers = np.array(values, np.int64).reshape(-1)
+    if SIMULATED:
+        return xp.asarray(numbers)
+    waiting = importlib.import_module("cupyx").empty_pinned(numbers.shape, numbers.dtype)
+    waiting[...] = numbers
+    made = xp.empty(numbers.shape, numbers.dtype)
+    made.set(waiting)
+    if settings.capturing:
+        settings.held += [waiting, made]
+    return made
 
 
 def _over(value: Any, move: Callable[[Any], Any], kind: type) -> Any:

@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 from numba import cuda
 
+from .. import settings
 from ..reference import optim as reference
-from .backend import SIMULATED, xp
+from .backend import SIMULATED, table, xp
 from .device import abs_of, at, sqrt_of
 from .launch import MOST_BLOCKS, THREADS, kernel
 
@@ -71,12 +72,13 @@ def formula(states: int) -> Callable[[Any], Any]:
     return note
 
 
-@functools.lru_cache(64)
-def _table(addresses: tuple[int, ...], sizes: tuple[int, ...]) -> tuple[Any, Any, Any, int]:
+def _tables(addresses: tuple[int, ...], sizes: tuple[int, ...]) -> tuple[Any, Any, Any, int]:
     """On the GPU: addresses, sizes, chunks; and how many chunks."""
     chunks = [(t, start) for t, size in enumerate(sizes) for start in range(0, size, CHUNK)]
-    arrays = (addresses, sizes, chunks)
-    return *(xp.asarray(np.array(a, np.int64).reshape(-1)) for a in arrays), len(chunks)
+    return table(addresses), table(sizes), table(chunks), len(chunks)
+
+
+_known_tables = functools.lru_cache(64)(_tables)
 
 
 def _launch(formula: Any, kinds: Sequence[Arrays], numbers: Sequence[float]) -> list[int]:
@@ -94,7 +96,8 @@ def _launch(formula: Any, kinds: Sequence[Arrays], numbers: Sequence[float]) -> 
             left.append(i)
     for kind, which in taken.items():
         addresses = tuple([arrays[i].data.ptr for arrays in kinds for i in which])
-        objects, sizes, chunks, count = _table(addresses, tuple([kinds[0][i].size for i in which]))
+        make = _tables if settings.capturing else _known_tables
+        objects, sizes, chunks, count = make(addresses, tuple([kinds[0][i].size for i in which]))
         if count:
             given = [kind.type(n) for n in (*numbers, *(0.0,) * (10 - len(numbers)))]
             ready = multi.of(kind, formula, formula.states)

@@ -56,6 +56,9 @@ class _Flags:
     def __init__(self, flags: Any) -> None:
         self.c_contiguous, self.f_contiguous, self.owndata = flags.c_contiguous, flags.f_contiguous, flags.owndata
 
+    def __getitem__(self, name: str) -> bool:
+        return getattr(self, name.lower())
+
 
 class ndarray(np.ndarray):
     """An array of the simulated device."""
@@ -94,6 +97,14 @@ class ndarray(np.ndarray):
     def get(self) -> np.ndarray:
         """A copy on the host."""
         return np.array(self.view(np.ndarray))
+
+    @property
+    def __cuda_array_interface__(self) -> dict[str, Any]:
+        """Where the memory is, and what is there."""
+        return {
+            "version": 3, "shape": self.shape, "typestr": self.dtype.str, "strides": self.strides,
+            "data": (self.data.ptr, False),
+        }  # fmt: skip
 
     @property
     def data(self) -> Any:

@@ -9,6 +9,7 @@ import numpy as np
 from .. import dtypes
 from .._device import same_device
 from .._tensor import Tensor, need, wrap
+from ..kernels import settings
 from ..ops.elementwise import cast, mul, neg, require_float, where
 from ..ops.loss import CrossEntropy, Nll, log_softmax
 from ..ops.matmul import same_kind
@@ -52,7 +53,7 @@ def _class_rows(
                 f"{name}: weight must have shape ({classes},), one for each class, got {tuple(weight.array.shape)}"
             )
     labels = target.array
-    if labels.size:
+    if labels.size and not settings.capturing:
         low, high = labels.min(), labels.max()
         if low < 0 or high >= classes:
             wrong = labels[((labels < 0) | (labels >= classes)) & (labels != ignore_index)]
@@ -78,7 +79,8 @@ def _reduce_classes(
     """Weigh the losses (R,) and reduce them; the mean divides by the weight that took part."""
     valid = target.array != ignore_index
     if weight is None:
-        total: Any = int(valid.sum())
+        total: Any = valid.sum()  # while a graph is captured, nothing may wait for the number
+        total = wrap(total.astype(loss.array.dtype), loss.device) if settings.capturing else int(total)
     else:
         safe = np.where(valid, target.array, 0)
         factors = wrap(np.where(valid, weight.array[safe], 0).astype(weight.array.dtype), weight.device)
@@ -105,7 +107,7 @@ def nll_loss(
     """
     check_reduction("nll_loss", reduction)
     rows, labels = _class_rows("nll_loss", input, target, ignore_index, weight)
-    if weight is None and reduction == "mean":
+    if weight is None and reduction == "mean" and not settings.capturing:
         return Nll.apply(rows, labels, ignore_index, int((labels.array != ignore_index).sum()))
     loss = Nll.apply(rows, labels, ignore_index)
     return _reduce_classes(loss, labels, target.array.shape, ignore_index, weight, reduction)
@@ -137,7 +139,7 @@ def cross_entropy(
         return _soft_cross_entropy(input, target, weight, reduction, label_smoothing)
     rows, labels = _class_rows("cross_entropy", input, target, ignore_index, weight)
     shape = target.array.shape
-    if weight is None and reduction == "mean" and not label_smoothing:
+    if weight is None and reduction == "mean" and not label_smoothing and not settings.capturing:
         count = int((labels.array != ignore_index).sum())
         return CrossEntropy.apply(rows, labels, ignore_index, count)
     hard = _reduce_classes(

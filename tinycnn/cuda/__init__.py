@@ -15,7 +15,7 @@ from ..composed.convert import TensorType
 from ..dtypes import bool_, float16, float32, float64, int32, int64, uint8
 from ..kernels.cuda import probe
 from ..kernels.cuda.probe import OutOfMemoryError
-from . import amp
+from . import amp, graphs
 from ._memory import (
     empty_cache,
     max_memory_allocated,
@@ -27,8 +27,10 @@ from ._memory import (
     reset_peak_memory_stats,
 )
 from ._streams import Event, Stream, current_stream, default_stream, stream
+from .graphs import CUDAGraph, graph, is_current_stream_capturing
 
 __all__ = [
+    "CUDAGraph",
     "Event",
     "OutOfMemoryError",
     "Stream",
@@ -42,7 +44,10 @@ __all__ = [
     "get_device_capability",
     "get_device_name",
     "get_device_properties",
+    "graph",
+    "graphs",
     "is_available",
+    "is_current_stream_capturing",
     "manual_seed",
     "manual_seed_all",
     "max_memory_allocated",

@@ -1,10 +1,13 @@
 """Tensors on a simulated GPU: making, moving, refusing, sharing."""
 
+import runpy
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 import tinycnn
-from tinycnn import nn
+from tinycnn import kernels, nn
 
 
 def test_making_and_moving():
@@ -150,3 +153,30 @@ def test_what_is_said_of_the_gpu():
     assert isinstance(cuda.FloatTensor(2), cuda.FloatTensor) and not isinstance(tinycnn.ones(1), cuda.FloatTensor)
     assert cuda.memory_allocated() >= 0 and cuda.max_memory_allocated() >= 0
     cuda.empty_cache()
+
+
+def test_the_simulator_captures_nothing():
+    with pytest.raises(RuntimeError, match="simulator captures nothing"):
+        tinycnn.cuda.CUDAGraph()
+
+
+def test_kernels_of_users(monkeypatch):
+    """The example runs its kernel for GPUs; a kernel without one is served by its reference, on the host."""
+    monkeypatch.setattr(kernels, "_registered", {})
+    example = runpy.run_path(str(Path(__file__).resolve().parents[3] / "examples/custom_op.py"))
+    x = tinycnn.tensor([[-1.0, 0.0], [1.0, 3.0]], device="cuda", requires_grad=True)
+    y = example["softsign"](x)
+    assert y.device == x.device and y.tolist() == [[-0.5, 0.0], [0.5, 0.75]]
+    y.sum().backward()
+    assert x.grad.tolist() == [[0.25, 1.0], [0.25, 0.0625]]
+    kernels.register("twice", reference=lambda a: a * 2)
+    assert type(x.device.kernels.twice(x.array)) is type(x.array)
+
+
+def test_memory_is_shared_with_what_speaks_cuda():
+    x = tinycnn.zeros(2, device="cuda")
+    assert x.__cuda_array_interface__["shape"] == (2,)
+    again = tinycnn.as_tensor(x.array)
+    again += 1
+    assert again.is_cuda and x.tolist() == [1, 1]
+    assert not hasattr(tinycnn.zeros(2), "__cuda_array_interface__")
