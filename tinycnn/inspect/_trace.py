@@ -97,8 +97,8 @@ class trace:
         t.save("trace.json")  # for chrome://tracing, or https://ui.perfetto.dev
 
     Outside of such blocks nothing is recorded and nothing is slower: kernels are wrapped when the block begins, and
-    unwrapped at its end. Inside, an operation takes some microseconds more. What happens in no kernel (views, Python)
-    is the time between the operations.
+    unwrapped at its end. Inside, an operation takes some ten microseconds more. What happens in no kernel (views,
+    Python) is the time between the operations.
 
     Args:
         model: gives the operations the names of its modules.
