@@ -68,3 +68,24 @@ def measure(threads: int) -> dict[str, float]:
     flops = 2.0 * LANES * CHAINS * rounds * threads / _best(lambda: _compute(threads, rounds, out), 20)
     source, target = np.ones(1 << 25, np.float32), np.zeros(1 << 25, np.float32)
     return {"flops": flops, "bytes": 2.0 * source.nbytes / _best(lambda: _copy(source, target), 10)}
+
+
+def measure_gpu() -> dict[str, float]:
+    """The ceilings of a GPU: float32 products of 4096 x 4096, copies of 512 MB; and microseconds for each launch."""
+    import tinycnn  # the CPU's ceilings do without
+
+    def done(step: Any, times: int) -> Any:
+        def call() -> None:
+            for _ in range(times):
+                step()
+            tinycnn.cuda.synchronize()
+
+        return call
+
+    with tinycnn.device("cuda"):
+        a, b = tinycnn.ones(4096, 4096), tinycnn.ones(4096, 4096)
+        large, small = tinycnn.ones(1 << 27), tinycnn.ones(1000)
+    flops = 2.0 * 4096**3 * 10 / _best(done(lambda: a @ b, 10), 5)
+    copied = 2.0 * large.nbytes * 10 / _best(done(large.clone, 10), 5)
+    launch = _best(done(lambda: tinycnn.relu(small), 1000), 5) / 1000 * 1e6
+    return {"flops": flops, "bytes": copied, "launch": launch}

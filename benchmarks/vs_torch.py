@@ -1,8 +1,9 @@
-"""Times tinycnn against PyTorch on the CPU: training steps, inference, single operations, memory, start-up.
+"""Times tinycnn against PyTorch: training steps, inference, single operations, memory, start-up.
 
     python benchmarks/vs_torch.py                                    # everything, 4 threads and 1
     python benchmarks/vs_torch.py --quick --threads 4 --only 'conv|train'
     python benchmarks/vs_torch.py --json now.json --against then.json --no-torch
+    python benchmarks/vs_torch.py --device cuda                      # on a GPU, PyTorch without TF32 and with it
 
 Two thread pools in one process would disturb each other, so each library is measured in processes of its own, which
 take turns: a process measures one group of workloads and ends. PyTorch is measured twice, as its users run it and with
@@ -39,6 +40,13 @@ LIBRARIES: dict[str, tuple[str, dict[str, str]]] = {  # column -> the module, an
     "torch tuned": ("torch", TUNED),
 }
 
+
+ON_GPU: dict[str, tuple[str, dict[str, str]]] = {
+    "tinycnn": ("tinycnn", {}),
+    "torch": ("torch", {}),
+    "torch TF32": ("torch", {"BENCHMARK_TF32": "1"}),
+}
+HOST_ONLY = ("scaling", "peak", "start", "cold")  # groups that say nothing of a GPU
 
 QUIET = 0.2  # cores that other processes may use while one is measured
 
@@ -120,19 +128,38 @@ def start_up(library: str, threads: int) -> Times:
     return {"import": [loaded], "import and LeNet-5's first step": [time.perf_counter() - began]}
 
 
-def work(library: str, group: str, only: str, threads: int, seconds: float) -> Times:
+def on_gpu(lib: Any, step: Any) -> Any:
+    """The step, and then a wait until the GPU has done it."""
+
+    def whole() -> None:
+        step()
+        lib.cuda.synchronize()
+
+    return whole
+
+
+def work(library: str, group: str, only: str, threads: int, seconds: float, device: str) -> Times:
     """Measure one group for one library, in this process."""
     if group in ("start", "cold"):
         return start_up(library, threads)
     lib = importlib.import_module(library)
     lib.set_num_threads(threads)
     lib.manual_seed(0)
+    if device == "cuda":
+        lib.set_default_device("cuda")
+        for part in (lib.backends.cuda.matmul, lib.backends.cudnn):
+            part.allow_tf32 = os.environ.get("BENCHMARK_TF32") == "1"
     if group == "peak":
         return peak_memory(lib)
     import workloads
 
     chosen = [w for w in workloads.WORKLOADS if w.group == group and matches(only, group, w.name, w.part)]
-    return {key(w.name, w.part): [t / w.per for t in sample(w.make(lib), seconds)] for w in chosen}
+    found: Times = {}
+    for w in chosen:
+        step = w.make(lib)
+        times = sample(on_gpu(lib, step) if device == "cuda" else step, seconds)
+        found[key(w.name, w.part)] = [t / w.per for t in times]
+    return found
 
 
 def key(name: str, part: str) -> str:
@@ -167,9 +194,16 @@ class Runner:
 
     def __call__(self, column: str, group: str, threads: int, seconds: float | None = None, **environment: str) -> Any:
         """What the worker prints: of the run that others disturbed least, of as many as --patience allows."""
-        library, tuning = LIBRARIES[column]
+        library, tuning = (ON_GPU if self.args.device == "cuda" else LIBRARIES)[column]
         command = [sys.executable, __file__, "--worker", library, group, "--threads", str(threads)]
-        command += ["--only", self.args.only, "--seconds", str(self.args.seconds if seconds is None else seconds)]
+        command += [
+            "--device",
+            self.args.device,
+            "--only",
+            self.args.only,
+            "--seconds",
+            str(self.args.seconds if seconds is None else seconds),
+        ]
         here = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}  # as users start it
         deadline = time.monotonic() + self.args.patience
         best, printed = math.inf, ""
@@ -279,6 +313,7 @@ def report(group: str, table: dict[str, Any], ceilings: dict[str, float], then: 
 def options() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--threads", type=int, nargs="+", default=[4, 1])
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--rounds", type=int, default=5, help="processes of each library and group, in turn")
     parser.add_argument("--seconds", type=float, default=0.5, help="for each workload in each process")
     parser.add_argument(
@@ -300,13 +335,15 @@ def main() -> None:
         if group == "ceiling":
             import ceiling
 
-            print(json.dumps(ceiling.measure(args.threads[0])))
+            print(json.dumps(ceiling.measure_gpu() if args.device == "cuda" else ceiling.measure(args.threads[0])))
         else:
-            print(json.dumps(work(library, group, args.only, args.threads[0], args.seconds)))
+            print(json.dumps(work(library, group, args.only, args.threads[0], args.seconds, args.device)))
         return
     if args.quick:
         args.rounds, args.seconds = 2, 0.2
-    columns = ["tinycnn"] if args.no_torch else list(LIBRARIES)
+    columns = ["tinycnn"] if args.no_torch else list(ON_GPU if args.device == "cuda" else LIBRARIES)
+    if args.device == "cuda":
+        args.threads = args.threads[:1]
     if not args.no_torch and importlib.util.find_spec("torch") is None:
         raise SystemExit("this benchmark needs PyTorch: pip install -e '.[bench]'; --no-torch leaves it out")
     then = json.loads(args.against.read_text())["threads"] if args.against else {}
@@ -317,7 +354,10 @@ def main() -> None:
         flops, copied = ceilings["flops"] / 1e9, ceilings["bytes"] / 1e9
         print(f"\n== {threads} threads; this machine's ceilings: {flops:.0f} GF (float32 multiply-adds in registers), ")
         print(f"   {copied:.1f} GB/s read and written (copies of 134 MB)", flush=True)
+        if args.device == "cuda":
+            print(f"   {ceilings['launch']:.1f} us for a launch of an operation on 1,000 elements", flush=True)
         groups = [g for g in GROUPS if lines_of(g, args.only) and not (g == "cold" and args.quick)]
+        groups = [g for g in groups if args.device == "cpu" or g not in HOST_ONLY]
         tables = {}
         for group in groups:
             run.others.clear()
