@@ -39,10 +39,14 @@ class MatMul(Function):
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> Any:
         a, b = ctx.saved_tensors
-        return (
-            MatMul.apply(g, matrix_transpose(b)) if ctx.needs_input_grad[0] else None,
-            MatMul.apply(matrix_transpose(a), g) if ctx.needs_input_grad[1] else None,
-        )
+        for_a, for_b = ctx.edges
+        if is_grad_enabled():
+            ga = None if for_a is None else MatMul.apply(g, matrix_transpose(b))
+            gb = None if for_b is None else MatMul.apply(matrix_transpose(a), g)
+        else:
+            ga = None if for_a is None else _product(g, b, flip_b=True)
+            gb = None if for_b is None else _product(a, g, flip_a=True)
+        return ga, gb
 
 
 def same_kind(name: str, a: Any, b: Any, what: str = "the second operand") -> None:
@@ -76,6 +80,13 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
         raise RuntimeError("matmul: bool tensors have no products; convert with .float() or .long()")
     a, b = input, other
     shape_a, shape_b = a.array.shape, b.array.shape
+    if len(shape_a) == len(shape_b) == 2 and shape_a[1] == shape_b[0]:
+        y = _product(a, b)
+        ctx = node_for(MatMul, a, b)
+        if ctx is not None:
+            ctx._saved = a, b
+            hang(ctx, y)
+        return y
     if not shape_a or not shape_b:
         raise RuntimeError(
             f"matmul: both operands need at least one dimension, got shapes {tuple(shape_a)} and {tuple(shape_b)}"
