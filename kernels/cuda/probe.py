@@ -105,7 +105,8 @@ def report() -> list[tuple[str, str]]:
     if simulated():
         return [("CUDA", "Numba's simulator stands in for a GPU (NUMBA_ENABLE_CUDASIM=1): for tests, very slow")]
     known, count, wrong = driver()
-    lines.append(("NVIDIA driver", wrong if not known else f"CUDA up to {in_words(known)}, {count} GPUs"))
+    if known:
+        lines.append(("NVIDIA driver", f"CUDA up to {in_words(known)}, {count} GPUs"))
     cupy = [f"cupy-cuda{n}x" for n in (13, 12) if _is_there("cupy") and _version(f"cupy-cuda{n}x")[0].isdigit()]
     shown = " ".join((cupy[0], _version(cupy[0]))) if cupy else "CuPy is not installed"
     numba_cuda = _version("numba-cuda")
