@@ -8,17 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 from tqdm import tqdm
 
 import tinycnn
-from tinycnn import nn, optim
+from tinycnn import inspect, nn, optim
 from tinycnn.optim.lr_scheduler import CosineAnnealingLR
 from tinycnn.utils.data import DataLoader, TensorDataset
-
-matplotlib.use("Agg")  # pictures go to files, no screen is needed
-import matplotlib.pyplot as plt  # noqa: E402
 
 
 @dataclass
@@ -135,43 +131,19 @@ def predict(model: nn.Module, data: Data, args: argparse.Namespace) -> np.ndarra
 
 
 def finish(model: nn.Module, data: Data, history: History, args: argparse.Namespace) -> None:
-    """Write the weights, the curves and the mistakes."""
+    """Write the weights, and pictures of the curves, of what is taken for what, and of mistakes."""
     args.out.mkdir(parents=True, exist_ok=True)
     tinycnn.save(model.state_dict(), args.out / "weights.safetensors")
-    plot_curves(history, args.out / "curves.png")
-    wrong = plot_mistakes(predict(model, data, args), data, args.out / "mistakes.png")
+    images, labels = data.test.tensors
+    said = predict(model, data, args)
+    panels = {"training loss": history.loss, "test accuracy": history.accuracy}
+    figures = {
+        "curves": inspect.curves(panels, log=["training loss"], best={"test accuracy": "max"}),
+        "confusion": inspect.confusion_matrix(labels, said, data.classes),
+        "mistakes": inspect.mistakes(images, labels, said, data.classes),
+    }
+    for name, figure in figures.items():
+        figure.savefig(args.out / f"{name}.png", dpi=100)
+    wrong = int((said != labels.numpy()).sum())
     print(f"\ntest accuracy {history.accuracy[-1]:.2%} ({wrong} of {len(data.test):,} wrong)")
-    print(f"weights.safetensors, curves.png and mistakes.png are in {args.out}")
-
-
-def plot_curves(history: History, path: Path) -> None:
-    """Loss and accuracy over the epochs."""
-    epochs = range(1, len(history.loss) + 1)
-    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
-    left.plot(epochs, history.loss, marker=".")
-    left.set(title="training loss", xlabel="epoch", ylabel="cross-entropy", yscale="log")
-    right.plot(epochs, [100 * a for a in history.accuracy], marker=".", color="tab:green")
-    right.set(title=f"test accuracy, {history.accuracy[-1]:.2%} at the end", xlabel="epoch", ylabel="%")
-    for axes in (left, right):
-        axes.grid(alpha=0.3)
-    figure.savefig(path, dpi=100)
-    plt.close(figure)
-
-
-def plot_mistakes(predicted: np.ndarray, data: Data, path: Path) -> int:
-    """The first 24 images that the model got wrong, with its answer and the right one. Returns how many there are."""
-    images, labels = (t.numpy() for t in data.test.tensors)
-    wrong = np.flatnonzero(predicted != labels)
-    figure, axes = plt.subplots(3, 8, figsize=(12, 5.5), layout="constrained")
-    for place in axes.flat:
-        place.axis("off")
-    for place, i in zip(axes.flat, wrong, strict=False):
-        image = images[i].transpose(1, 2, 0)
-        place.imshow(image if image.shape[2] == 3 else image[..., 0], cmap="gray")
-        place.set_title(f"{data.classes[predicted[i]]}, is {data.classes[labels[i]]}", fontsize=9)
-    figure.suptitle(
-        f"{len(wrong)} mistakes in {len(labels):,} test images" + (", the first 24" if len(wrong) > 24 else "")
-    )
-    figure.savefig(path, dpi=100)
-    plt.close(figure)
-    return len(wrong)
+    print(f"weights.safetensors, {', '.join(f'{name}.png' for name in figures)} are in {args.out}")

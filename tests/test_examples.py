@@ -23,7 +23,7 @@ def run(*arguments, **options):
 def check_outputs(folder, model):
     weights = tinycnn.load(folder / "weights.safetensors")
     model.load_state_dict(weights)
-    for name in ("curves.png", "mistakes.png"):
+    for name in ("curves.png", "confusion.png", "mistakes.png"):
         assert (folder / name).read_bytes().startswith(b"\x89PNG")
 
 

@@ -382,6 +382,10 @@ def curves(history: Mapping[str, Any], log: Sequence[str] = ("loss",), best: Map
         place.set(title=name, xlabel="epoch")
         if name in log and all(np.min(_array(v), initial=1) > 0 for v in lines.values()):
             place.set_yscale("log")
+            place.yaxis.set_major_formatter("{x:g}")
+            low, high = place.get_ylim()
+            if high < 10 * low:  # there may be no power of ten to write at the axis
+                place.yaxis.set_minor_formatter("{x:.2g}")
         place.xaxis.get_major_locator().set_params(integer=True)
         place.grid(alpha=0.3)
         if any(lines):
