@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import math
 from typing import Any
 
@@ -9,15 +10,70 @@ import numpy as np
 from numba import cuda
 
 from ..reference.reduce import Axes
-from .backend import xp
-from .device import exp_of, log1p_of
-from .launch import flat, kernel
+from .backend import SIMULATED, xp
+from .device import exp_of, log1p_of, sum_in_block
+from .launch import BLOCK, MOST_BLOCKS, flat, kernel
+
+SEGMENT = 8 if SIMULATED else 1 << 13  # elements that one block adds up
+
+
+@kernel("T* T* int64 int64 int64 int64 int64", constants=((BLOCK,),))
+def sum_segments(T, B):
+    """out[k, s] = sum over segment s of all x[i, k, j]: a block for each, its threads side by side along j.
+
+    A thread adds up few numbers, and the threads of a block in pairs, so that float32 keeps its digits.
+    """
+    zero = T(0)
+
+    def body(x, out, outer, kept, length, segment, segments):
+        parts = cuda.shared.array(B, T)
+        t = cuda.threadIdx.x
+        for b in range(cuda.blockIdx.x, kept * segments, cuda.gridDim.x):
+            k = b // segments
+            start = (b - k * segments) * segment
+            end = min(start + segment, outer * length)
+            total = zero
+            for e in range(start + t, end, B):
+                i = e // length
+                total += x[(i * kept + k) * length + e - i * length]
+            total = sum_in_block(parts, t, B, total)
+            if t == 0:
+                out[b] = total
+
+    return body
+
+
+def _runs(shape: tuple[int, ...], axes: Axes) -> tuple[int, int, int] | None:
+    """The shape as (summed, kept, summed); None if the summed axes do not lie like that."""
+    kept = [d for d in range(len(shape)) if d not in axes and shape[d] > 1]
+    if not kept:
+        return 1, 1, math.prod(shape)
+    first, last = kept[0], kept[-1]
+    if builtins.any(d in axes and shape[d] > 1 for d in range(first, last)):
+        return None
+    return math.prod(shape[:first]), math.prod(shape[first : last + 1]), math.prod(shape[last + 1 :])
+
+
+def _sum_runs(x: Any, outer: int, kept: int, length: int) -> Any:
+    """The sums as a vector, in two steps where there is much to add."""
+    segments = -(-outer * length // SEGMENT)
+    out = xp.empty((kept * segments,), x.dtype)
+    blocks = min(kept * segments, MOST_BLOCKS)
+    sum_segments.of(x.dtype, BLOCK)(blocks, BLOCK, x, out, outer, kept, length, SEGMENT, segments)
+    return out if segments == 1 else _sum_runs(out, 1, kept, segments)
 
 
 def sum(x: Any, axes: Axes, keepdims: bool) -> Any:
-    """The sum; floating-point numbers are added up in float64 and rounded once."""
+    """The sum; float32 and float64 are added up in pairs, in a fixed order."""
+    if not axes:
+        return x.copy()
+    if x.dtype.char in "fd" and x.flags.c_contiguous and x.size:
+        form = _runs(x.shape, axes)
+        if form is not None and (form[2] > 1 or form[1] == 1):  # CuPy adds up columns well
+            shape = tuple(1 if d in axes else n for d, n in enumerate(x.shape) if keepdims or d not in axes)
+            return _sum_runs(x, *form).reshape(shape)
     wide = np.float64 if x.dtype.kind == "f" else x.dtype
-    return xp.sum(x, axis=axes, dtype=wide, keepdims=keepdims).astype(x.dtype) if axes else x.copy()
+    return xp.sum(x, axis=axes, dtype=wide, keepdims=keepdims).astype(x.dtype)
 
 
 def mean(x: Any, axes: Axes, keepdims: bool) -> Any:

@@ -104,6 +104,25 @@ def test_running_results(shape):
             close(gpu.logcumsumexp(there(numbers), axis).get(), plain.logcumsumexp(numbers, axis))
 
 
+@pytest.mark.parametrize(
+    ("shape", "axes"),
+    [
+        ((7,), (0,)),
+        ((8,), (0,)),
+        ((65,), (0,)),
+        ((3, 5), (1,)),
+        ((3, 9), (0,)),
+        ((2, 3, 9), (0, 2)),
+        ((2, 3, 1), (0, 2)),
+    ]
+    + [((2, 3, 4), (1,)), ((2, 3, 4, 2), (0, 2)), ((1, 1), (0, 1)), ((0, 3), (0,)), ((3, 0), (0,)), ((2, 3), ())],
+)
+def test_sums_around_their_segments(shape, axes):
+    x = np.random.default_rng(0).standard_normal(shape)
+    for keepdims in (False, True):
+        close(gpu.sum(there(x), axes, keepdims).get(), plain.sum(x, axes, keepdims))
+
+
 STEPS = [
     (optim.SGD, {}),
     (optim.SGD, {"momentum": 0.9, "weight_decay": 0.1}),
