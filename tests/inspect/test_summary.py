@@ -168,6 +168,7 @@ def test_formulas_where_height_and_width_differ():
     assert summary(nn.ConvTranspose2d(1, 1, 3, 2, 1, 1), (1, 5, 5)).layers[0].formula == (
         "(5 - 1)*2 - 2*1 + 1*(3-1) + 1 + 1 = 10"
     )
+    assert summary(nn.LocalResponseNorm(3), (4, 6, 6)).layers[0].formula == ""  # its windows go over channels
     dropped = summary(nn.MaxPool2d(1, 3, ceil_mode=True), (1, 5, 5)).layers[0]
     assert dropped.formula.endswith("a window in the padding = 2") and dropped.output_shapes == [(1, 1, 2, 2)]
 

@@ -203,6 +203,7 @@ class _Run:
         self.inside: Module = model  # the module whose call is open
         self.counted: set[int] = set()  # parameters
         self.called: set[Module] = set()
+        self.window = (0, 0)  # what the last window that moved left: height and width
         self.thread = threading.get_ident()
 
     def begin(self, name: str, kind: str) -> Layer:
@@ -219,8 +220,10 @@ class _Run:
         if self.layers[-1] is layer:  # nothing was called inside
             known = {id(t if t._base is None else t._base) for t in tensors(given)}
             layer.nbytes = sum(t.array.nbytes for t in outputs if id(t if t._base is None else t._base) not in known)
-        else:
-            layer.formula = ""  # of something between its parts
+        shape = outputs[0].array.shape if outputs else ()
+        of_result = self.window in (shape[-2:], (1, *shape[-1:]))  # an image, or a signal
+        if self.layers[-1] is not layer or not of_result:
+            layer.formula = ""  # of something between its parts, or on the way to its result
         found = self.fields.of(outputs[0]) if outputs else None
         if found is not None:
             layer.receptive_field = float(found.size[0]), float(found.size[1])
@@ -278,6 +281,7 @@ class _Run:
         if spec is not None:
             backwards = name == "conv2d_input_grad"
             layer.formula = _once((transposed_formulas if backwards else formulas)(spec), spec)
+            self.window = spec.input_size if backwards else spec.output_size
 
     def rowed(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         """A function of `nn.functional`, which has a row of its own where a model calls it between its layers."""
