@@ -61,7 +61,8 @@ def common(name: str, x: Any, y: Any, floating: bool = False) -> tuple[Any, Any]
         if xa.dtype is ya.dtype and xa.shape == ya.shape and x.device is y.device:
             if not floating or xa.dtype.kind == "f":
                 return x, y
-        same_device(name, x, y)
+        if x.device is not y.device:
+            same_device(name, x, y)
         if xa.shape != ya.shape:
             check_broadcast(name, x, y)
         if xa.dtype is ya.dtype and (not floating or xa.dtype.kind == "f"):
