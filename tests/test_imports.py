@@ -84,7 +84,7 @@ def test_deep_names_are_the_same_objects():
         (torch, "complex64", "complex"),
         (torch, "fft", "Fourier"),
         (torch, "distributed", "several processes"),
-        (torch, "onnx", "tracing"),
+        (torch, "export", "tracing"),
         (torch, "bfloat16", "bfloat16"),
     ],
 )

@@ -103,6 +103,7 @@ FLOORS = [
     "serialization",
     "hub",
     "nn",
+    "onnx",
     "optim",
     "utils",
     "vision",

@@ -22,6 +22,7 @@ from . import (
     mps,
     multiprocessing,
     nn,
+    onnx,
     optim,
     random,
     types,

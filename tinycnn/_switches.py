@@ -68,7 +68,7 @@ _KINDS = {
         "quantizable intrinsic"
     ),
     "training in several processes": "distributed",
-    "tracing and compiling": "onnx export _dynamo _inductor library ops classes",
+    "tracing and compiling": "export _dynamo _inductor library ops classes",
     "transforms of functions": "func functorch vmap",
     "probability distributions": "distributions",
     "nested and masked tensors": "nested masked",

@@ -11,6 +11,7 @@ import numpy as np
 
 from .. import dtypes
 from .._tensor import Tensor, need, wrap
+from ..autograd import Function
 from ..ops import elementwise as ew
 from ..ops import loss
 from ..ops.elementwise import cast, where
@@ -55,10 +56,23 @@ def relu(input: Tensor, inplace: bool = False) -> Tensor:
     return relu_(input) if inplace else ew.relu(input)
 
 
-def _between(x: Tensor, low: float, high: float) -> Tensor:
+class Between(Function):
     """x clamped, where the gradient is 0 at the bounds too."""
-    inside = ew.logical_and(ew.gt(x, low), ew.lt(x, high))
-    return where(inside, x, clamp(x.detach(), low, high))
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, low: float, high: float) -> Tensor:
+        ctx.save_for_backward(x)
+        ctx.bounds = low, high
+        return clamp(x, low, high)
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> Any:
+        (x,), (low, high) = ctx.saved_tensors, ctx.bounds
+        return where(ew.logical_and(ew.gt(x, low), ew.lt(x, high)), g, 0.0), None, None
+
+
+def _between(x: Tensor, low: float, high: float) -> Tensor:
+    return Between.apply(x, low, high)
 
 
 def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Tensor:

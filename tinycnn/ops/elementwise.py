@@ -480,6 +480,8 @@ def binary(
                 of_x, of_y = isinstance(x, Tensor), isinstance(y, Tensor)
                 ctx.numbers = None if of_x else x, None if of_y else y
                 ctx._saved = x if of_x and "x" in wanted else None, y if of_y and "y" in wanted else None
+            elif for_x is None or for_y is None:  # no gradient needs the number, but who reads the graph may
+                ctx.numbers = None if isinstance(x, Tensor) else x, None if isinstance(y, Tensor) else y
             return run(x, y)
 
         @staticmethod

@@ -15,7 +15,7 @@ from .._device import CPU, same_device
 from .._tensor import Tensor, filled, need, view_of, wrap
 from ..autograd import Function, is_grad_enabled
 from ..kernels.cuda.bounds import checked_key, on_device
-from .elementwise import cast, common, contiguous
+from .elementwise import cast, common
 
 
 def wrap_dim(dim: Any, ndim: int, name: str) -> int:
@@ -565,6 +565,26 @@ def flip(input: Tensor, *sizes: Any, dims: Any = None) -> Tensor:
     return Flip.apply(input, order)
 
 
+class Pad(Function):
+    """A frame of `value`, so many before and after along each dimension; negative numbers cut off."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, before: tuple[int, ...], after: tuple[int, ...], value: float) -> Tensor:
+        ctx.sides, ctx.value = (before, after), value
+        sizes = x.array.shape
+        shape = tuple(n + b + a for n, b, a in zip(sizes, before, after, strict=True))
+        inner = tuple(slice(max(b, 0), n - max(a, 0)) for n, b, a in zip(shape, before, after, strict=True))
+        cut = tuple(slice(max(-b, 0), n - max(-a, 0)) for n, b, a in zip(sizes, before, after, strict=True))
+        framed = filled(shape, x.array.dtype, x.device, value)
+        framed.array[inner] = x.array[cut]
+        return framed
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> Any:
+        before, after = (tuple([-n for n in side]) for side in ctx.sides)
+        return Pad.apply(g, before, after, 0), None, None, None
+
+
 def pad(input: Tensor, pad: Sequence[int], value: float | None = None) -> Tensor:
     """`input` with `value` (0) around it: ``pad = (left, right, top, bottom, ...)``, last dimension first.
 
@@ -584,7 +604,4 @@ def pad(input: Tensor, pad: Sequence[int], value: float | None = None) -> Tensor
     shape = tuple(n + b + a for n, b, a in zip(input.array.shape, before, after, strict=True))
     if min(shape, default=0) < 0:
         raise RuntimeError(f"pad: {sides} cuts more than there is of shape {tuple(input.array.shape)}")
-    inner = tuple(slice(max(b, 0), n - max(a, 0)) for n, b, a in zip(shape, before, after, strict=True))
-    cut = tuple(slice(max(-b, 0), n - max(-a, 0)) for n, b, a in zip(input.array.shape, before, after, strict=True))
-    frame = filled(shape, input.array.dtype, input.device, value or 0)
-    return IndexPut.apply(frame, Index.apply(contiguous(input), cut), inner)
+    return Pad.apply(input, tuple(before), tuple(after), value or 0)
