@@ -8,6 +8,7 @@ a number, and what CuPy's arrays do not have is not there.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import functools
 import time
 from collections.abc import Callable, Iterator
@@ -207,6 +208,40 @@ def _in_linalg(name: str) -> Callable[..., Any]:
 
 
 linalg = SimpleNamespace(**{name: _in_linalg(name) for name in ("svd", "norm", "qr", "inv", "det", "solve")})
+
+
+# -- cuBLAS -----------------------------------------------------------------------------------------------------------
+
+
+def gemmStridedBatchedEx(  # noqa: N802
+    handle: int, flip_a: int, flip_b: int, rows: int, columns: int, depth: int, alpha: int,
+    a: int, type_a: int, lead_a: int, step_a: int, b: int, type_b: int, lead_b: int, step_b: int, beta: int,
+    c: int, type_c: int, lead_c: int, step_c: int, batch: int, compute: int, algorithm: int,
+) -> None:  # fmt: skip
+    """cuBLAS's c = alpha * a @ b + beta * c, of matrices in memory column by column, given by addresses."""
+    dtype = np.dtype("fde"[type_c])
+
+    def number(address: int) -> Any:
+        return (ctypes.c_double if type_c == 1 else ctypes.c_float).from_address(address).value
+
+    def matrices(address: int, flip: int, height: int, width: int, lead: int, step: int) -> np.ndarray:
+        height, width = (width, height) if flip else (height, width)
+        assert lead >= max(height, 1) and width
+        length = step * (batch - 1) + lead * (width - 1) + height
+        bytes_there: Any = (ctypes.c_byte * (length * dtype.itemsize)).from_address(address)
+        memory = np.frombuffer(bytes_there, dtype)
+        size = dtype.itemsize
+        strided = np.lib.stride_tricks.as_strided
+        found = strided(memory, (batch, height, width), (step * size, size, lead * size), writeable=True)
+        return found.swapaxes(1, 2) if flip else found
+
+    assert type_a == type_b == type_c and compute in ((70,) if type_c == 1 else (68, 77)), "an unknown product"
+    out = matrices(c, 0, rows, columns, lead_c, step_c)
+    wide = np.float32 if type_c == 2 else dtype
+    operands = matrices(a, flip_a, rows, depth, lead_a, step_a), matrices(b, flip_b, depth, columns, lead_b, step_b)
+    with np.errstate(all="ignore"):
+        product = number(alpha) * np.matmul(*[x.astype(wide) for x in operands])
+        out[...] = product + number(beta) * out.astype(wide) if number(beta) else product
 
 
 # -- what CuPy says of the device -------------------------------------------------------------------------------------

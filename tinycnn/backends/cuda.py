@@ -1,10 +1,50 @@
-"""``torch.backends.cuda``: not here. The switches can be set and change nothing."""
+"""Products and convolutions on GPUs (``torch.backends.cuda``).
 
-from types import SimpleNamespace
+    tinycnn.backends.cuda.allow_tf32 = True
 
-matmul = SimpleNamespace(allow_tf32=False, allow_fp16_reduced_precision_reduction=True)
+lets tensor cores multiply float32: several times as fast, with factors rounded to 10 bits of mantissa. It holds for
+convolutions too, and ``backends.cuda.matmul.allow_tf32`` is the same switch.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from types import ModuleType
+from typing import Any
+
+from ..kernels import settings
 
 
 def is_built() -> bool:
-    """False: there is only the CPU."""
-    return False
+    """Whether the packages for GPUs are installed; `tinycnn.cuda.is_available` says whether there is one."""
+    probe: Any = importlib.import_module("tinycnn.kernels.cuda.probe")
+    return probe.simulated() or not probe.missing_packages()
+
+
+def _get_allow_tf32(self: Any) -> bool:
+    """Whether products of float32 may be computed with 10 bits of mantissa; False at first."""
+    return settings.allow_tf32
+
+
+def _set_allow_tf32(self: Any, allow: bool) -> None:
+    if not isinstance(allow, bool):
+        raise TypeError(f"backends.cuda.allow_tf32 must be True or False, got {allow!r}")
+    settings.allow_tf32 = allow
+
+
+class _Matmul:
+    """Switches of matrix products; `allow_fp16_reduced_precision_reduction` can be set and changes nothing."""
+
+    allow_tf32 = property(_get_allow_tf32, _set_allow_tf32)
+    allow_fp16_reduced_precision_reduction = True
+
+
+class _Switches(ModuleType):
+    """A module whose switch takes effect when it is set."""
+
+    allow_tf32 = property(_get_allow_tf32, _set_allow_tf32)
+
+
+matmul = _Matmul()
+sys.modules[__name__].__class__ = _Switches
