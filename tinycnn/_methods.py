@@ -167,7 +167,7 @@ class TensorMethods:
         return matmul.matmul(other, self)
 
     # reductions
-    sum, mean, var, std, sum_to_size = reduce.sum, reduce.mean, reduce.var, reduce.std, reduce.sum_to_size
+    sum, mean, var, std, sum_to_size = reduce.sum, reduce.mean, statistics.var, statistics.std, reduce.sum_to_size
     max, min, amax, amin = reduce.max, reduce.min, reduce.amax, reduce.amin
     argmax, argmin, any, all = reduce.argmax, reduce.argmin, reduce.any, reduce.all
     softmax, log_softmax = activation.torch_softmax, activation.torch_log_softmax
@@ -214,14 +214,14 @@ class TensorMethods:
         shape.unsqueeze,
         shape.permute,
         shape.transpose,
-        shape.t,
+        shapes.t,
     )
     expand, expand_as, broadcast_to = shape.expand, shapes.expand_as, shapes.broadcast_to
     narrow, split, chunk, unbind, flip, gather = (
         shape.narrow,
-        shape.split,
+        shapes.split,
         shapes.chunk,
-        shape.unbind,
+        shapes.unbind,
         shape.flip,
         shape.gather,
     )
@@ -270,12 +270,12 @@ class TensorMethods:
     take = index.take
     take_along_dim = index.take_along_dim
     __getitem__, __setitem__ = shape.getitem, inplace.setitem
-    T, mT = property(shape.reverse_dims), property(shape.matrix_transpose)
+    T, mT = property(shapes.reverse_dims), property(shape.matrix_transpose)
 
     def __iter__(self: Any) -> Iterator[Tensor]:
         if not self.array.ndim:
             raise TypeError("a 0-d tensor has nothing to iterate over")
-        return iter(shape.unbind(self, 0))
+        return iter(shapes.unbind(self, 0))
 
     # copies and conversions
     clone, contiguous, to = elementwise.clone, elementwise.contiguous, elementwise.to
@@ -406,7 +406,7 @@ class TensorMethods:
 
     # shape in place: the tensor itself becomes the view
     t_, transpose_, swapaxes_ = (
-        inplace.reshaped(shape.t),
+        inplace.reshaped(shapes.t),
         inplace.reshaped(shape.transpose),
         inplace.reshaped(shape.transpose),
     )

@@ -16,9 +16,10 @@ from ..ops import elementwise as ew
 from ..ops import loss
 from ..ops.elementwise import cast, where
 from ..ops.inplace import twin, write
-from ..ops.shape import reshape, split, wrap_dim
+from ..ops.shape import reshape, wrap_dim
 from ..random import Generator, generator_or_default
 from .math import clamp
+from .shape import split
 
 SELU_ALPHA, SELU_SCALE = 1.6732632423543772, 1.0507009873554805
 

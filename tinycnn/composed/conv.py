@@ -14,7 +14,8 @@ from ..ops import conv as primitive
 from ..ops.conv import Conv2dInputGrad
 from ..ops.elementwise import cast
 from ..ops.matmul import same_kind
-from ..ops.shape import IndexGrad, pad, reshape, squeeze, unsqueeze
+from ..ops.shape import IndexGrad, reshape, squeeze, unsqueeze
+from .pad import pad
 
 Ints = int | Sequence[int]
 

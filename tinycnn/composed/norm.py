@@ -15,9 +15,10 @@ from ..ops.elementwise import cast, eq, where
 from ..ops.group_norm import GroupNorm, RmsNorm
 from ..ops.matmul import same_kind
 from ..ops.reduce import mean, sum
-from ..ops.shape import as_sizes, expand, pad, reshape
+from ..ops.shape import as_sizes, expand, reshape
 from .conv import _plain
 from .math import clamp_min
+from .pad import pad
 from .pool import avg_pool2d
 from .reduce import need_float, vector_norm
 from .shape import broadcast_tensors

@@ -8,15 +8,32 @@ from typing import Any
 import numpy as np
 
 from .._tensor import Tensor, need
-from ..ops import shape as s
 from ..ops.elementwise import clone
-from ..ops.shape import Index, as_sizes
+from ..ops.shape import Index, Pad, as_sizes
+
+
+def _framed(input: Tensor, sides: tuple[int, ...], value: float | None) -> Tensor:
+    """`input` with `value` (0) around it.
+
+    Raises:
+        RuntimeError: for an odd count, too many, or a cut that leaves less than nothing.
+    """
+    ndim = input.array.ndim
+    if len(sides) % 2 or len(sides) > 2 * ndim:
+        raise RuntimeError(f"pad: expected pairs for at most {ndim} dimensions, got {sides}")
+    before, after = [0] * ndim, [0] * ndim
+    for i in range(len(sides) // 2):
+        before[ndim - 1 - i], after[ndim - 1 - i] = sides[2 * i], sides[2 * i + 1]
+    shape = tuple(n + b + a for n, b, a in zip(input.array.shape, before, after, strict=True))
+    if min(shape, default=0) < 0:
+        raise RuntimeError(f"pad: {sides} cuts more than there is of shape {tuple(input.array.shape)}")
+    return Pad.apply(input, tuple(before), tuple(after), value or 0)
 
 
 def constant_pad_nd(input: Tensor, pad: Sequence[int], value: float = 0) -> Tensor:
     """`input` with `value` around it: ``pad = (left, right, top, bottom, ...)``; negative numbers cut off."""
     need("constant_pad_nd", input)
-    return s.pad(input, pad, value)
+    return _framed(input, as_sizes((tuple(pad),), "pad"), value)
 
 
 def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Tensor:
@@ -39,7 +56,7 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
     need("pad", input)
     sides = as_sizes((tuple(pad),), "pad")
     if mode == "constant":
-        return s.pad(input, sides, value)
+        return _framed(input, sides, value)
     if mode not in ("reflect", "replicate", "circular"):
         raise ValueError(f"pad: mode must be 'constant', 'reflect', 'replicate' or 'circular', got {mode!r}")
     if value is not None and value != 0:

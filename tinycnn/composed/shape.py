@@ -21,15 +21,15 @@ from ..ops.shape import (
     cat,
     expand,
     flip,
+    narrow,
     permute,
     reshape,
     sequence,
-    split,
-    stack,
     transpose,
     unsqueeze,
     wrap_dim,
 )
+from .pad import pad
 
 
 def ravel(input: Tensor) -> Tensor:
@@ -67,6 +67,23 @@ def unflatten(input: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
         raise RuntimeError(f"unflatten: sizes {parts} do not multiply to {size}, the size of dimension {dim}")
     parts = tuple(n if n != -1 else size // known for n in parts)
     return reshape(input, (*input.array.shape[:at], *parts, *input.array.shape[at + 1 :]))
+
+
+def t(input: Tensor) -> Tensor:
+    """The transpose of a matrix; vectors and scalars as they are.
+
+    Raises:
+        RuntimeError: for more than two dimensions.
+    """
+    need("t", input)
+    if input.array.ndim > 2:
+        raise RuntimeError(f"t: expected at most 2 dimensions, got shape {tuple(input.array.shape)}; use mT or permute")
+    return s.Permute.apply(input, tuple(reversed(range(input.array.ndim))))
+
+
+def reverse_dims(input: Tensor) -> Tensor:
+    """All dimensions in reverse order (``x.T``)."""
+    return s.Permute.apply(input, tuple(reversed(range(input.array.ndim))))
 
 
 def swapaxes(input: Tensor, axis0: int, axis1: int) -> Tensor:
@@ -264,6 +281,19 @@ def _each(name: str, tensors: tuple[Any, ...], function: Any) -> Any:
     return results[0] if len(results) == 1 else results
 
 
+def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
+    """Tensors of one shape joined along a new dimension.
+
+    Raises:
+        RuntimeError: if it is empty or the shapes differ.
+    """
+    parts = sequence("stack", tensors)
+    shapes = {tuple(t.array.shape) for t in parts}
+    if len(shapes) > 1:
+        raise RuntimeError(f"stack: all tensors must have one shape, got {[tuple(t.array.shape) for t in parts]}")
+    return cat([unsqueeze(t, dim) for t in parts], dim if dim >= 0 else dim + parts[0].array.ndim + 1)
+
+
 def hstack(tensors: Sequence[Tensor]) -> Tensor:
     """Joined along the second dimension; vectors along the first."""
     parts = atleast_1d(sequence("hstack", tensors))
@@ -284,6 +314,35 @@ def column_stack(tensors: Sequence[Tensor]) -> Tensor:
     """Joined along the second dimension; vectors count as columns."""
     parts = sequence("column_stack", tensors)
     return cat([t if t.array.ndim > 1 else reshape(t, (t.array.size, 1)) for t in parts], 1)
+
+
+def split(input: Tensor, split_size_or_sections: int | Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
+    """Views of `split_size` entries each along `dim` (the last may be smaller), or of the given sizes.
+
+    Raises:
+        RuntimeError: if a size is negative or zero, or sections do not add up.
+    """
+    need("split", input)
+    dim = wrap_dim(dim, input.array.ndim, "split")
+    size = input.array.shape[dim]
+    if isinstance(split_size_or_sections, int):
+        step = split_size_or_sections
+        if step <= 0:
+            raise RuntimeError(f"split: the size of a part must be at least 1, got {step}")
+        sections = [min(step, size - i) for i in range(0, size, step)] or [0]
+    else:
+        sections = list(split_size_or_sections)
+        if sum(sections) != size or min(sections, default=0) < 0:
+            raise RuntimeError(f"split: sections {sections} must add up to {size}, the size of dimension {dim}")
+    starts = [sum(sections[:i]) for i in range(len(sections))]
+    return tuple(narrow(input, dim, start, n) for start, n in zip(starts, sections, strict=True))
+
+
+def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
+    """The slices along `dim`, without that dimension."""
+    need("unbind", input)
+    dim = wrap_dim(dim, input.array.ndim, "unbind")
+    return tuple(Index.apply(input, (*[slice(None)] * dim, i)) for i in range(input.array.shape[dim]))
 
 
 def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
@@ -450,7 +509,7 @@ def block_diag(*tensors: Tensor) -> Tensor:
     rows, start = [], 0
     for t in parts:
         n = t.array.shape[1]
-        rows.append(s.pad(t, (start, width - start - n)))
+        rows.append(pad(t, (start, width - start - n)))
         start += n
     return cat(rows, 0)
 

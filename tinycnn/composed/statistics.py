@@ -1,4 +1,4 @@
-"""Covariances, histograms, and calculus on samples."""
+"""Variances, covariances, histograms, and calculus on samples."""
 
 from __future__ import annotations
 
@@ -26,6 +26,73 @@ class Histogram(NamedTuple):
 
     hist: Tensor
     bin_edges: Any
+
+
+# -- variances ---------------------------------------------------------------------------------------------------------
+
+
+def _spread(name: str, input: Tensor, args: tuple[Any, ...], options: dict[str, Any]) -> tuple[Tensor, Tensor]:
+    """The variance and the mean, for the forms (), (unbiased), (dim, unbiased, keepdim), and by name."""
+    need(name, input)
+    names = ("unbiased",) if args and isinstance(args[0], bool) else ("dim", "unbiased", "keepdim")
+    if len(args) > len(names):
+        raise TypeError(f"{name}: expected at most {len(names)} arguments after the input, got {len(args)}")
+    given = {**dict(zip(names, args, strict=False)), **options}
+    unknown = set(given) - {"dim", "unbiased", "keepdim", "correction"}
+    if unknown or ("unbiased" in given and given.get("correction") is not None):
+        raise TypeError(
+            f"{name}: unexpected arguments {sorted(given)}; there are dim, correction (or unbiased), keepdim"
+        )
+    correction = given.get("correction")
+    if correction is None:
+        correction = 1 if given.get("unbiased", True) else 0
+    if input.array.dtype.kind != "f":
+        raise RuntimeError(f"{name}: the input must be floating-point, got {input.dtype}; convert with .float()")
+    axes = r._axes(given.get("dim"), input.array.ndim, name)
+    count = 1
+    for a in axes:
+        count *= input.array.shape[a]
+    wide = cast(input, dtypes.float32) if input.array.dtype == np.float16 else input
+    center = r.mean(wide, axes or None, True)
+    distance = wide - center
+    total = r.sum(distance * distance, axes or None, bool(given.get("keepdim", False)))
+    degrees = count - correction
+    variance = total / degrees if degrees > 0 else total * (float("inf") if count > 1 else float("nan"))
+    return variance, center if given.get("keepdim") else reshape(center, variance.array.shape)
+
+
+def var(input: Tensor, *args: Any, **options: Any) -> Tensor:
+    """var(input, dim=None, *, correction=1, keepdim=False): the mean squared distance from the mean.
+
+    The sum of squares is divided by (count - correction). Also in PyTorch's older forms with ``unbiased`` for
+    correction 1 or 0: var(input, unbiased), var(input, dim, unbiased, keepdim).
+
+    Raises:
+        RuntimeError: for integers and bools.
+    """
+    return cast(_spread("var", input, args, options)[0], input.dtype)
+
+
+def std(input: Tensor, *args: Any, **options: Any) -> Tensor:
+    """The square root of `var`, with its arguments. Where it is 0, so is the gradient."""
+    return cast(_root(_spread("std", input, args, options)[0]), input.dtype)
+
+
+def _root(variance: Tensor) -> Tensor:
+    flat = ew.eq(variance, 0)
+    return where(flat, 0.0, ew.sqrt(where(flat, 1.0, variance)))
+
+
+def var_mean(input: Tensor, *args: Any, **options: Any) -> tuple[Tensor, Tensor]:
+    """The pair (`var`, `mean`)."""
+    variance, center = _spread("var_mean", input, args, options)
+    return cast(variance, input.dtype), cast(center, input.dtype)
+
+
+def std_mean(input: Tensor, *args: Any, **options: Any) -> tuple[Tensor, Tensor]:
+    """The pair (`std`, `mean`)."""
+    variance, center = _spread("std_mean", input, args, options)
+    return cast(_root(variance), input.dtype), cast(center, input.dtype)
 
 
 # -- covariances ------------------------------------------------------------------------------------------------------

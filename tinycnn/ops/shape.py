@@ -188,23 +188,6 @@ def movedim(input: Tensor, source: int, destination: int) -> Tensor:
     return Permute.apply(input, tuple(order))
 
 
-def t(input: Tensor) -> Tensor:
-    """The transpose of a matrix; vectors and scalars as they are.
-
-    Raises:
-        RuntimeError: for more than two dimensions.
-    """
-    need("t", input)
-    if input.array.ndim > 2:
-        raise RuntimeError(f"t: expected at most 2 dimensions, got shape {tuple(input.array.shape)}; use mT or permute")
-    return Permute.apply(input, tuple(reversed(range(input.array.ndim))))
-
-
-def reverse_dims(input: Tensor) -> Tensor:
-    """All dimensions in reverse order (``x.T``)."""
-    return Permute.apply(input, tuple(reversed(range(input.array.ndim))))
-
-
 def matrix_transpose(input: Tensor) -> Tensor:
     """The last two dimensions exchanged (``x.mT``).
 
@@ -479,19 +462,6 @@ def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     return Cat.apply(dim, *[cast(t, first.dtype) for t in parts])
 
 
-def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
-    """Tensors of one shape joined along a new dimension.
-
-    Raises:
-        RuntimeError: if it is empty or the shapes differ.
-    """
-    parts = sequence("stack", tensors)
-    shapes = {tuple(t.array.shape) for t in parts}
-    if len(shapes) > 1:
-        raise RuntimeError(f"stack: all tensors must have one shape, got {[tuple(t.array.shape) for t in parts]}")
-    return cat([unsqueeze(t, dim) for t in parts], dim if dim >= 0 else dim + parts[0].array.ndim + 1)
-
-
 def narrow(input: Tensor, dim: int, start: int, length: int) -> Tensor:
     """A view of `length` entries from `start` along `dim`.
 
@@ -509,35 +479,6 @@ def narrow(input: Tensor, dim: int, start: int, length: int) -> Tensor:
     if length < 0 or not 0 <= first <= size - length:
         raise RuntimeError(f"narrow: start {start} and length {length} reach outside dimension {dim} of size {size}")
     return Index.apply(input, (*[slice(None)] * dim, slice(first, first + length)))
-
-
-def split(input: Tensor, split_size_or_sections: int | Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
-    """Views of `split_size` entries each along `dim` (the last may be smaller), or of the given sizes.
-
-    Raises:
-        RuntimeError: if a size is negative or zero, or sections do not add up.
-    """
-    need("split", input)
-    dim = wrap_dim(dim, input.array.ndim, "split")
-    size = input.array.shape[dim]
-    if isinstance(split_size_or_sections, int):
-        step = split_size_or_sections
-        if step <= 0:
-            raise RuntimeError(f"split: the size of a part must be at least 1, got {step}")
-        sections = [min(step, size - i) for i in range(0, size, step)] or [0]
-    else:
-        sections = list(split_size_or_sections)
-        if sum(sections) != size or min(sections, default=0) < 0:
-            raise RuntimeError(f"split: sections {sections} must add up to {size}, the size of dimension {dim}")
-    starts = [sum(sections[:i]) for i in range(len(sections))]
-    return tuple(narrow(input, dim, start, n) for start, n in zip(starts, sections, strict=True))
-
-
-def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
-    """The slices along `dim`, without that dimension."""
-    need("unbind", input)
-    dim = wrap_dim(dim, input.array.ndim, "unbind")
-    return tuple(Index.apply(input, (*[slice(None)] * dim, i)) for i in range(input.array.shape[dim]))
 
 
 class Flip(Function):
@@ -583,25 +524,3 @@ class Pad(Function):
     def backward(ctx: Any, g: Tensor) -> Any:
         before, after = (tuple([-n for n in side]) for side in ctx.sides)
         return Pad.apply(g, before, after, 0), None, None, None
-
-
-def pad(input: Tensor, pad: Sequence[int], value: float | None = None) -> Tensor:
-    """`input` with `value` (0) around it: ``pad = (left, right, top, bottom, ...)``, last dimension first.
-
-    Negative numbers cut off.
-
-    Raises:
-        RuntimeError: for an odd count, too many, or a cut that leaves less than nothing.
-    """
-    need("pad", input)
-    sides = as_sizes((tuple(pad),), "pad")
-    ndim = input.array.ndim
-    if len(sides) % 2 or len(sides) > 2 * ndim:
-        raise RuntimeError(f"pad: expected pairs for at most {ndim} dimensions, got {sides}")
-    before, after = [0] * ndim, [0] * ndim
-    for i in range(len(sides) // 2):
-        before[ndim - 1 - i], after[ndim - 1 - i] = sides[2 * i], sides[2 * i + 1]
-    shape = tuple(n + b + a for n, b, a in zip(input.array.shape, before, after, strict=True))
-    if min(shape, default=0) < 0:
-        raise RuntimeError(f"pad: {sides} cuts more than there is of shape {tuple(input.array.shape)}")
-    return Pad.apply(input, tuple(before), tuple(after), value or 0)

@@ -11,8 +11,8 @@ import numpy as np
 from ... import dtypes
 from ..._device import CPU
 from ..._tensor import Tensor, wrap
+from ...composed.shape import stack
 from ...ops.create import tensor
-from ...ops.shape import stack
 
 
 def default_collate(batch: Sequence[Any]) -> Any:

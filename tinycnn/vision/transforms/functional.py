@@ -13,9 +13,9 @@ import numpy as np
 
 from ... import dtypes
 from ..._tensor import Tensor, wrap
+from ...composed.pad import constant_pad_nd
 from ...ops.matmul import matmul
 from ...ops.shape import flip
-from ...ops.shape import pad as pad_tensor
 from .._pillow import is_image, require
 from ._color import (
     adjust_brightness,
@@ -268,7 +268,7 @@ def pad(img: Any, padding: int | Sequence[int], fill: Any = 0, padding_mode: str
     if isinstance(img, Tensor):
         if per_channel and len(fill) > 1:
             raise TypeError(f"pad: a tensor takes one number as fill, got {fill!r}")
-        return pad_tensor(img, (left, right, top, bottom), value=fill[0] if per_channel else fill)
+        return constant_pad_nd(img, (left, right, top, bottom), value=fill[0] if per_channel else fill)
     if is_image(img):
         if per_channel:
             fill = tuple(fill) if channels > 1 and len(fill) > 1 else fill[0]
