@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Self
 
 from .._tensor import Tensor
@@ -180,7 +180,33 @@ class ModuleList(_Numbered):
         return "\n  ".join([f"{type(self).__name__}(", *(line.replace("\n", "\n  ") for line in lines)]) + "\n)"
 
 
-class ModuleDict(Module):
+class _Dict(Module):
+    """The dict behaviour of ModuleDict and ParameterDict, made of `keys` and of access by key."""
+
+    keys: Callable[[], Any]
+
+    def __len__(self) -> int:
+        return len(self.keys())
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.keys())
+
+    def __contains__(self, key: object) -> bool:
+        return key in self.keys()
+
+    def pop(self: Any, key: str) -> Any:
+        """Take a value out and return it."""
+        value = self[key]
+        del self[key]
+        return value
+
+    def clear(self: Any) -> None:
+        """Take all values out."""
+        for key in list(self):
+            del self[key]
+
+
+class ModuleDict(_Dict):
     """A dict of modules whose parameters count; it has no `forward` of its own."""
 
     def __init__(self, modules: Mapping[str, Module] | Iterable[tuple[str, Module]] | None = None) -> None:
@@ -196,15 +222,6 @@ class ModuleDict(Module):
 
     def __delitem__(self, key: str) -> None:
         del self._modules[key]
-
-    def __len__(self) -> int:
-        return len(self._modules)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._modules)
-
-    def __contains__(self, key: object) -> bool:
-        return key in self._modules
 
     def keys(self) -> Iterable[str]:
         """The names."""
@@ -222,16 +239,6 @@ class ModuleDict(Module):
         """Add or replace modules by name."""
         for key, module in OrderedDict(modules).items():
             self.add_module(key, module)
-
-    def pop(self, key: str) -> Module:
-        """Take a module out and return it."""
-        module = self[key]
-        del self[key]
-        return module
-
-    def clear(self) -> None:
-        """Take all modules out."""
-        self._modules.clear()
 
 
 def _described(key: Any, value: Any) -> str:
@@ -298,7 +305,7 @@ class ParameterList(Module):
         return "\n".join(_described(i, value) for i, value in enumerate(self))
 
 
-class ParameterDict(Module):
+class ParameterDict(_Dict):
     """A dict of parameters that count; tensors put in become Parameters, other values are kept as they are."""
 
     def __init__(self, parameters: Any = None) -> None:
@@ -324,17 +331,8 @@ class ParameterDict(Module):
         del self._keys[key]
         delattr(self, key)
 
-    def __len__(self) -> int:
-        return len(self._keys)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._keys)
-
     def __reversed__(self) -> Iterator[str]:
         return reversed(list(self._keys))
-
-    def __contains__(self, key: object) -> bool:
-        return key in self._keys
 
     def keys(self) -> Iterable[str]:
         """The names."""
@@ -366,21 +364,10 @@ class ParameterDict(Module):
         for key, value in pairs:
             self[key] = value
 
-    def pop(self, key: str) -> Any:
-        """Take a parameter out and return it."""
-        value = self[key]
-        del self[key]
-        return value
-
     def popitem(self) -> tuple[str, Any]:
         """Take the last pair (name, parameter) out and return it."""
         key = next(reversed(list(self._keys)))
         return key, self.pop(key)
-
-    def clear(self) -> None:
-        """Take all parameters out."""
-        for key in list(self._keys):
-            del self[key]
 
     def copy(self) -> ParameterDict:
         """A ParameterDict of the same parameters."""

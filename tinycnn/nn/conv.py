@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from .._tensor import Tensor
@@ -29,7 +30,79 @@ def _padded(layer: Any, input: Tensor) -> Tensor:
     return F.pad(input, sides, layer.padding_mode)
 
 
-class Conv2d(Module):
+def _sizes(ndim: int, name: str, what: str, value: Any, least: int) -> tuple[int, ...]:
+    """One number for each of one or two dimensions."""
+    return _pair(name, what, value, least) if ndim == 2 else (_one(name, what, value, least),)
+
+
+class _Conv(Module):
+    """What convolutions have in common; `_ndim` says along how many dimensions they go."""
+
+    weight: Parameter
+    bias: Parameter | None
+    _ndim = 2
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int | tuple[int, ...],
+        stride: int | tuple[int, ...] = 1,
+        padding: int | tuple[int, ...] | str = 0,
+        dilation: int | tuple[int, ...] = 1,
+        groups: int = 1,
+        bias: bool = True,
+        padding_mode: str = "zeros",
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__()
+        name = f"Conv{self._ndim}d"
+        sizes = partial(_sizes, self._ndim, name)
+        self.in_channels = _integer(name, "in_channels", in_channels, 1)
+        self.out_channels = _integer(name, "out_channels", out_channels, 1)
+        self.kernel_size = sizes("kernel_size", kernel_size, 1)
+        self.stride = sizes("stride", stride, 1)
+        self.padding = padding if isinstance(padding, str) else sizes("padding", padding, 0)
+        self.dilation = sizes("dilation", dilation, 1)
+        self.groups = _integer(name, "groups", groups, 1)
+        self.padding_mode = padding_mode
+        if self.in_channels % self.groups or self.out_channels % self.groups:
+            raise GeometryError(
+                f"{name}: groups={groups} must divide in_channels={in_channels} and out_channels={out_channels}"
+            )
+        if isinstance(padding, str) and padding not in ("same", "valid"):
+            forms = "an int, a pair" if self._ndim == 2 else "an int"
+            raise GeometryError(f"{name}: padding must be {forms}, 'same' or 'valid', got {padding!r}")
+        if padding == "same" and self.stride != (1,) * self._ndim:
+            raise GeometryError(f"{name}: padding='same' keeps the size only with stride 1, got stride={stride}")
+        if padding_mode not in PADDING_MODES:
+            raise ValueError(f"{name}: padding_mode must be one of {PADDING_MODES}, got {padding_mode!r}")
+        shape = (self.out_channels, self.in_channels // self.groups, *self.kernel_size)
+        self.weight = Parameter(empty(shape, device=device, dtype=dtype))
+        self.register_parameter(
+            "bias", Parameter(empty(self.out_channels, device=device, dtype=dtype)) if bias else None
+        )
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw weight and bias anew."""
+        init.reset_weight_and_bias(self.weight, self.bias)
+
+    def extra_repr(self) -> str:
+        text = f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}"
+        if self.padding != (0,) * len(self.kernel_size):
+            text += f", padding={self.padding}"
+        if self.dilation != (1,) * len(self.kernel_size):
+            text += f", dilation={self.dilation}"
+        if self.groups != 1:
+            text += f", groups={self.groups}"
+        if self.bias is None:
+            text += ", bias=False"
+        return text if self.padding_mode == "zeros" else text + f", padding_mode={self.padding_mode}"
+
+
+class Conv2d(_Conv):
     """2-D convolution (cross-correlation, as everywhere in deep learning):
 
     y[n,o,i,j] = bias[o] + sum over c,u,v of weight[o,c,u,v] * x[n, c, i*S - P + u*D, j*S - P + v*D]
@@ -52,53 +125,6 @@ class Conv2d(Module):
     Raises:
         TypeError, ValueError: for arguments that no image could fit; when called, for an image that does not fit.
     """
-
-    weight: Parameter
-    bias: Parameter | None
-
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: int | tuple[int, int],
-        stride: int | tuple[int, int] = 1,
-        padding: int | tuple[int, int] | str = 0,
-        dilation: int | tuple[int, int] = 1,
-        groups: int = 1,
-        bias: bool = True,
-        padding_mode: str = "zeros",
-        device: Any = None,
-        dtype: Any = None,
-    ) -> None:
-        super().__init__()
-        self.in_channels = _integer("Conv2d", "in_channels", in_channels, 1)
-        self.out_channels = _integer("Conv2d", "out_channels", out_channels, 1)
-        self.kernel_size = _pair("Conv2d", "kernel_size", kernel_size, 1)
-        self.stride = _pair("Conv2d", "stride", stride, 1)
-        self.padding = padding if isinstance(padding, str) else _pair("Conv2d", "padding", padding, 0)
-        self.dilation = _pair("Conv2d", "dilation", dilation, 1)
-        self.groups = _integer("Conv2d", "groups", groups, 1)
-        self.padding_mode = padding_mode
-        if self.in_channels % self.groups or self.out_channels % self.groups:
-            raise GeometryError(
-                f"Conv2d: groups={groups} must divide in_channels={in_channels} and out_channels={out_channels}"
-            )
-        if isinstance(padding, str) and padding not in ("same", "valid"):
-            raise GeometryError(f"Conv2d: padding must be an int, a pair, 'same' or 'valid', got {padding!r}")
-        if padding == "same" and self.stride != (1, 1):
-            raise GeometryError(f"Conv2d: padding='same' keeps the size only with stride 1, got stride={stride}")
-        if padding_mode not in PADDING_MODES:
-            raise ValueError(f"Conv2d: padding_mode must be one of {PADDING_MODES}, got {padding_mode!r}")
-        shape = (self.out_channels, self.in_channels // self.groups, *self.kernel_size)
-        self.weight = Parameter(empty(shape, device=device, dtype=dtype))
-        self.register_parameter(
-            "bias", Parameter(empty(self.out_channels, device=device, dtype=dtype)) if bias else None
-        )
-        self.reset_parameters()
-
-    def reset_parameters(self) -> None:
-        """Draw weight and bias anew."""
-        init.reset_weight_and_bias(self.weight, self.bias)
 
     def forward(self, input: Tensor) -> Tensor:
         if not isinstance(input, Tensor) or input.array.ndim != 4 or input.array.shape[1] != self.in_channels:
@@ -134,72 +160,18 @@ class Conv2d(Module):
             f"Conv2d(in_channels={wanted}): the input has {shape[-3]} channels (input shape {shape}); {hint}"
         )
 
-    def extra_repr(self) -> str:
-        text = f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}"
-        if self.padding != (0,) * len(self.kernel_size):
-            text += f", padding={self.padding}"
-        if self.dilation != (1,) * len(self.kernel_size):
-            text += f", dilation={self.dilation}"
-        if self.groups != 1:
-            text += f", groups={self.groups}"
-        if self.bias is None:
-            text += ", bias=False"
-        return text if self.padding_mode == "zeros" else text + f", padding_mode={self.padding_mode}"
 
-
-class Conv1d(Module):
+class Conv1d(_Conv):
     """1-D convolution of (N, in_channels, L) or (in_channels, L); arguments and attributes as `Conv2d`, with one number
     where that has a pair."""
 
-    weight: Parameter
-    bias: Parameter | None
-
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: int | tuple[int],
-        stride: int | tuple[int] = 1,
-        padding: int | tuple[int] | str = 0,
-        dilation: int | tuple[int] = 1,
-        groups: int = 1,
-        bias: bool = True,
-        padding_mode: str = "zeros",
-        device: Any = None,
-        dtype: Any = None,
-    ) -> None:
-        super().__init__()
-        name = "Conv1d"
-        self.in_channels = _integer(name, "in_channels", in_channels, 1)
-        self.out_channels = _integer(name, "out_channels", out_channels, 1)
-        self.kernel_size = (_one(name, "kernel_size", kernel_size, 1),)
-        self.stride = (_one(name, "stride", stride, 1),)
-        self.padding: Any = padding if isinstance(padding, str) else (_one(name, "padding", padding, 0),)
-        self.dilation = (_one(name, "dilation", dilation, 1),)
-        self.groups = _integer(name, "groups", groups, 1)
-        self.padding_mode = padding_mode
-        if padding_mode not in PADDING_MODES:
-            raise ValueError(f"{name}: padding_mode must be one of {PADDING_MODES}, got {padding_mode!r}")
-        if in_channels % groups or out_channels % groups:
-            raise GeometryError(f"{name}: groups={groups} must divide {in_channels} and {out_channels} channels")
-        if isinstance(padding, str) and (padding not in ("same", "valid") or (padding == "same" and stride != 1)):
-            raise GeometryError(f"{name}: padding must be an int, 'valid', or 'same' with stride 1; got {padding!r}")
-        shape = (out_channels, in_channels // groups, *self.kernel_size)
-        self.weight = Parameter(empty(shape, device=device, dtype=dtype))
-        self.register_parameter("bias", Parameter(empty(out_channels, device=device, dtype=dtype)) if bias else None)
-        self.reset_parameters()
-
-    def reset_parameters(self) -> None:
-        """Draw weight and bias anew."""
-        init.reset_weight_and_bias(self.weight, self.bias)
+    _ndim = 1
 
     def forward(self, input: Tensor) -> Tensor:
         if self.padding_mode != "zeros":
             input = _padded(self, input)
             return F.conv1d(input, self.weight, self.bias, self.stride, 0, self.dilation, self.groups)
         return F.conv1d(input, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
-
-    extra_repr = Conv2d.extra_repr
 
 
 class _ConvTranspose(Module):
@@ -226,10 +198,7 @@ class _ConvTranspose(Module):
     ) -> None:
         super().__init__()
         name = type(self).__name__
-
-        def sizes(what: str, value: Any, least: int) -> tuple[int, ...]:
-            return _pair(name, what, value, least) if self._ndim == 2 else (_one(name, what, value, least),)
-
+        sizes = partial(_sizes, self._ndim, name)
         self.in_channels = _integer(name, "in_channels", in_channels, 1)
         self.out_channels = _integer(name, "out_channels", out_channels, 1)
         self.kernel_size = sizes("kernel_size", kernel_size, 1)

@@ -14,11 +14,27 @@ from .module import Module
 from .parameter import Parameter
 
 
-class _BatchNorm(Module):
-    """What batch normalization is for inputs of any number of dimensions; a subclass checks theirs."""
+class _Scaled(Module):
+    """A layer that multiplies its result by `weight`, at first 1, and adds `bias`, at first 0, where it has them."""
 
     weight: Parameter | None
     bias: Parameter | None
+
+    def _make(self, shape: Any, weight: bool, bias: bool, device: Any, dtype: Any) -> None:
+        for key, there in (("weight", weight), ("bias", bias)):
+            self.register_parameter(key, Parameter(empty(shape, device=device, dtype=dtype)) if there else None)
+
+    def reset_parameters(self) -> None:
+        """Weight 1, bias 0."""
+        if self.weight is not None:
+            init.ones_(self.weight)
+        if self.bias is not None:
+            init.zeros_(self.bias)
+
+
+class _BatchNorm(_Scaled):
+    """What batch normalization is for inputs of any number of dimensions; a subclass checks theirs."""
+
     running_mean: Tensor | None
     running_var: Tensor | None
     num_batches_tracked: Tensor | None
@@ -45,8 +61,7 @@ class _BatchNorm(Module):
         self.affine = affine
         self.track_running_stats = track_running_stats
         n = self.num_features
-        for key in ("weight", "bias"):
-            self.register_parameter(key, Parameter(empty(n, device=device, dtype=dtype)) if affine else None)
+        self._make(n, affine, affine, device, dtype)
         tracked = track_running_stats
         self.register_buffer("running_mean", zeros(n, device=device, dtype=dtype) if tracked else None)
         self.register_buffer("running_var", ones(n, device=device, dtype=dtype) if tracked else None)
@@ -63,9 +78,7 @@ class _BatchNorm(Module):
     def reset_parameters(self) -> None:
         """Weight 1, bias 0, statistics as in `reset_running_stats`."""
         self.reset_running_stats()
-        if self.weight is not None and self.bias is not None:
-            init.ones_(self.weight)
-            init.zeros_(self.bias)
+        super().reset_parameters()
 
     def _check_input(self, input: Tensor) -> None:
         raise TypeError(f"{type(self).__name__} needs a method _check_input(self, input)")
@@ -204,7 +217,7 @@ class InstanceNorm1d(_InstanceNorm):
     _ndims = (2, 3)
 
 
-class GroupNorm(Module):
+class GroupNorm(_Scaled):
     """Each of `num_groups` groups of channels of (N, C, ...) with mean 0 and variance 1, times weight plus bias (C,)
     (Wu and He 2018)."""
 
@@ -221,19 +234,8 @@ class GroupNorm(Module):
         if num_channels % num_groups:
             raise ValueError(f"GroupNorm: num_groups={num_groups} must divide num_channels={num_channels}")
         self.num_groups, self.num_channels, self.eps, self.affine = num_groups, num_channels, eps, affine
-        for key in ("weight", "bias"):
-            value = empty(num_channels, device=device, dtype=dtype) if affine else None
-            self.register_parameter(key, None if value is None else Parameter(value))
+        self._make(num_channels, affine, affine, device, dtype)
         self.reset_parameters()
-
-    weight: Parameter | None
-    bias: Parameter | None
-
-    def reset_parameters(self) -> None:
-        """Weight 1, bias 0."""
-        if self.weight is not None and self.bias is not None:
-            init.ones_(self.weight)
-            init.zeros_(self.bias)
 
     def forward(self, input: Tensor) -> Tensor:
         return F.group_norm(input, self.num_groups, self.weight, self.bias, self.eps)
@@ -243,16 +245,13 @@ class GroupNorm(Module):
         return f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}, bias={kept}"
 
 
-class LayerNorm(Module):
+class LayerNorm(_Scaled):
     """(x - mean) / sqrt(var + eps) * weight + bias over the last dimensions (Ba, Kiros and Hinton 2016).
 
     Args:
         normalized_shape: the sizes of those dimensions, or the last one alone.
         elementwise_affine: whether there are weight and bias, of that shape.
     """
-
-    weight: Parameter | None
-    bias: Parameter | None
 
     def __init__(
         self,
@@ -266,17 +265,8 @@ class LayerNorm(Module):
         super().__init__()
         self.normalized_shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
         self.eps, self.elementwise_affine = eps, elementwise_affine
-        for key, there in (("weight", elementwise_affine), ("bias", elementwise_affine and bias)):
-            value = empty(self.normalized_shape, device=device, dtype=dtype) if there else None
-            self.register_parameter(key, None if value is None else Parameter(value))
+        self._make(self.normalized_shape, elementwise_affine, elementwise_affine and bias, device, dtype)
         self.reset_parameters()
-
-    def reset_parameters(self) -> None:
-        """Weight 1, bias 0."""
-        if self.weight is not None:
-            init.ones_(self.weight)
-        if self.bias is not None:
-            init.zeros_(self.bias)
 
     def forward(self, input: Tensor) -> Tensor:
         return F.layer_norm(input, self.normalized_shape, self.weight, self.bias, self.eps)

@@ -22,6 +22,13 @@ Number = int | float | bool
 new: Any = object.__new__
 
 
+def named(op: Any, name: str, doc: str) -> Any:
+    """`op` under the name that it is known by, with a docstring."""
+    op.__name__ = op.__qualname__ = name
+    op.__doc__ = doc
+    return op
+
+
 # -- operands ---------------------------------------------------------------------------------------------------------
 
 
@@ -128,9 +135,7 @@ def comparison(name: str, symbol: str) -> Callable[[Any, Any], Tensor]:
         b = y.array if isinstance(y, Tensor) else y
         return wrap(getattr(place.kernels, name)(a, b), place)
 
-    op.__name__ = op.__qualname__ = name
-    op.__doc__ = f"input {symbol} other, element by element, as a bool tensor; shapes broadcast."
-    return op
+    return named(op, name, f"input {symbol} other, element by element, as a bool tensor; shapes broadcast.")
 
 
 eq, ne = comparison("eq", "=="), comparison("ne", "!=")
@@ -145,9 +150,7 @@ def predicate(name: str, formula: str) -> Callable[[Tensor], Tensor]:
         need(name, input)
         return wrap(getattr(input.device.kernels, name)(input.array), input.device)
 
-    op.__name__ = op.__qualname__ = name
-    op.__doc__ = f"{formula}, for each element, as a bool tensor."
-    return op
+    return named(op, name, f"{formula}, for each element, as a bool tensor.")
 
 
 isnan, isinf = predicate("isnan", "Whether x is NaN"), predicate("isinf", "Whether x is infinite")
@@ -165,9 +168,7 @@ def logical(name: str, formula: str) -> Callable[[Tensor, Tensor], Tensor]:
         check_broadcast(name, input, other)
         return wrap(getattr(input.device.kernels, name)(input.array, other.array), input.device)
 
-    op.__name__ = op.__qualname__ = name
-    op.__doc__ = f"{formula}, element by element, as a bool tensor; shapes broadcast."
-    return op
+    return named(op, name, f"{formula}, element by element, as a bool tensor; shapes broadcast.")
 
 
 logical_and = logical("logical_and", "Whether both are not 0")
@@ -187,9 +188,9 @@ def bitwise(name: str, symbol: str, bools: bool = True) -> Callable[[Any, Any], 
         b = y.array if isinstance(y, Tensor) else like.array.dtype.type(y)
         return wrap(getattr(like.device.kernels, name)(a, b), like.device)
 
-    op.__name__ = op.__qualname__ = name
-    op.__doc__ = f"input {symbol} other, bit by bit; shapes broadcast. For integers{' and bools' if bools else ''}."
-    return op
+    return named(
+        op, name, f"input {symbol} other, bit by bit; shapes broadcast. For integers{' and bools' if bools else ''}."
+    )
 
 
 bitwise_and, bitwise_or = bitwise("bitwise_and", "&"), bitwise("bitwise_or", "|")
@@ -290,9 +291,9 @@ def unary(
             hang(ctx, y)
         return y
 
-    op.__name__ = op.__qualname__ = name
-    op.__doc__ = f"{formula}, for each element; any shape." + (" Integers become floats." if floating else "")
-    return op
+    return named(
+        op, name, f"{formula}, for each element; any shape." + (" Integers become floats." if floating else "")
+    )
 
 
 neg: Callable[[Tensor], Tensor] = unary("neg", "", lambda g: -g, "-x", floating=False)
@@ -391,9 +392,7 @@ def ruled(name: str, derivative: Callable[..., Tensor], formula: str) -> Callabl
         result: Tensor = Op.apply(input, *numbers)
         return result
 
-    op.__name__ = op.__qualname__ = name
-    op.__doc__ = f"{formula}, for each element of a floating-point tensor."
-    return op
+    return named(op, name, f"{formula}, for each element of a floating-point tensor.")
 
 
 leaky_relu = ruled("leaky_relu", lambda g, x, slope: where(gt(x, 0), g, g * slope), "x where x > 0, else slope * x")
@@ -543,9 +542,7 @@ def binary(
         hang(ctx, z)
         return z
 
-    op.__name__ = op.__qualname__ = name
-    op.__doc__ = f"{formula}, element by element; shapes broadcast and dtypes promote as in PyTorch."
-    return op
+    return named(op, name, f"{formula}, element by element; shapes broadcast and dtypes promote as in PyTorch.")
 
 
 def _pow_gx(g: Tensor, x: Any, y: Any) -> Tensor:
@@ -811,20 +808,12 @@ def _power(input: Tensor, other: Any, reflected: bool = False) -> Tensor:
 
 def _whole_power(base: Any, exponent: Tensor) -> Tensor:
     """Of integers, with negative exponents: 1/x is rounded towards 0, so that only 1 and -1 do not become 0."""
+    if not isinstance(base, Tensor):
+        base = wrap(np.asarray(base, exponent.array.dtype), exponent.device)
     negative = lt(exponent, 0)
     sign_of_odd = 1 - 2 * bitwise_and(exponent, 1)
-    inverse = (
-        where(eq(base, 1), 1, where(eq(base, -1), sign_of_odd, 0))
-        if isinstance(base, Tensor)
-        else ({1: 1, -1: sign_of_odd}.get(base, 0))
-    )
-    return where(
-        negative,
-        inverse,
-        _power(base, where(negative, 0, exponent))
-        if isinstance(base, Tensor)
-        else (_power(where(negative, 0, exponent), base, True)),
-    )
+    inverse = where(eq(base, 1), 1, where(eq(base, -1), sign_of_odd, 0))
+    return where(negative, inverse, _pow(base, where(negative, 0, exponent)))
 
 
 def rsub(input: Tensor, other: Any, *, alpha: Number = 1) -> Tensor:

@@ -17,7 +17,7 @@ from .._tensor import Tensor, filled, need, wrap
 from ..autograd import Function, is_grad_enabled
 from ..kernels.cuda.bounds import checked_key, is_stretched
 from . import elementwise
-from .elementwise import cast
+from .elementwise import cast, named
 from .shape import Index, IndexPut, _exact, _index, _is_basic, expand
 
 
@@ -159,9 +159,7 @@ def twin(operation: Callable[..., Tensor]) -> Callable[..., Tensor]:
     def method(input: Tensor, *args: Any, **options: Any) -> Tensor:
         return write(name, input, lambda x, *operands: operation(x, *operands, **options), *args)
 
-    method.__name__ = method.__qualname__ = name
-    method.__doc__ = f"`{operation.__name__}`, written into this tensor."
-    return method
+    return named(method, name, f"`{operation.__name__}`, written into this tensor.")
 
 
 mul_, div_, pow_ = twin(elementwise.mul), twin(elementwise.div), twin(elementwise.pow)
@@ -235,9 +233,7 @@ def reshaped(operation: Callable[..., Tensor]) -> Callable[..., Tensor]:
         input._node, input._output, input._requires_grad = result._node, result._output, result._requires_grad
         return input
 
-    method.__name__ = method.__qualname__ = name
-    method.__doc__ = f"`{operation.__name__}` of the tensor itself."
-    return method
+    return named(method, name, f"`{operation.__name__}` of the tensor itself.")
 
 
 def detach_(input: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from .. import dtypes
@@ -12,38 +13,34 @@ from .reduce import sum
 from .shape import expand, movedim, reshape, unsqueeze, wrap_dim
 
 
-class Softmax(Function):
-    """Of each row of x (R, K)."""
+def by_rows(name: str, derivative: Callable[..., Any]) -> type[Function]:
+    """Make the Function of each row of x (R, K) from the kernels `name` and ``name_grad``.
 
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        y = wrap(x.device.kernels.softmax(x.array), x.device)
-        ctx.save_for_backward(y)
-        return y
+    Args:
+        derivative: ``(g, y) -> gradient``, in differentiable operations.
+    """
 
-    @staticmethod
-    def backward(ctx: Any, g: Tensor) -> Tensor:
-        (y,) = ctx.saved_tensors
-        if not is_grad_enabled():  # the same in one kernel
-            return wrap(g.device.kernels.softmax_grad(g.array, y.array), g.device)
-        return y * (g - sum(g * y, 1, True))
+    class Op(Function):
+        @staticmethod
+        def forward(ctx: Any, x: Tensor) -> Tensor:
+            y = wrap(getattr(x.device.kernels, name)(x.array), x.device)
+            ctx.save_for_backward(y)
+            return y
+
+        @staticmethod
+        def backward(ctx: Any, g: Tensor) -> Tensor:
+            (y,) = ctx.saved_tensors
+            if not is_grad_enabled():  # the same in one kernel
+                return wrap(getattr(g.device.kernels, name + "_grad")(g.array, y.array), g.device)
+            gx: Tensor = derivative(g, y)
+            return gx
+
+    Op.__name__ = Op.__qualname__ = "".join(part.capitalize() for part in name.split("_"))
+    return Op
 
 
-class LogSoftmax(Function):
-    """Of each row of x (R, K)."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        y = wrap(x.device.kernels.log_softmax(x.array), x.device)
-        ctx.save_for_backward(y)
-        return y
-
-    @staticmethod
-    def backward(ctx: Any, g: Tensor) -> Tensor:
-        (y,) = ctx.saved_tensors
-        if not is_grad_enabled():  # the same in one kernel
-            return wrap(g.device.kernels.log_softmax_grad(g.array, y.array), g.device)
-        return g - exp(y) * sum(g, 1, True)
+Softmax = by_rows("softmax", lambda g, y: y * (g - sum(g * y, 1, True)))
+LogSoftmax = by_rows("log_softmax", lambda g, y: g - g.sum(1, True) * exp(y))
 
 
 def _by_rows(function: type[Function], name: str, input: Tensor, dim: int | None, dtype: Any) -> Tensor:
