@@ -193,7 +193,9 @@ from .composed.reduce import (
     kthvalue,
     logcumsumexp,
     logsumexp,
+    max,
     median,
+    min,
     mode,
     msort,
     nanmean,
@@ -398,9 +400,7 @@ from .ops.reduce import (
     any,
     argmax,
     argmin,
-    max,
     mean,
-    min,
     sum,
 )
 from .ops.shape import (

@@ -168,7 +168,7 @@ class TensorMethods:
 
     # reductions
     sum, mean, var, std, sum_to_size = reduce.sum, reduce.mean, statistics.var, statistics.std, reduce.sum_to_size
-    max, min, amax, amin = reduce.max, reduce.min, reduce.amax, reduce.amin
+    max, min, amax, amin = more.max, more.min, reduce.amax, reduce.amin
     argmax, argmin, any, all = reduce.argmax, reduce.argmin, reduce.any, reduce.all
     softmax, log_softmax = activation.torch_softmax, activation.torch_log_softmax
     aminmax = more.aminmax
@@ -208,7 +208,7 @@ class TensorMethods:
     unique_consecutive = more.unique_consecutive
 
     # shape and index
-    reshape, view, view_as, flatten = shape.reshape, shape.view, shapes.view_as, shape.flatten
+    reshape, view, view_as, flatten = shape.reshape, shapes.view, shapes.view_as, shape.flatten
     squeeze, unsqueeze, permute, transpose, t = (
         shape.squeeze,
         shape.unsqueeze,

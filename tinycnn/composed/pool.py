@@ -13,9 +13,9 @@ from ..ops import elementwise as ew
 from ..ops import pool as primitive
 from ..ops.elementwise import cast
 from ..ops.matmul import matmul
-from ..ops.reduce import max
 from ..ops.shape import IndexPut, flatten, matrix_transpose, reshape, squeeze, unsqueeze
 from .conv import Ints, _one, _plain
+from .reduce import max
 
 
 def _single(op: str, input: Any, ndim: int, what: str) -> None:

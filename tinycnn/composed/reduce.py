@@ -15,8 +15,15 @@ from ..autograd import Function, is_grad_enabled
 from ..ops import elementwise as ew
 from ..ops import reduce as r
 from ..ops.elementwise import cast, where
-from ..ops.reduce import Dims, ValuesIndices
+from ..ops.reduce import Dims
 from ..ops.shape import cat, flatten, flip, gather, movedim, reshape, squeeze, unsqueeze, wrap_dim
+
+
+class ValuesIndices(NamedTuple):
+    """What `max` and `min` along a dimension return."""
+
+    values: Tensor
+    indices: Tensor
 
 
 class MinMax(NamedTuple):
@@ -181,6 +188,31 @@ def logcumsumexp(input: Tensor, dim: int) -> Tensor:
     need_float("logcumsumexp", input)
     dim = wrap_dim(dim, input.array.ndim, "logcumsumexp")
     return LogCumSumExp.apply(input, dim) if input.array.ndim else ew.clone(input)
+
+
+def _along(name: str, input: Tensor, dim: int, keepdim: bool) -> ValuesIndices:
+    if not input.array.ndim:
+        return ValuesIndices(reshape(input, ()), r._arg("arg" + name, input, dim, keepdim))
+    dim = wrap_dim(dim, input.array.ndim, name)
+    indices = r._arg("arg" + name, input, dim, True)
+    values = gather(input, dim, indices)
+    return ValuesIndices(values, indices) if keepdim else ValuesIndices(squeeze(values, dim), squeeze(indices, dim))
+
+
+def max(input: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
+    """The largest element; or along `dim` the pair (values, indices), first of equals; or `maximum` of two tensors."""
+    need("max", input)
+    if isinstance(dim, Tensor):
+        return ew.maximum(input, dim)
+    return r._extremum("amax", input, None, False) if dim is None else _along("max", input, dim, keepdim)
+
+
+def min(input: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
+    """The smallest element; or along `dim` the pair (values, indices), first of equals; or `minimum` of two tensors."""
+    need("min", input)
+    if isinstance(dim, Tensor):
+        return ew.minimum(input, dim)
+    return r._extremum("amin", input, None, False) if dim is None else _along("min", input, dim, keepdim)
 
 
 def _running(name: str, input: Tensor, dim: int, sign: int) -> ValuesIndices:

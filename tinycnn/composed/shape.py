@@ -38,9 +38,25 @@ def ravel(input: Tensor) -> Tensor:
     return reshape(input, (-1,)) if input.array.size else reshape(input, (0,))
 
 
+def view(input: Tensor, *shape: Any) -> Tensor:
+    """As `reshape`, but never a copy. ``view(dtype)`` is not offered.
+
+    Raises:
+        RuntimeError: if the strides do not allow a view.
+    """
+    need("view", input)
+    result = reshape(input, *shape)
+    if result._base is None and result.array.size:
+        raise RuntimeError(
+            f"view: shape {tuple(input.array.shape)} with strides {input.stride()} has no view of shape "
+            f"{tuple(result.array.shape)}; use reshape(), which copies when it must"
+        )
+    return result
+
+
 def view_as(input: Tensor, other: Tensor) -> Tensor:
     """`input` viewed in the shape of `other`."""
-    return s.view(input, other.array.shape)
+    return view(input, other.array.shape)
 
 
 def reshape_as(input: Tensor, other: Tensor) -> Tensor:

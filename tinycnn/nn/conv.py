@@ -35,12 +35,31 @@ def _sizes(ndim: int, name: str, what: str, value: Any, least: int) -> tuple[int
     return _pair(name, what, value, least) if ndim == 2 else (_one(name, what, value, least),)
 
 
-class _Conv(Module):
-    """What convolutions have in common; `_ndim` says along how many dimensions they go."""
+class _AnyConv(Module):
+    """What convolutions and their transposes have in common; `_ndim` says along how many dimensions they go."""
 
     weight: Parameter
     bias: Parameter | None
     _ndim = 2
+
+    def reset_parameters(self) -> None:
+        """Draw weight and bias anew."""
+        init.reset_weight_and_bias(self.weight, self.bias)
+
+    def extra_repr(self) -> str:
+        text = f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}"
+        zero, one = (0,) * self._ndim, (1,) * self._ndim
+        for name, usual in (("padding", zero), ("dilation", one), ("output_padding", zero), ("groups", 1)):
+            value = getattr(self, name, usual)
+            if value != usual:
+                text += f", {name}={value}"
+        if self.bias is None:
+            text += ", bias=False"
+        return text if self.padding_mode == "zeros" else text + f", padding_mode={self.padding_mode}"
+
+
+class _Conv(_AnyConv):
+    """The arguments of `Conv2d` and `Conv1d`."""
 
     def __init__(
         self,
@@ -84,22 +103,6 @@ class _Conv(Module):
             "bias", Parameter(empty(self.out_channels, device=device, dtype=dtype)) if bias else None
         )
         self.reset_parameters()
-
-    def reset_parameters(self) -> None:
-        """Draw weight and bias anew."""
-        init.reset_weight_and_bias(self.weight, self.bias)
-
-    def extra_repr(self) -> str:
-        text = f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}"
-        if self.padding != (0,) * len(self.kernel_size):
-            text += f", padding={self.padding}"
-        if self.dilation != (1,) * len(self.kernel_size):
-            text += f", dilation={self.dilation}"
-        if self.groups != 1:
-            text += f", groups={self.groups}"
-        if self.bias is None:
-            text += ", bias=False"
-        return text if self.padding_mode == "zeros" else text + f", padding_mode={self.padding_mode}"
 
 
 class Conv2d(_Conv):
@@ -174,12 +177,8 @@ class Conv1d(_Conv):
         return F.conv1d(input, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
 
 
-class _ConvTranspose(Module):
-    """What transposed convolutions have in common; `_ndim` says along how many dimensions they go."""
-
-    weight: Parameter
-    bias: Parameter | None
-    _ndim = 2
+class _ConvTranspose(_AnyConv):
+    """The arguments of `ConvTranspose2d` and `ConvTranspose1d`."""
 
     def __init__(
         self,
@@ -215,10 +214,6 @@ class _ConvTranspose(Module):
         self.register_parameter("bias", Parameter(empty(out_channels, device=device, dtype=dtype)) if bias else None)
         self.reset_parameters()
 
-    def reset_parameters(self) -> None:
-        """Draw weight and bias anew."""
-        init.reset_weight_and_bias(self.weight, self.bias)
-
     def _output_padding(self, input: Tensor, output_size: Any) -> tuple[int, ...]:
         """What makes the output as large as `output_size` asks."""
         if output_size is None:
@@ -239,19 +234,6 @@ class _ConvTranspose(Module):
                 raise ValueError(f"{type(self).__name__}: output_size {target} must lie in [{least}, {least + s - 1}]")
             extra.append(target - least)
         return tuple(extra)
-
-    def extra_repr(self) -> str:
-        text = f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}"
-        zero, one = (0,) * self._ndim, (1,) * self._ndim
-        if self.padding != zero:
-            text += f", padding={self.padding}"
-        if self.dilation != one:
-            text += f", dilation={self.dilation}"
-        if self.output_padding != zero:
-            text += f", output_padding={self.output_padding}"
-        if self.groups != 1:
-            text += f", groups={self.groups}"
-        return text if self.bias is not None else text + ", bias=False"
 
 
 class ConvTranspose2d(_ConvTranspose):

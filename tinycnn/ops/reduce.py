@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 import builtins
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from .. import dtypes
 from .._tensor import Tensor, need, wrap
 from ..autograd import Function, is_grad_enabled
-from .elementwise import cast, eq, logical_and, maximum, minimum, where
-from .shape import expand, gather, reshape, squeeze, unsqueeze, wrap_dim
+from .elementwise import cast, eq, logical_and, where
+from .shape import expand, reshape, unsqueeze, wrap_dim
 
 Dims = int | tuple[int, ...] | list[int] | None
-
-
-class ValuesIndices(NamedTuple):
-    """What `max` and `min` along a dimension return."""
-
-    values: Tensor
-    indices: Tensor
 
 
 def _axes(dim: Dims, ndim: int, name: str) -> tuple[int, ...]:
@@ -164,31 +157,6 @@ def argmax(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tens
 def argmin(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
     """The index of the smallest element along `dim` (in the flattened tensor if None); the first of equals."""
     return _arg("argmin", input, dim, keepdim)
-
-
-def _along(name: str, input: Tensor, dim: int, keepdim: bool) -> ValuesIndices:
-    if not input.array.ndim:
-        return ValuesIndices(reshape(input, ()), _arg("arg" + name, input, dim, keepdim))
-    dim = wrap_dim(dim, input.array.ndim, name)
-    indices = _arg("arg" + name, input, dim, True)
-    values = gather(input, dim, indices)
-    return ValuesIndices(values, indices) if keepdim else ValuesIndices(squeeze(values, dim), squeeze(indices, dim))
-
-
-def max(input: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
-    """The largest element; or along `dim` the pair (values, indices), first of equals; or `maximum` of two tensors."""
-    need("max", input)
-    if isinstance(dim, Tensor):
-        return maximum(input, dim)
-    return _extremum("amax", input, None, False) if dim is None else _along("max", input, dim, keepdim)
-
-
-def min(input: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
-    """The smallest element; or along `dim` the pair (values, indices), first of equals; or `minimum` of two tensors."""
-    need("min", input)
-    if isinstance(dim, Tensor):
-        return minimum(input, dim)
-    return _extremum("amin", input, None, False) if dim is None else _along("min", input, dim, keepdim)
 
 
 def _truth(name: str, input: Tensor, dim: Dims, keepdim: bool) -> Tensor:

@@ -92,22 +92,6 @@ def reshape(input: Tensor, *shape: Any) -> Tensor:
     return Reshape.apply(input, sizes)
 
 
-def view(input: Tensor, *shape: Any) -> Tensor:
-    """As `reshape`, but never a copy. ``view(dtype)`` is not offered.
-
-    Raises:
-        RuntimeError: if the strides do not allow a view.
-    """
-    need("view", input)
-    result = reshape(input, *shape)
-    if result._base is None and result.array.size:
-        raise RuntimeError(
-            f"view: shape {tuple(input.array.shape)} with strides {input.stride()} has no view of shape "
-            f"{tuple(result.array.shape)}; use reshape(), which copies when it must"
-        )
-    return result
-
-
 def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     """Dimensions `start_dim` to `end_dim` made one; a 0-d tensor becomes 1-D."""
     need("flatten", input)
