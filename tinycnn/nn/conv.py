@@ -42,6 +42,12 @@ class _AnyConv(Module):
     bias: Parameter | None
     _ndim = 2
 
+    def _make(self, shape: tuple[int, ...], bias: bool, device: Any, dtype: Any) -> None:
+        self.weight = Parameter(empty(shape, device=device, dtype=dtype))
+        number = empty(self.out_channels, device=device, dtype=dtype) if bias else None
+        self.register_parameter("bias", None if number is None else Parameter(number))
+        self.reset_parameters()
+
     def reset_parameters(self) -> None:
         """Draw weight and bias anew."""
         init.reset_weight_and_bias(self.weight, self.bias)
@@ -98,11 +104,7 @@ class _Conv(_AnyConv):
         if padding_mode not in PADDING_MODES:
             raise ValueError(f"{name}: padding_mode must be one of {PADDING_MODES}, got {padding_mode!r}")
         shape = (self.out_channels, self.in_channels // self.groups, *self.kernel_size)
-        self.weight = Parameter(empty(shape, device=device, dtype=dtype))
-        self.register_parameter(
-            "bias", Parameter(empty(self.out_channels, device=device, dtype=dtype)) if bias else None
-        )
-        self.reset_parameters()
+        self._make(shape, bias, device, dtype)
 
 
 class Conv2d(_Conv):
@@ -210,9 +212,7 @@ class _ConvTranspose(_AnyConv):
         if in_channels % groups or out_channels % groups:
             raise GeometryError(f"{name}: groups={groups} must divide {in_channels} and {out_channels} channels")
         shape = (in_channels, out_channels // groups, *self.kernel_size)
-        self.weight = Parameter(empty(shape, device=device, dtype=dtype))
-        self.register_parameter("bias", Parameter(empty(out_channels, device=device, dtype=dtype)) if bias else None)
-        self.reset_parameters()
+        self._make(shape, bias, device, dtype)
 
     def _output_padding(self, input: Tensor, output_size: Any) -> tuple[int, ...]:
         """What makes the output as large as `output_size` asks."""

@@ -415,7 +415,7 @@ class Module:
                     f"the shape in current model is {tensor.shape}."
                 )
             else:
-                _later(error_msgs, self._assign if assign else _copy, name if assign else tensor, value)
+                _later(error_msgs, self._assign if assign else Tensor.copy_, name if assign else tensor, value)
         if self._has_extra_state():
             if prefix + _EXTRA in state_dict:
                 _later(error_msgs, self.set_extra_state, state_dict[prefix + _EXTRA])
@@ -716,10 +716,6 @@ def clear_grad(tensor: Tensor, set_to_none: bool) -> None:
 
 def _quoted(keys: list[str]) -> str:
     return ", ".join(f'"{key}"' for key in keys)
-
-
-def _copy(tensor: Tensor, value: Tensor) -> None:
-    tensor.copy_(value)
 
 
 class _Problems(list[str]):

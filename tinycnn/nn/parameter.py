@@ -2,8 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from .._tensor import Tensor
 from ..serialization import register_parameter
+
+
+def _hold(tensor: Tensor, kind: str, data: Any) -> None:
+    """Make a new `tensor` one on the memory of `data`; without elements if that is None."""
+    if data is None:
+        Tensor.__init__(tensor, ())
+    elif not isinstance(data, Tensor):
+        raise TypeError(f"{kind}: expected a Tensor, got {type(data).__name__}; wrap it in tinycnn.tensor(...)")
+    else:
+        tensor.array, tensor.device = data.array, data.device
+        tensor._version_counter = data._counter()
 
 
 class Parameter(Tensor):
@@ -19,13 +32,7 @@ class Parameter(Tensor):
     """
 
     def __init__(self, data: Tensor | None = None, requires_grad: bool = True) -> None:
-        if data is None:
-            super().__init__(())
-        elif not isinstance(data, Tensor):
-            raise TypeError(f"Parameter: expected a Tensor, got {type(data).__name__}; wrap it in tinycnn.tensor(...)")
-        else:
-            self.array, self.device = data.array, data.device
-            self._version_counter = data._counter()
+        _hold(self, "Parameter", data)
         self.requires_grad = requires_grad
 
     def __repr__(self) -> str:  # type: ignore[override]
@@ -44,13 +51,7 @@ class Buffer(Tensor):
     """
 
     def __init__(self, data: Tensor | None = None, *, persistent: bool = True) -> None:
-        if data is None:
-            super().__init__(())
-        elif not isinstance(data, Tensor):
-            raise TypeError(f"Buffer: expected a Tensor, got {type(data).__name__}; wrap it in tinycnn.tensor(...)")
-        else:
-            self.array, self.device = data.array, data.device
-            self._version_counter = data._counter()
+        _hold(self, "Buffer", data)
         self.persistent = persistent
 
 

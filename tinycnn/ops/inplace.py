@@ -41,12 +41,8 @@ class ViewPut(Function):
     def backward(ctx: Any, g: Tensor) -> Any:
         gx, gv, _, _ = ctx.needs_input_grad
         zero = filled(ctx.shape, g.array.dtype, g.device)
-        return (
-            ViewPut.apply(g, zero, ctx.path, False) if gx else None,
-            _follow(g, ctx.path) if gv else None,
-            None,
-            None,
-        )
+        elsewhere = ViewPut.apply(g, zero, ctx.path, False) if gx else None
+        return elsewhere, _follow(g, ctx.path) if gv else None, None, None
 
 
 def _follow(x: Tensor, path: Any) -> Tensor:
@@ -204,10 +200,9 @@ def fill_(input: Tensor, value: Any) -> Tensor:
             input._bump()
             return input
         value = wrap(np.asarray(value), input.device)
-    source = value
-    if source.array.ndim:
-        raise RuntimeError(f"fill_: expected one number, got shape {tuple(source.array.shape)}")
-    return write("fill_", input, lambda x, y: _stretched(y, x.array.shape, x.dtype), source)
+    if value.array.ndim:
+        raise RuntimeError(f"fill_: expected one number, got shape {tuple(value.array.shape)}")
+    return write("fill_", input, lambda x, y: _stretched(y, x.array.shape, x.dtype), value)
 
 
 def zero_(input: Tensor) -> Tensor:

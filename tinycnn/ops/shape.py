@@ -231,16 +231,13 @@ def _index(key: Any) -> Any:
     return key
 
 
+BASIC = (int, np.integer, slice, type(None), type(Ellipsis))
+
+
 def _is_basic(key: Any) -> bool:
     """True if the index gives a view: made of ints, slices, None and ... only."""
     parts = key if isinstance(key, tuple) else (key,)
-    return all(
-        k is None
-        or k is Ellipsis
-        or isinstance(k, slice)
-        or (isinstance(k, (int, np.integer)) and not isinstance(k, bool))
-        for k in parts
-    )
+    return all(isinstance(k, BASIC) and not isinstance(k, bool) for k in parts)
 
 
 def _exact(key: Any) -> Any:
