@@ -44,6 +44,16 @@ def table(values: Any) -> Any:
     return made
 
 
+@functools.lru_cache(4096)
+def _known(values: tuple[int, ...], device: int) -> Any:
+    return table(values)
+
+
+def constants(values: tuple[int, ...]) -> Any:
+    """`table`, kept for the next time. What is copied during a capture is there only after a replay, and not kept."""
+    return table(values) if settings.capturing else _known(values, xp.cuda.Device().id)
+
+
 def _over(value: Any, move: Callable[[Any], Any], kind: type) -> Any:
     if isinstance(value, (tuple, list)):
         return type(value)(_over(v, move, kind) for v in value)
@@ -60,6 +70,34 @@ def on_host(function: Callable[..., Any]) -> Callable[..., Any]:
         return _over(function(*args, **options), to_device, np.ndarray)
 
     return there_and_back
+
+
+def in_floats(plain: Callable[..., Any]) -> Any:
+    """Decorate a function that takes float32 and float64: float16 is computed in float32 and rounded once, and what is
+    no floating-point number by `plain` on the host. The first argument's dtype decides.
+    """
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def call(*args: Any, **options: Any) -> Any:
+            dtype = args[0].dtype
+            if dtype.char in "fd":
+                return function(*args, **options)
+            if dtype.char != "e":
+                return on_host(plain)(*args, **options)
+
+            def widened(a: Any) -> Any:
+                return a.astype(np.float32) if a.dtype == dtype else a
+
+            def rounded(a: Any) -> Any:
+                return a.astype(dtype) if a.dtype == np.float32 else a
+
+            options = {name: _over(value, widened, xp.ndarray) for name, value in options.items()}
+            return _over(function(*_over(args, widened, xp.ndarray), **options), rounded, xp.ndarray)
+
+        return call
+
+    return decorate
 
 
 def served(function: Callable[..., Any], index: int | None) -> Callable[..., Any]:

@@ -13,20 +13,17 @@ No sum is made of atomic additions, so results repeat bit for bit.
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
 from numba import cuda
 
-from .. import settings
 from ..geometry import ConvSpec
 from ..reference import conv as reference
-from .backend import SIMULATED, on_host, table, xp
+from .backend import SIMULATED, constants, in_floats, xp
 from .device import sum_in_block
 from .gemm import multiply
-from .launch import BLOCK, MOST_BLOCKS, THREADS, capped, kernel
+from .launch import BLOCK, MOST_BLOCKS, grid_of, kernel
 
 CHUNK_BYTES = 600 if SIMULATED else 24 << 20  # of columns; a single channel of an image may need more
 SIZES = ((BLOCK,),)
@@ -41,20 +38,8 @@ def _numbers(spec: ConvSpec) -> tuple[int, ...]:
     return spec.in_channels, *spec.input_size, *window, *spec.output_size, filters, spec.batch
 
 
-@functools.lru_cache(1024)
-def _known_shape(spec: ConvSpec, device: int) -> Any:
-    return table(_numbers(spec))
-
-
 def _shape(spec: ConvSpec) -> Any:
-    """The numbers of `spec` on the GPU. What is copied during a capture is there only after a replay."""
-    return table(_numbers(spec)) if settings.capturing else _known_shape(spec, xp.cuda.Device().id)
-
-
-def _grid(positions: int, rows: int, images: int) -> tuple[tuple[int, int, int], int]:
-    """Threads along the positions, blocks along rows and images."""
-    threads = THREADS if SIMULATED else min(THREADS, -(-positions // 32) * 32)
-    return (min(-(-positions // threads), MOST_BLOCKS), capped(rows), capped(images)), threads
+    return constants(_numbers(spec))
 
 
 # -- columns ----------------------------------------------------------------------------------------------------------
@@ -186,7 +171,7 @@ def _y_by_columns(x: Any, w: Any, spec: ConvSpec) -> Any:
     for channel, channels, image, images in _chunks(spec, x.itemsize):
         columns = xp.empty((images, groups, channels * taps, positions), x.dtype)
         ready, steps = unfold.of(x.dtype), (positions, groups * channels * taps * positions)
-        grid = _grid(positions, groups * channels, images)
+        grid = grid_of(positions, groups * channels, images)
         ready(*grid, x, columns, shape, groups, per_group, channel, channels, image, images, *steps)
         part = filters[:, :, channel * taps : (channel + channels) * taps]
         _of_images(part, columns, out[image : image + images], accumulate=channel > 0)
@@ -208,7 +193,7 @@ def _gx_by_columns(gy: Any, w: Any, spec: ConvSpec) -> Any:
         part = filters[:, channel * taps : (channel + channels) * taps]
         _of_images(part, g[image : image + images], columns)
         ready, steps = fold.of(gy.dtype), (positions, groups * channels * taps * positions)
-        grid = _grid(spec.input_size[0] * spec.input_size[1], groups * channels, images)
+        grid = grid_of(spec.input_size[0] * spec.input_size[1], groups * channels, images)
         ready(*grid, columns, gx, shape, groups, per_group, channel, channels, image, images, *steps)
     return gx
 
@@ -228,7 +213,7 @@ def _gw_by_columns(gy: Any, x: Any, spec: ConvSpec) -> Any:
         else:
             columns = xp.empty((groups, channels * taps, images * positions), x.dtype)
             ready, steps = unfold.of(x.dtype), (images * positions, positions)
-            grid = _grid(positions, groups * channels, images)
+            grid = grid_of(positions, groups * channels, images)
             ready(*grid, x, columns, shape, groups, per_group, channel, channels, image, images, *steps)
         part = out[:, :, channel * taps : (channel + channels) * taps]
         multiply(_images_within(g[these]), columns.swapaxes(1, 2), part, accumulate=image > 0)
@@ -338,33 +323,14 @@ def depthwise_weight_grad(T, B):
 # -- the table's functions --------------------------------------------------------------------------------------------
 
 
-def _in_floats(plain: Callable[..., Any]) -> Any:
-    """float16 is computed in float32 and rounded once; what is no floating-point number, by `plain` on the host."""
-
-    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
-        @functools.wraps(function)
-        def call(*args: Any) -> Any:
-            dtype = args[0].dtype
-            if dtype.char in "fd":
-                return function(*args)
-            if dtype.char != "e":
-                return on_host(plain)(*args)
-            wide = [a.astype(np.float32) if isinstance(a, xp.ndarray) else a for a in args]
-            return function(*wide).astype(dtype)
-
-        return call
-
-    return decorate
-
-
-@_in_floats(reference.conv2d)
+@in_floats(reference.conv2d)
 def conv2d(x: Any, w: Any, b: Any, spec: ConvSpec) -> Any:
     """y (N, O, OH, OW) of x (N, C, H, W), w (O, C / groups, KH, KW) and b (O,) or None."""
     if not spec.batch or not spec.in_channels:
         y = xp.zeros(spec.output_shape, x.dtype)
     elif _is_depthwise(spec):
         y = xp.empty(spec.output_shape, x.dtype)
-        grid = _grid(spec.output_size[0] * spec.output_size[1], spec.out_channels, spec.batch)
+        grid = grid_of(spec.output_size[0] * spec.output_size[1], spec.out_channels, spec.batch)
         x, w = xp.ascontiguousarray(x), xp.ascontiguousarray(w)
         depthwise_forward.of(x.dtype)(*grid, x, w, y, _shape(spec))
     else:
@@ -374,7 +340,7 @@ def conv2d(x: Any, w: Any, b: Any, spec: ConvSpec) -> Any:
     return y
 
 
-@_in_floats(reference.conv2d_input_grad)
+@in_floats(reference.conv2d_input_grad)
 def conv2d_input_grad(gy: Any, w: Any, spec: ConvSpec) -> Any:
     """gx (N, C, H, W): for each pixel, gy times the weight under which each window saw it."""
     gy, w = xp.ascontiguousarray(gy), xp.ascontiguousarray(w)
@@ -383,12 +349,12 @@ def conv2d_input_grad(gy: Any, w: Any, spec: ConvSpec) -> Any:
     if not _is_depthwise(spec):
         return _gx_by_columns(gy, w, spec)
     gx = xp.empty(spec.input_shape, gy.dtype)
-    grid = _grid(spec.input_size[0] * spec.input_size[1], spec.in_channels, spec.batch)
+    grid = grid_of(spec.input_size[0] * spec.input_size[1], spec.in_channels, spec.batch)
     depthwise_input_grad.of(gy.dtype)(*grid, gy, w, gx, _shape(spec))
     return gx
 
 
-@_in_floats(reference.conv2d_weight_grad)
+@in_floats(reference.conv2d_weight_grad)
 def conv2d_weight_grad(gy: Any, x: Any, spec: ConvSpec) -> Any:
     """gw (O, C / groups, KH, KW): for each tap, gy times what it saw, over all images and positions."""
     gy, x = xp.ascontiguousarray(gy), xp.ascontiguousarray(x)

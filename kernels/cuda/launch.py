@@ -53,6 +53,12 @@ def capped(blocks: int) -> int:
     return min(blocks, GRID_LIMIT)
 
 
+def grid_of(positions: int, rows: int, images: int = 1) -> tuple[tuple[int, int, int], int]:
+    """(blocks, threads): threads along the positions, blocks along rows and images; as many as there may be of each."""
+    threads = THREADS if SIMULATED else min(THREADS, -(-positions // 32) * 32)
+    return (min(-(-positions // threads), MOST_BLOCKS), capped(rows), capped(images)), threads
+
+
 def kernel(signature: str, dtypes: str = "fd", constants: tuple[tuple[Any, ...], ...] = ((),)) -> Any:
     """Make a `Kernel` of a factory.
 
