@@ -320,7 +320,8 @@ def gradient(input: Tensor, *, spacing: Any = 1, dim: Any = None, edge_order: in
     """The derivative along each dimension of a function given by samples; central differences of second order.
 
     Args:
-        spacing: the distance of samples, one number for each dimension, or for each a vector of coordinates.
+        spacing: the distance of samples (None is 1), one number for each dimension, or for each a vector of
+            coordinates.
         dim: a dimension or several; all if None.
         edge_order: of the differences at both ends, 1 or 2.
 
@@ -329,6 +330,7 @@ def gradient(input: Tensor, *, spacing: Any = 1, dim: Any = None, edge_order: in
             spacings that are not as many as dimensions.
     """
     need("gradient", input)
+    spacing = 1 if spacing is None else spacing
     if input.array.dtype.kind in "bu":
         raise RuntimeError(f"gradient: not for {input.dtype} tensors; convert with .float()")
     if edge_order not in (1, 2):
