@@ -445,3 +445,9 @@ def test_rates_as_tensors_and_decoupled_decay():
         x.grad = t.ones(1)
         o.step()
     assert p.item() == pytest.approx(q.item(), rel=1e-6) and isinstance(one.param_groups[0]["lr"], float)
+
+
+@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW", "RMSprop", "Adagrad", "Rprop"])
+def test_a_step_that_would_have_to_be_recorded_is_refused(name):
+    with pytest.raises(ValueError, match="differentiable"):
+        getattr(optim, name)([nn.Parameter(t.ones(2))], differentiable=True)

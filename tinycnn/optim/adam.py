@@ -20,7 +20,8 @@ class Adam(Optimizer):
         betas: (beta1, beta2).
         amsgrad: use the largest v so far (Reddi et al. 2018).
         decoupled_weight_decay: shrink p by lr * weight_decay apart from g, as `AdamW` does.
-        foreach, fused, capturable, differentiable: accepted without effect: a step is one kernel over all parameters.
+        foreach, fused, capturable: accepted without effect: a step is one kernel over all parameters.
+        differentiable: refused if true: a step is not recorded.
 
     The state of a parameter is ``step`` (an int), ``exp_avg`` (m), ``exp_avg_sq`` (v) and ``max_exp_avg_sq``.
 

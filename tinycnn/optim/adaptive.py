@@ -64,7 +64,7 @@ class Adagrad(_Adaptive):
 
     Args:
         initial_accumulator_value: what s starts from.
-        foreach, fused, differentiable, capturable: accepted without effect, here and below.
+        foreach, fused, capturable: accepted without effect, here and below; differentiable is refused if true.
     """
 
     _bounds = {**_Adaptive._bounds, "lr_decay": math.inf, "initial_accumulator_value": math.inf}

@@ -105,6 +105,8 @@ class Optimizer:
         for key, value in group.items():
             if isinstance(value, Tensor) and value.array.size == 1:  # a rate given as a tensor
                 group[key] = value.item()
+        if group.get("differentiable"):
+            raise ValueError(f"{name}: a step is not recorded and has no gradient; leave differentiable=True out")
         self._check_group(group)
         self.param_groups.append(group)
 

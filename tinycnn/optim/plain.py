@@ -53,7 +53,7 @@ class ASGD(_Plain):
         lambd: how fast eta decays.
         alpha: the power that eta decays with.
         t0: the step after which averaging begins.
-        foreach, differentiable, capturable: accepted without effect.
+        foreach, capturable: accepted without effect; differentiable is refused if true.
 
     The state of a parameter is ``step``, ``eta``, ``mu`` (numbers) and ``ax``, the average.
 
@@ -117,7 +117,7 @@ class Rprop(_Plain):
         lr: the first step size.
         etas: the two factors, (below 1, above 1).
         step_sizes: the least and the largest step.
-        capturable, foreach, differentiable: accepted without effect.
+        capturable, foreach: accepted without effect; differentiable is refused if true.
 
     The state of a parameter is ``step``, ``prev`` (the last gradient) and ``step_size``.
 

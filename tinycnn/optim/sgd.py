@@ -19,7 +19,8 @@ class SGD(Optimizer):
 
     Args:
         params: see `Optimizer`.
-        foreach, differentiable, fused: accepted without effect: the step always is one kernel over all parameters.
+        foreach, fused: accepted without effect: the step always is one kernel over all parameters.
+        differentiable: refused if true: a step is not recorded.
 
     Raises:
         TypeError, ValueError: for illegal parameters or hyper-parameters; nesterov needs momentum and no dampening.
