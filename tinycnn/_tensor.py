@@ -109,7 +109,7 @@ class Later:
 
     def compute(self) -> Any:
         """Compute the array."""
-        raise NotImplementedError
+        raise TypeError(f"{type(self).__name__} needs a method compute(self)")
 
     def relu(self) -> Any:
         """The array of max(x, 0), or None: no shorter way."""

@@ -108,10 +108,10 @@ def _scale(x, var, weight, eps):
 
 
 @helper
-def _normalize(x, y, shape, c, first, last, mean, var, weight, bias, eps, relu):
+def _normalize(x, y, shape, c, first, last, mean, var, weight, bias, eps):
     """y = (x - mean) / sqrt(var + eps) * weight + bias over runs last - 1 .. first of a channel"""
     batch, channels, length = shape
-    scale, floor = _scale(x, var, weight, eps), _floor(x, relu)
+    scale, floor = _scale(x, var, weight, eps), _floor(x, False)
     for back in range(last - first):
         n, start, columns, images = _run(last - 1 - back, batch, length)
         at = (n * channels + c) * length + start
@@ -119,7 +119,7 @@ def _normalize(x, y, shape, c, first, last, mean, var, weight, bias, eps, relu):
 
 
 @kernel(parallel=True)
-def train(workers, x, shape, weight, bias, y, mean, var, eps, relu):
+def train(workers, x, shape, weight, bias, y, mean, var, eps):
     """mean, var and y, a channel at a time; traffic: x is read twice, mostly from the cache, and y written.
 
     Without memory for y, only mean and var.
@@ -133,7 +133,7 @@ def train(workers, x, shape, weight, bias, y, mean, var, eps, relu):
             _add_moments(x, shape, c, 0, runs, origin, totals)
             mean[c], var[c] = _statistics(x, shape, c, origin, totals)
             if y.size:
-                _normalize(x, y, shape, c, 0, runs, mean[c], var[c], weight[c], bias[c], eps, relu)
+                _normalize(x, y, shape, c, 0, runs, mean[c], var[c], weight[c], bias[c], eps)
 
 
 @helper
@@ -146,7 +146,7 @@ def _add_parts(parts, c, groups, totals):
 
 
 @kernel(parallel=True)
-def train_split(workers, x, shape, weight, bias, y, mean, var, eps, relu, groups):
+def train_split(workers, x, shape, weight, bias, y, mean, var, eps, groups):
     """The same for few channels: each in `groups` groups of runs."""
     channels, runs = shape[1], _runs(shape[0], shape[2])
     parts, totals = np.empty((channels * groups, 2)), np.empty((channels, 2))
@@ -165,7 +165,7 @@ def train_split(workers, x, shape, weight, bias, y, mean, var, eps, relu, groups
         for unit in range(worker, channels * groups, workers):
             c, group = unit // groups, unit % groups
             first, last = runs * group // groups, runs * (group + 1) // groups
-            _normalize(x, y, shape, c, first, last, mean[c], var[c], weight[c], bias[c], eps, relu)
+            _normalize(x, y, shape, c, first, last, mean[c], var[c], weight[c], bias[c], eps)
 
 
 @helper
@@ -367,9 +367,9 @@ def _train(x: np.ndarray, weight: np.ndarray, bias: np.ndarray, y: np.ndarray, e
         if x.shape[2] == 1:
             launch(train_columns, plain(x).reshape(x.shape[:2]), *rule, y.reshape(x.shape[:2]), *found, elements=x.size)
         elif groups == 1:
-            launch(train, plain(x).reshape(-1), x.shape, *rule, y.reshape(-1), *found, 0, elements=x.size)
+            launch(train, plain(x).reshape(-1), x.shape, *rule, y.reshape(-1), *found, elements=x.size)
         else:
-            launch(train_split, plain(x).reshape(-1), x.shape, *rule, y.reshape(-1), *found, 0, groups, elements=x.size)
+            launch(train_split, plain(x).reshape(-1), x.shape, *rule, y.reshape(-1), *found, groups, elements=x.size)
     return mean, var
 
 

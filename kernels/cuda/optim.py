@@ -109,6 +109,15 @@ def _one(kinds: Sequence[Arrays], i: int) -> list[Arrays]:
     return [[arrays[i]] if arrays else [] for arrays in kinds]
 
 
+@cuda.jit(device=True)
+def _directed(g, sign, p, decay, zero):
+    """The gradient with its sign and the decay of the weight p; 0 * inf would be NaN, so no decay adds nothing."""
+    g = sign * g
+    if decay != zero:
+        g += decay * p
+    return g
+
+
 @formula(0)
 def _scale(T):
     def each(p, g, a, b, c, factor, n1, n2, n3, n4, n5, n6, n7, n8, n9):
@@ -122,9 +131,7 @@ def _sgd(T):
     zero = T(0)
 
     def each(p, g, a, b, c, sign, lr, decay, n3, n4, n5, n6, n7, n8, n9):
-        g = sign * g
-        if decay != zero:  # 0 * inf would be NaN
-            g += decay * p
+        g = _directed(g, sign, p, decay, zero)
         return p - lr * g, a, b, c
 
     return each
@@ -135,9 +142,7 @@ def _sgd_momentum(T):
     zero = T(0)
 
     def each(p, g, velocity, b, c, sign, lr, decay, momentum, kept, nesterov, first, n7, n8, n9):
-        g = sign * g
-        if decay != zero:
-            g += decay * p
+        g = _directed(g, sign, p, decay, zero)
         velocity = g if first != zero else momentum * velocity + kept * g
         g = g + momentum * velocity if nesterov != zero else velocity
         return p - lr * g, velocity, b, c
@@ -151,9 +156,7 @@ def _adam(T):
 
     def each(p, g, m, v, c, sign, rate, shrink, beta1, new1, beta2, new2, root, eps, decay):
         p = p * shrink
-        g = sign * g
-        if decay != zero:
-            g += decay * p
+        g = _directed(g, sign, p, decay, zero)
         m = beta1 * m + new1 * g
         v = beta2 * v + new2 * g * g
         return p - rate * m / (sqrt_of(v) * root + eps), m, v, c
@@ -167,9 +170,7 @@ def _amsgrad(T):
 
     def each(p, g, m, v, largest, sign, rate, shrink, beta1, new1, beta2, new2, root, eps, decay):
         p = p * shrink
-        g = sign * g
-        if decay != zero:
-            g += decay * p
+        g = _directed(g, sign, p, decay, zero)
         m = beta1 * m + new1 * g
         v = beta2 * v + new2 * g * g
         if v > largest or v != v:  # NaN wins, as in np.maximum
@@ -185,9 +186,7 @@ def _nadam(T):
 
     def each(p, g, m, v, c, sign, decay, shrink, new1, beta2, new2, by_g, by_m, root, eps):
         p = p * shrink
-        g = sign * g
-        if decay != zero:
-            g += decay * p
+        g = _directed(g, sign, p, decay, zero)
         m = m + new1 * (g - m)
         v = beta2 * v + new2 * g * g
         return p - (by_g * g + by_m * m) / (sqrt_of(v) * root + eps), m, v, c
@@ -201,9 +200,7 @@ def _radam(T):
 
     def each(p, g, m, v, c, sign, decay, shrink, new1, beta2, new2, rate, rectification, eps, n9):
         p = p * shrink
-        g = sign * g
-        if decay != zero:
-            g += decay * p
+        g = _directed(g, sign, p, decay, zero)
         m = m + new1 * (g - m)
         v = beta2 * v + new2 * g * g
         move = rate * m
@@ -219,9 +216,7 @@ def _adamax(T):
     zero = T(0)
 
     def each(p, g, m, u, c, sign, decay, new1, beta2, eps, rate, n6, n7, n8, n9):
-        g = sign * g
-        if decay != zero:
-            g += decay * p
+        g = _directed(g, sign, p, decay, zero)
         m = m + new1 * (g - m)
         u, size = beta2 * u, abs_of(g) + eps
         if size > u or size != size:
@@ -236,9 +231,7 @@ def _adagrad(T):
     zero = T(0)
 
     def each(p, g, total, b, c, sign, decay, rate, eps, n4, n5, n6, n7, n8, n9):
-        g = sign * g
-        if decay != zero:
-            g += decay * p
+        g = _directed(g, sign, p, decay, zero)
         total = total + g * g
         return p - rate * g / (sqrt_of(total) + eps), total, b, c
 
@@ -250,9 +243,7 @@ def _adadelta(T):
     zero = T(0)
 
     def each(p, g, v, u, c, sign, decay, lr, rho, new, eps, n6, n7, n8, n9):
-        g = sign * g
-        if decay != zero:
-            g += decay * p
+        g = _directed(g, sign, p, decay, zero)
         v = rho * v + new * g * g
         d = g * sqrt_of((u + eps) / (v + eps))
         u = rho * u + new * d * d
@@ -266,9 +257,7 @@ def _rmsprop(T):
     zero = T(0)
 
     def each(p, g, v, b, c, sign, decay, lr, alpha, new, eps, n6, n7, n8, n9):
-        g = sign * g
-        if decay != zero:
-            g += decay * p
+        g = _directed(g, sign, p, decay, zero)
         v = alpha * v + new * g * g
         return p - lr * (g / (sqrt_of(v) + eps)), v, b, c
 
