@@ -264,6 +264,20 @@ def conv_transpose_spec(
     return conv_spec((batch, weight[1] * groups, *output), weight, strides, pads, dilations, groups, op)
 
 
+@lru_cache(maxsize=256)
+def adjoint(spec: ConvSpec) -> ConvSpec:
+    """The convolution that gives the input's gradient, where the stride is 1: kernels turned round, channels and
+    filters exchanged. Its padding may be negative.
+    """
+    reach = [d * (k - 1) for d, k in zip(spec.dilation, spec.kernel_size, strict=True)]
+    (top, bottom), (left, right) = spec.padding
+    return ConvSpec(
+        spec.batch, spec.out_channels, spec.in_channels, spec.output_size, spec.kernel_size, spec.stride,
+        ((reach[0] - top, reach[0] - bottom), (reach[1] - left, reach[1] - right)), spec.dilation, spec.groups,
+        spec.input_size,
+    )  # fmt: skip
+
+
 def _named_padding(op: str, name: str, kernel: list[int], stride: Pair, dilation: Pair) -> tuple[Pair, Pair]:
     if name == "valid":
         return (0, 0), (0, 0)

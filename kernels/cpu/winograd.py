@@ -20,7 +20,7 @@ from functools import lru_cache
 import numpy as np
 from numba import prange
 
-from ..geometry import ConvSpec
+from ..geometry import ConvSpec, adjoint
 from .gemm import add_parts, plain, product
 from .jit import helper, kernel
 from .memory import empty
@@ -683,16 +683,6 @@ def _shared_grad(gy: np.ndarray, x: np.ndarray, spec: ConvSpec, m: int, padded: 
         launch(gather_all_grad, gy, y, first, blocks, planes, plane, padded, several, memory, size, cut.numbers)
         launch(multiply_all_grad, v, y, gw[number], first, blocks, some, several, padded, memory, s_size, cut.numbers)
     return gw
-
-
-@lru_cache(maxsize=256)
-def adjoint(spec: ConvSpec) -> ConvSpec:
-    """The convolution that gives the gradient of the input: kernels turned round, channels and filters exchanged."""
-    (top, bottom), (left, right) = spec.padding
-    return ConvSpec(
-        spec.batch, spec.out_channels, spec.in_channels, spec.output_size, spec.kernel_size, spec.stride,
-        ((2 - top, 2 - bottom), (2 - left, 2 - right)), spec.dilation, spec.groups, spec.input_size,
-    )  # fmt: skip
 
 
 def input_grad(gy: np.ndarray, w: np.ndarray, spec: ConvSpec, m: int) -> np.ndarray:

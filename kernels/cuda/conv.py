@@ -6,7 +6,8 @@ For each image and group, with the columns (C / groups * KH * KW, OH * OW):
 
 The columns are written, or their gradient is gathered, in chunks that stay in the GPU's second-level cache: of several
 images, or of some of the channels of one image. A 1 x 1 convolution with stride 1 has its image as columns. Where every
-channel is its own group (depthwise) products of matrices are of no use, and each sum is computed directly.
+channel is its own group (depthwise) products of matrices are of no use, and each sum is computed directly. What
+`winograd` computes faster is left to it.
 
 No sum is made of atomic additions, so results repeat bit for bit.
 """
@@ -20,6 +21,7 @@ from numba import cuda
 
 from ..geometry import ConvSpec
 from ..reference import conv as reference
+from . import winograd
 from .backend import SIMULATED, constants, in_floats, xp
 from .device import sum_in_block
 from .gemm import multiply
@@ -326,15 +328,17 @@ def depthwise_weight_grad(T, B):
 @in_floats(reference.conv2d)
 def conv2d(x: Any, w: Any, b: Any, spec: ConvSpec) -> Any:
     """y (N, O, OH, OW) of x (N, C, H, W), w (O, C / groups, KH, KW) and b (O,) or None."""
+    x, w = xp.ascontiguousarray(x), xp.ascontiguousarray(w)
     if not spec.batch or not spec.in_channels:
         y = xp.zeros(spec.output_shape, x.dtype)
     elif _is_depthwise(spec):
         y = xp.empty(spec.output_shape, x.dtype)
         grid = grid_of(spec.output_size[0] * spec.output_size[1], spec.out_channels, spec.batch)
-        x, w = xp.ascontiguousarray(x), xp.ascontiguousarray(w)
         depthwise_forward.of(x.dtype)(*grid, x, w, y, _shape(spec))
+    elif winograd.chosen(spec, x.dtype):
+        return winograd.forward(x, w, None if b is None else xp.ascontiguousarray(b), spec)
     else:
-        y = _y_by_columns(xp.ascontiguousarray(x), xp.ascontiguousarray(w), spec)
+        y = _y_by_columns(x, w, spec)
     if b is not None:
         y += b[:, None, None]
     return y
@@ -347,7 +351,7 @@ def conv2d_input_grad(gy: Any, w: Any, spec: ConvSpec) -> Any:
     if not spec.batch or not spec.in_channels:
         return xp.zeros(spec.input_shape, gy.dtype)
     if not _is_depthwise(spec):
-        return _gx_by_columns(gy, w, spec)
+        return (winograd.input_grad if winograd.chosen(spec, gy.dtype) else _gx_by_columns)(gy, w, spec)
     gx = xp.empty(spec.input_shape, gy.dtype)
     grid = grid_of(spec.input_size[0] * spec.input_size[1], spec.in_channels, spec.batch)
     depthwise_input_grad.of(gy.dtype)(*grid, gy, w, gx, _shape(spec))
@@ -361,7 +365,7 @@ def conv2d_weight_grad(gy: Any, x: Any, spec: ConvSpec) -> Any:
     if not spec.batch or not spec.in_channels:
         return xp.zeros(spec.weight_shape, x.dtype)
     if not _is_depthwise(spec):
-        return _gw_by_columns(gy, x, spec)
+        return (winograd.weight_grad if winograd.chosen(spec, gy.dtype) else _gw_by_columns)(gy, x, spec)
     gw = xp.empty(spec.weight_shape, x.dtype)
     blocks = min(gw.size, MOST_BLOCKS)
     depthwise_weight_grad.of(x.dtype, BLOCK)(blocks, BLOCK, gy, x, gw, _shape(spec))

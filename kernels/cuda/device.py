@@ -9,6 +9,11 @@ from numba import cuda
 
 from .backend import SIMULATED
 
+if not SIMULATED:
+    from llvmlite import ir
+    from numba.core import types
+    from numba.cuda.extending import intrinsic
+
 # Python's math raises where a GPU gives inf, so the simulator takes NumPy's; on the GPU math keeps float32, and NumPy's
 # functions would not.
 if SIMULATED:
@@ -83,6 +88,29 @@ def max_in_block(parts, t, size, value):
     return largest
 
 
+# -- division ---------------------------------------------------------------------------------------------------------
+
+if SIMULATED:
+
+    def quotient(a, b):
+        """a // b for 0 <= a < 2**31 and 0 < b < 2**31: one division of 32 bits, several times as fast as one of 64."""
+        assert 0 <= a < 1 << 31 and 0 < b < 1 << 31
+        return a // b
+
+else:
+
+    @intrinsic
+    def quotient(typing_context, a, b):
+        """a // b for 0 <= a < 2**31 and 0 < b < 2**31: one division of 32 bits, several times as fast as one of 64."""
+
+        def generate(context, builder, signature, args):
+            narrow = ir.IntType(32)
+            divided = builder.udiv(*[builder.trunc(x, narrow) for x in args])
+            return builder.zext(divided, ir.IntType(64))
+
+        return types.int64(types.int64, types.int64), generate
+
+
 # -- memory at an address ---------------------------------------------------------------------------------------------
 
 if SIMULATED:
@@ -93,8 +121,6 @@ if SIMULATED:
         return np.ctypeslib.as_array((kind * (1 << 30)).from_address(int(address)))
 
 else:
-    from numba.core import types
-    from numba.cuda.extending import intrinsic
 
     @intrinsic
     def at(typing_context, address, like):

@@ -50,12 +50,13 @@ def _laid_out(x: Any) -> tuple[Any, Layout]:
     return x, found
 
 
-def multiply(a: Any, b: Any, out: Any, accumulate: bool = False) -> None:
+def multiply(a: Any, b: Any, out: Any, accumulate: bool = False, exact: bool = False) -> None:
     """out = a @ b, or out += a @ b, of matrices or of each of a batch of them (rank 3); float16, float32, float64.
 
     Args:
         a, b: views in any order of memory; one matrix serves a whole batch if its rank is 2 or its batch is 1.
         out: a view whose rows are without gaps; no element may be shared with a or b, or be there twice.
+        exact: not on tensor cores, whatever the user allows.
     """
     if not out.size:
         return
@@ -69,7 +70,8 @@ def multiply(a: Any, b: Any, out: Any, accumulate: bool = False) -> None:
     place = layout(out)
     assert place is not None and not place[0], "the rows of `out` must be without gaps"
     code = _TYPES[out.dtype.char]
-    compute = _IN_FLOAT64 if code == 1 else _IN_TF32 if code == 0 and settings.allow_tf32 else _IN_FLOAT32
+    in_tf32 = code == 0 and settings.allow_tf32 and not exact
+    compute = _IN_FLOAT64 if code == 1 else _IN_TF32 if in_tf32 else _IN_FLOAT32
     number = ctypes.c_double if code == 1 else ctypes.c_float
     alpha, beta = number(1), number(int(accumulate))
     batch = out.shape[0] if out.ndim == 3 else 1

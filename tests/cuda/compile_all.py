@@ -23,7 +23,7 @@ def modules():
 
 
 def machine_code(ptx):
-    """What the assembler says of a kernel: registers, spilled bytes, bytes of shared memory."""
+    """What the assembler says of a kernel: registers, bytes spilled, on the stack and of shared memory."""
     from cuda.core import Linker, LinkerOptions, ObjectCode
 
     linker = Linker(ObjectCode.from_ptx(ptx.encode()), options=LinkerOptions(arch="sm_90", verbose=True))
@@ -36,6 +36,7 @@ def machine_code(ptx):
     return {
         "registers": number(r"Used (\d+) registers"),
         "spilled": number(r"(\d+) bytes spill stores") + number(r"(\d+) bytes spill loads"),
+        "stack": number(r"(\d+) bytes stack frame"),
         "shared": number(r"(\d+) bytes smem"),
         "log": log,
     }

@@ -4,6 +4,11 @@
 
 lets tensor cores multiply float32: several times as fast, with factors rounded to 10 bits of mantissa. It holds for
 convolutions too, and ``backends.cuda.matmul.allow_tf32`` is the same switch.
+
+    tinycnn.backends.cuda.allow_winograd = False
+
+forbids Winograd's algorithm for 3 x 3 convolutions in float32: they take longer, and their rounding errors are those of
+plain sums of products (three to seven times smaller).
 """
 
 from __future__ import annotations
@@ -33,6 +38,17 @@ def _set_allow_tf32(self: Any, allow: bool) -> None:
     settings.allow_tf32 = allow
 
 
+def _get_allow_winograd(self: Any) -> bool:
+    """Whether 3 x 3 convolutions in float32 may be computed by Winograd's algorithm; True at first."""
+    return settings.allow_winograd_on_gpu
+
+
+def _set_allow_winograd(self: Any, allow: bool) -> None:
+    if not isinstance(allow, bool):
+        raise TypeError(f"backends.cuda.allow_winograd must be True or False, got {allow!r}")
+    settings.allow_winograd_on_gpu = allow
+
+
 class _Matmul:
     """Switches of matrix products; `allow_fp16_reduced_precision_reduction` can be set and changes nothing."""
 
@@ -44,6 +60,7 @@ class _Switches(ModuleType):
     """A module whose switch takes effect when it is set."""
 
     allow_tf32 = property(_get_allow_tf32, _set_allow_tf32)
+    allow_winograd = property(_get_allow_winograd, _set_allow_winograd)
 
 
 matmul = _Matmul()
