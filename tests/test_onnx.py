@@ -20,14 +20,26 @@ def test_without_the_package_the_error_says_what_to_install(monkeypatch, tmp_pat
 
 
 def disturb(model):
-    """Statistics and scales other than those at first, and no weights so small that nothing shows."""
+    """Weights that keep the variance, scales and statistics near the usual values, so that every layer shows."""
     rng = np.random.default_rng(0)
-    for name, buffer in model.named_buffers():
-        if name.endswith(("running_mean", "running_var")):
-            buffer.copy_(tinycnn.from_numpy(np.exp(0.3 * rng.standard_normal(buffer.shape)).astype(np.float32)))
-    for p in model.parameters():
-        if p.ndim > 1:
-            nn.init.kaiming_normal_(p)
+    for name, value in model.state_dict().items():
+        if not value.is_floating_point():
+            continue
+        drawn = rng.standard_normal(value.shape, np.float32)
+        if value.ndim > 1:
+            drawn *= np.float32(np.sqrt(2 / np.prod(value.shape[1:])))
+        elif name.endswith(("running_var", "weight")):
+            drawn = np.exp(0.3 * drawn)
+        else:
+            drawn *= np.float32(0.2)
+        value.copy_(tinycnn.from_numpy(drawn))
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Weights begin as 0, as `disturb` draws them: hundreds of millions of random numbers would take a while."""
+    for name in ("uniform_", "normal_", "trunc_normal_"):
+        monkeypatch.setattr(nn.init, name, lambda tensor, *args, **kwargs: nn.init.zeros_(tensor))
 
 
 def exported(model, x, path):
@@ -38,6 +50,14 @@ def exported(model, x, path):
     session = runtime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     inputs = x if isinstance(x, tuple) else (x,)
     return session.run(None, {i.name: v.numpy() for i, v in zip(session.get_inputs(), inputs, strict=True)}), session
+
+
+def small_vgg():
+    """VGG's parts, with a classifier that does not fill half a gigabyte."""
+    model = models.VGG(models.vgg.make_layers(((8, 8), (16,), (512,)), batch_norm=True), init_weights=False)
+    for at, sizes in ((0, (512 * 7 * 7, 32)), (3, (32, 32)), (6, (32, 10))):
+        model.classifier[at] = nn.Linear(*sizes)
+    return model
 
 
 @pytest.mark.parametrize(
@@ -53,18 +73,28 @@ def exported(model, x, path):
         (models.shufflenet_v2_x0_5, (2, 3, 64, 64)),
         (lambda: models.googlenet(transform_input=True), (1, 3, 64, 64)),
         (lambda: models.DenseNet(4, (2, 2), 8), (1, 3, 64, 64)),
+        (lambda: models.inception_v3(init_weights=False, transform_input=True), (1, 3, 80, 90)),
+        (models.mnasnet0_5, (1, 3, 64, 64)),
+        (small_vgg, (1, 3, 60, 44)),  # 7x5 pixels, which the adaptive pool makes 7x7
+        (models.alexnet, (1, 3, 96, 80)),
+        (lambda: models.fcn_resnet50(num_classes=3, aux_loss=True), (1, 3, 40, 48)),
     ],
 )
-def test_models(make, shape, tmp_path):
+def test_models(make, shape, tmp_path, undrawn):
     tinycnn.manual_seed(0)
     model = make()
     disturb(model)
     x = tinycnn.randn(*shape)
-    ((found,), _) = exported(model.train(), x, tmp_path / "model.onnx")
+    found, session = exported(model.train(), x, tmp_path / "model.onnx")
     assert model.training and all(p.requires_grad for p in model.parameters())
     assert not any(b.requires_grad for b in model.buffers())
-    wanted = model.eval()(x).detach().numpy()
-    assert wanted.std() > 0 and np.abs(found - wanted).max() < 1e-4 * np.abs(wanted).max()
+    with tinycnn.no_grad():
+        made = model.eval()(x)
+    made = made if isinstance(made, dict) else {"output": made}
+    assert [o.name for o in session.get_outputs()] == list(made)
+    for mine, theirs in zip(made.values(), found, strict=True):
+        wanted = mine.numpy()
+        assert wanted.std() > 0 and np.abs(theirs - wanted).max() < 1e-4 * np.abs(wanted).max()
 
 
 class Functional(nn.Module):

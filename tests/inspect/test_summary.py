@@ -145,6 +145,9 @@ class Sliced(nn.Module):
         + ((1, 8, 8), (3, 3), (1, 1)),
         (nn.Upsample(scale_factor=2, mode="bilinear"), (1, 4, 4), (2, 2), (0.5, 0.5)),
         (nn.ConvTranspose2d(1, 1, 4, 2, 1), (1, 4, 4), (2, 2), (0.5, 0.5)),
+        (nn.ConvTranspose2d(1, 1, 3, 3, dilation=2), (1, 4, 4), (1, 1), (1 / 3, 1 / 3)),  # taps 0, 2, 4: never two
+        (nn.ConvTranspose1d(1, 1, 5, 2, dilation=2), (1, 9), (1, 5), (1, 0.5)),
+        (nn.AdaptiveAvgPool1d(3), (1, 8), (1, 4), (1, 8 / 3)),
         (nn.AdaptiveAvgPool2d((3, 2)), (1, 8, 8), (4, 4), (8 / 3, 4)),
         (nn.AdaptiveMaxPool2d(2), (1, 8, 8), (4, 4), (4, 4)),
         (nn.Sequential(nn.Conv2d(1, 4, 3), nn.GroupNorm(2, 4), nn.LocalResponseNorm(3)), (1, 8, 8), (3, 3), (1, 1)),
@@ -254,6 +257,10 @@ def test_macs_do_not_depend_on_how_it_is_written():
     assert summary(nn.Conv2d(8, 16, 3, groups=4, padding=1), (8, 6, 6)).macs == 36 * 16 * 2 * 9
     assert summary(nn.ConvTranspose2d(8, 16, 2, 2), (8, 6, 6)).macs == 36 * 8 * 16 * 4
     assert summary(nn.Conv2d(8, 16, 1), (5, 8, 6, 6)).macs == 5 * 36 * 8 * 16
+    assert summary(nn.Conv1d(8, 16, 3, groups=4, padding=1), (8, 6)).macs == 6 * 16 * 2 * 3
+    assert summary(nn.ConvTranspose1d(8, 16, 3, 2, groups=2), (8, 6)).macs == 6 * 8 * 8 * 3
+    for pool in (nn.AdaptiveAvgPool2d(3), nn.AdaptiveAvgPool2d(2), nn.AdaptiveMaxPool2d(3), nn.Upsample((7, 5))):
+        assert summary(pool, (2, 8, 8)).macs == 0
     assert summary(nn.Linear(8, 3).double(), (8,)).param_bytes == 27 * 8
 
 

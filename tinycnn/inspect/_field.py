@@ -10,7 +10,7 @@ apart. The input's own is r = 1, j = 1. A window of k taps that lie d apart, mov
     what works on each element, moves elements, or normalizes    leaves r and j as they are
     a slice with steps, x[:, :, ::2, ::2]                         r, and j times the step
     several inputs (a residual, a concatenation, a product)       the largest r, the smallest j
-    a transposed convolution                                      r + (ceil((d(k-1) + 1) / s) - 1) * j, j / s
+    a transposed convolution, of which t inputs meet              r + (t - 1) * j; j / s
     adaptive pooling, from n to m elements                        as the longest of its windows; j * n / m
     resizing, from n to m elements                                r + (taps - 1) * j; j * n / m
     a linear layer, a matrix product, a sum over pixels           the whole input
@@ -74,14 +74,21 @@ def _behind(node: Any, fields: list[Field]) -> Field:
         return field.through(spec.kernel_size, getattr(spec, "dilation", (1, 1)), spec.stride)
     if kind is Conv2dInputGrad:
         spec = node.spec
-        axes = zip(spec.kernel_size, spec.dilation, spec.stride, strict=True)
-        taps = [-(-(d * (k - 1) + 1) // s) for k, d, s in axes]
+        taps = [_meeting(*axis) for axis in zip(spec.kernel_size, spec.dilation, spec.stride, strict=True)]
         return field.through(taps, (1, 1), [Fraction(1, s) for s in spec.stride])
     if kind is Index:
         return field.through((1, 1), (1, 1), _steps(node.key, len(node.shape)))
     if kind in (Linear, MatMul) or (kind in (Sum, Extremum) and _over_pixels(node)):
         return field._replace(size=_EVERYTHING)
     return field
+
+
+def _meeting(k: int, d: int, s: int) -> int:
+    """Inputs of a transposed convolution from the first to the last that reach one output: those of taps s apart."""
+    reach: dict[int, list[int]] = {}
+    for tap in range(0, k * d, d):
+        reach.setdefault(tap % s, []).append(tap)
+    return max((taps[-1] - taps[0]) // s + 1 for taps in reach.values())
 
 
 def _steps(key: Any, ndim: int) -> list[int]:

@@ -203,6 +203,7 @@ class _Run:
         self.inside: Module = model  # the module whose call is open
         self.counted: set[int] = set()  # parameters
         self.called: set[Module] = set()
+        self.composed = 0  # functions open that have a rule of their own; what they are made of is no multiply-add
         self.window = (0, 0)  # what the last window that moved left: height and width
         self.thread = threading.get_ident()
 
@@ -274,6 +275,8 @@ class _Run:
         layer = self.open[-1]
         spec: Any = next((a for a in args if isinstance(a, (ConvSpec, PoolSpec))), None)
         if name == "matmul":
+            if self.composed:
+                return
             flipped = len(args) > 2 and args[2]
             layer.own_macs += result.size * args[0].shape[-2 if flipped else -1]
         elif isinstance(spec, ConvSpec):
@@ -282,6 +285,20 @@ class _Run:
             backwards = name == "conv2d_input_grad"
             layer.formula = _once((transposed_formulas if backwards else formulas)(spec), spec)
             self.window = spec.input_size if backwards else spec.output_size
+
+    def ruled(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        """A function of `nn.functional` with a receptive field by its own rule; its matrices move and average."""
+        known = self.fields.knowing(name, function)
+
+        def called(*args: Any, **kwargs: Any) -> Any:
+            here = threading.get_ident() == self.thread
+            self.composed += here
+            try:
+                return known(*args, **kwargs)
+            finally:
+                self.composed -= here
+
+        return called
 
     def rowed(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         """A function of `nn.functional`, which has a row of its own where a model calls it between its layers."""
@@ -371,7 +388,7 @@ def summary(model: Module, input_size: Any = None, input_data: Any = None, depth
         for handle in (register_module_forward_pre_hook(run.before), register_module_forward_hook(run.after)):
             stack.callback(handle.remove)
         stack.enter_context(kernels.observed(run.watching))
-        stack.enter_context(replaced([(functional, name) for name in RULES], run.fields.knowing))
+        stack.enter_context(replaced([(functional, name) for name in RULES], run.ruled))
         stack.enter_context(replaced([(functional, name) for name in WINDOWS], run.rowed))
         try:
             model(*inputs)
