@@ -94,6 +94,7 @@ class Kernel:
         key = dtype, constants
         made = self._made.get(key)
         if made is None:
+            assert dtype.char in self.dtypes and constants in self.constants, "a kernel that no test compiles"
             body = self.factory(dtype.type, *constants)
             made = self._made[key] = Launcher(body, self.types(dtype))
         return made

@@ -58,6 +58,7 @@ def main():
                 dtype = np.dtype(char)
                 shown = ", ".join(getattr(c, "__name__", str(c)) for c in constants)
                 report = {"kernel": f"{kernel.name}({dtype}{', ' + shown if shown else ''})", "dtype": str(dtype)}
+                report["threads"] = max([launch.THREADS, *[c for c in constants if type(c) is int]])
                 try:
                     body = kernel.factory(dtype.type, *constants)
                     ptx, _ = cuda.compile_ptx(body, kernel.types(dtype), cc=TARGET)
