@@ -5,7 +5,9 @@ PyTorch tests its operators with a database of sample inputs and of inputs that 
 
     python benchmarks/agree_with_torch.py                    # a summary, and every operator that is not perfect
     python benchmarks/agree_with_torch.py --ops '^var' -v    # every disagreement of the operators that match
+    NUMBA_ENABLE_CUDASIM=1 python benchmarks/agree_with_torch.py --device cuda --larger 500    # in Numba's simulator
 
+With ``--device cuda`` tinycnn's tensors lie on a GPU, PyTorch's stay on the CPU.
 A sample agrees if values, shapes, dtypes and the gradients of all inputs do. A refused input counts if tinycnn raises
 an error of its own (not one from inside NumPy) with a text.
 """
@@ -14,7 +16,9 @@ from __future__ import annotations
 
 import argparse
 import collections
+import contextlib
 import functools
+import importlib
 import re
 import sys
 import traceback
@@ -46,6 +50,7 @@ ADAPTED = {  # the database has its own order of arguments here
     "einsum": lambda function: lambda tensors, equation: function(equation, *tensors),
 }
 TOLERANCE = {np.float16: 2e-3, np.float32: 2e-5, np.float64: 1e-8}
+home = tinycnn.device("cpu")  # where tinycnn's tensors are
 OUR_ERRORS = (ValueError, TypeError, RuntimeError, IndexError)
 
 
@@ -75,7 +80,7 @@ def convert(value: Any, memo: dict[int, Any] | None = None) -> Any:
         if memo is not None and id(value) in memo:
             return memo[id(value)]
         array = value.detach().clone().numpy()
-        result = tinycnn.from_numpy(array)
+        result = tinycnn.from_numpy(array).to(home)
         if value.requires_grad:
             result.requires_grad_()
         if memo is not None:
@@ -86,7 +91,7 @@ def convert(value: Any, memo: dict[int, Any] | None = None) -> Any:
     if isinstance(value, torch.dtype):
         return getattr(tinycnn, str(value).split(".")[1])
     if isinstance(value, torch.device):
-        return tinycnn.device(str(value))
+        return home
     if isinstance(value, torch.Size):
         return tinycnn.Size(value)
     if isinstance(value, torch.Generator):
@@ -97,7 +102,7 @@ def convert(value: Any, memo: dict[int, Any] | None = None) -> Any:
         parts = [convert(v, memo) for v in value]
         return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
     if isinstance(value, dict):
-        return {k: convert(v, memo) for k, v in value.items()}
+        return {k: home if k == "device" and v is not None else convert(v, memo) for k, v in value.items()}
     if isinstance(value, slice):
         return slice(*(convert(v, memo) for v in (value.start, value.stop, value.step)))
     return value
@@ -120,12 +125,16 @@ def compare(theirs: Any, mine: Any, values: bool) -> str | None:
         if isinstance(x, torch.Tensor) != isinstance(y, tinycnn.Tensor):
             return f"a {type(y).__name__} instead of a {type(x).__name__}"
         if not isinstance(x, torch.Tensor):
-            if isinstance(x, (torch.dtype, torch.device)):
+            if isinstance(x, torch.device):
+                x = home
+            if isinstance(x, (torch.dtype, tinycnn.device)):
                 x, y = str(x).split(".")[-1], str(y).split(".")[-1]
             if tuple(x) != tuple(y) if isinstance(x, tuple) else not np.array_equal(x, y, equal_nan=True):
                 return f"{y!r} instead of {x!r}"
             continue
-        array, wanted = y.detach().array, x.detach().resolve_conj().resolve_neg().numpy(force=True)
+        if y.device.type != home.type:
+            return f"a result on {y.device}"
+        array, wanted = y.detach().cpu().array, x.detach().resolve_conj().resolve_neg().numpy(force=True)
         if array.shape != wanted.shape:
             return f"shape {array.shape} instead of {wanted.shape}"
         if array.dtype != wanted.dtype:
@@ -140,7 +149,7 @@ def compare(theirs: Any, mine: Any, values: bool) -> str | None:
 
 def gradients(result: Any, leaves: list[Any], cotangents: list[np.ndarray], engine: Any) -> list[Any]:
     outs = [r for r in flat(result) if isinstance(r, engine.Tensor) and r.requires_grad]
-    given = [engine.from_numpy(c.copy()) for c in cotangents]
+    given = [engine.from_numpy(c.copy()).to(o.device) for c, o in zip(cotangents, outs, strict=True)]
     return list(engine.autograd.grad(outs, leaves, given, allow_unused=True))
 
 
@@ -187,7 +196,7 @@ def check(op: Any, function: Callable[..., Any], sample: Any, differentiable: bo
         return f"backward: {type(error).__name__}: {str(error)[:150]} ({where.filename.split('/')[-1]}:{where.lineno})"
     for i, (w, f) in enumerate(zip(wanted, found, strict=True)):
         if w is None or f is None:
-            if (w is None) != (f is None) and not (w is None and not f.array.any()):
+            if (w is None) != (f is None) and not (w is None and not f.cpu().array.any()):
                 return f"gradient {i} is {'None' if f is None else 'there'}, PyTorch's {'None' if w is None else 'not'}"
             continue
         wrong = compare(w, f, True)
@@ -210,6 +219,11 @@ def refusal(function: Callable[..., Any], args: Any, kwargs: Any) -> str | None:
     return f"accepted: {str(result)[:100]}"
 
 
+def largest(sample: Any) -> int:
+    """The number of elements of a sample's largest tensor."""
+    return max((t.numel() for t in flat([sample.input, sample.args]) if isinstance(t, torch.Tensor)), default=0)
+
+
 def describe(sample: Any) -> str:
     def short(v: Any) -> str:
         if isinstance(v, torch.Tensor):
@@ -223,17 +237,39 @@ def describe(sample: Any) -> str:
     return "(" + ", ".join(parts) + ")"
 
 
+def on(device: str) -> contextlib.AbstractContextManager[Any]:
+    """A block with tinycnn's tensors on a device; in the simulator with arrays as strict as CuPy's."""
+    global home
+    home = tinycnn.device(device)
+    blocks = contextlib.ExitStack()
+    if home.type == "cuda":
+        blocks.enter_context(home)
+        module = home.xp
+        if module.__name__.endswith("stand_in"):
+            blocks.enter_context(importlib.import_module(module.__name__).strict_numpy())
+    return blocks
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--ops", default="", help="only the operators whose name matches this regular expression")
     parser.add_argument("--dtypes", nargs="+", default=["float32", "float64", "int64", "bool", "uint8", "float16"])
     parser.add_argument("--outside", action="store_true", help="also operators that tinycnn leaves out")
+    parser.add_argument("--device", default="cpu", help="where tinycnn computes: cpu or cuda")
+    parser.add_argument("--at-most", type=int, help="so many samples of each operator and dtype")
+    parser.add_argument("--larger", type=int, default=1 << 60, help="leave out samples of more elements than this")
     parser.add_argument("-v", "--verbose", action="store_true", help="print every disagreement")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
     np.seterr(all="ignore")
 
+    with on(options.device):
+        run(options)
+
+
+def run(options: argparse.Namespace) -> None:
+    """All of `main` but the arguments."""
     total: collections.Counter[str] = collections.Counter()
     missing = []
     for op in op_db:
@@ -257,7 +293,8 @@ def main() -> None:
                 samples = list(op.sample_inputs("cpu", dtype, requires_grad=floating and supported))
             except Exception:
                 continue
-            for sample in samples:
+            small = [s for s in samples if largest(s) <= options.larger]
+            for sample in small[: options.at_most]:
                 try:
                     wrong = check(op, function, sample, floating)
                 except (TypeError, AttributeError, KeyError, ValueError, RuntimeError) as error:

@@ -147,7 +147,8 @@ def test_the_marks_of_a_compiler_change_nothing():
         torch.jit.script(nn.Linear(1, 1))
 
 
-def test_mixed_precision_is_harmless():
+@pytest.mark.filterwarnings("ignore:autocast", "ignore:GradScaler")  # PyTorch warns as well, where there is no GPU
+def test_mixed_precision_without_a_gpu_is_harmless():
     model, x = nn.Linear(2, 1), torch.ones(1, 2)
     scaler = torch.amp.GradScaler("cuda")
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)

@@ -83,6 +83,7 @@ FLOORS = [
     "_tensor",
     "random",
     "autograd",
+    "_autocast",
     "ops",
     "composed",
     "_methods",

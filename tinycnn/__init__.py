@@ -7,6 +7,7 @@ import builtins
 import importlib
 
 from . import (
+    _autocast,
     _methods,
     accelerator,
     amp,
@@ -55,7 +56,17 @@ from ._switches import (
     use_deterministic_algorithms,
 )
 from ._tensor import Size, Tensor
-from .amp import GradScaler, autocast
+from .amp import (
+    GradScaler,
+    autocast,
+    clear_autocast_cache,
+    get_autocast_dtype,
+    is_autocast_cache_enabled,
+    is_autocast_enabled,
+    set_autocast_cache_enabled,
+    set_autocast_dtype,
+    set_autocast_enabled,
+)
 from .autograd import (
     enable_grad,
     inference_mode,
@@ -418,6 +429,8 @@ from .ops.shape import (
 from .random import Generator, default_generator, get_rng_state, initial_seed, manual_seed, seed, set_rng_state
 from .serialization import load, save
 
+globals().update(_autocast.cover(globals()))
+
 absolute, negative, multiply, subtract, divide, true_divide, fix = abs, neg, mul, sub, div, div, trunc
 ger, vdot, moveaxis, swapdims = outer, dot, movedim, swapaxes
 concat, concatenate, row_stack, unsafe_split, unsafe_chunk = cat, cat, vstack, split, chunk
@@ -459,11 +472,6 @@ __version__ = "0.1.0"
 def is_tensor(obj: object) -> builtins.bool:
     """True for a Tensor."""
     return isinstance(obj, Tensor)
-
-
-def is_autocast_enabled(device_type: str | None = None) -> builtins.bool:
-    """False: `autocast` changes nothing."""
-    return False
 
 
 def __getattr__(name: str) -> object:

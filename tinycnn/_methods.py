@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from . import _device, autograd, dtypes
+from ._autocast import cover
 from ._tensor import Tensor
 from .composed import activation, convert, draw, exchange, index, linalg, math, statistics
 from .composed import reduce as more
@@ -433,3 +434,5 @@ if not TYPE_CHECKING:  # type checkers know Tensor as a subclass of TensorMethod
     for _name, _method in vars(TensorMethods).items():
         if _name not in ("__module__", "__dict__", "__weakref__", "__doc__", "__hash__", "__qualname__"):
             setattr(Tensor, _name, _method)
+    for _name, _method in cover(vars(TensorMethods)).items():
+        setattr(Tensor, _name, _method)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ._autocast import cover
 from .composed.linalg import linalg_cross as cross
 from .composed.linalg import multi_dot, vecdot
 from .composed.reduce import linalg_norm as norm
@@ -10,3 +11,5 @@ from .composed.shape import linalg_diagonal as diagonal
 from .ops.matmul import matmul
 
 __all__ = ["cross", "diagonal", "matmul", "matrix_norm", "multi_dot", "norm", "vecdot", "vector_norm"]
+
+globals().update(cover(globals()))

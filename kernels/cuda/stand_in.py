@@ -210,6 +210,30 @@ def _in_linalg(name: str) -> Callable[..., Any]:
 linalg = SimpleNamespace(**{name: _in_linalg(name) for name in ("svd", "norm", "qr", "inv", "det", "solve")})
 
 
+@contextlib.contextmanager
+def strict_numpy() -> Iterator[None]:
+    """A block in which NumPy's functions that make an array of anything refuse the device's, as they refuse CuPy's."""
+
+    def strict(original: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(original)
+        def function(x: Any, *args: Any, **options: Any) -> Any:
+            if isinstance(x, ndarray) and not options.get("subok"):
+                raise TypeError("an array of the device does not become one of the host by itself")
+            return original(x, *args, **options)
+
+        return function
+
+    names = ("asarray", "array", "ascontiguousarray")
+    before = {name: getattr(np, name) for name in names}
+    for name in names:
+        setattr(np, name, strict(before[name]))
+    try:
+        yield
+    finally:
+        for name in names:
+            setattr(np, name, before[name])
+
+
 # -- cuBLAS -----------------------------------------------------------------------------------------------------------
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .._autocast import cover
 from ..composed import math
 from ..composed.activation import (
     celu,
@@ -111,6 +112,7 @@ from ..ops.shape import flatten
 
 sigmoid, tanh = elementwise.sigmoid, elementwise.tanh
 logit = math.logit
+globals().update(cover(globals()))
 
 __all__ = [
     "adaptive_avg_pool1d",

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from .._tensor import Tensor, filled, wrap
+from .. import dtypes
+from .._tensor import Tensor, filled, need, wrap
 from ..autograd import Function
 from ..random import Generator, generator_or_default
-from .elementwise import require_float
+from .elementwise import cast, require_float
 
 
 class Dropout(Function):
@@ -40,9 +41,12 @@ def dropout(
         raise ValueError(f"dropout: p must lie in [0, 1], got {p}")
     if (not training or p == 0.0) and isinstance(input, Tensor):
         return input
-    require_float("dropout", input)
+    need("dropout", input)
+    x = cast(input, dtypes.float32) if input.dtype is dtypes.float16 else input
+    require_float("dropout", x)
     if p == 1.0:
-        result = input * filled(input.array.shape, input.array.dtype, input.device)
+        result = x * filled(x.array.shape, x.array.dtype, x.device)
     else:
-        result = Dropout.apply(input, float(p), generator_or_default(generator).key())
+        result = Dropout.apply(x, float(p), generator_or_default(generator).key())
+    result = cast(result, input.dtype)
     return input.copy_(result) if inplace else result
