@@ -33,25 +33,29 @@ def to_device(x: np.ndarray) -> Any:
 def table(values: Any) -> Any:
     """Whole numbers for a kernel to look up, copied to the GPU in a way that a graph can capture and repeat."""
     numbers = np.array(values, np.int64).reshape(-1)
-    if SIMULATED:
+    if not settings.capturing:
         return xp.asarray(numbers)
     waiting = importlib.import_module("cupyx").empty_pinned(numbers.shape, numbers.dtype)
     waiting[...] = numbers
     made = xp.empty(numbers.shape, numbers.dtype)
-    made.set(waiting)
-    if settings.capturing:
-        settings.held += [waiting, made]
+    made.set(waiting)  # read at every replay
+    settings.held += [waiting, made]
     return made
 
 
+def place() -> tuple[int, int]:
+    """The current GPU and stream. What one stream has copied, another must not read without waiting for it."""
+    return xp.cuda.Device().id, xp.cuda.get_current_stream().ptr
+
+
 @functools.lru_cache(4096)
-def _known(values: tuple[int, ...], device: int) -> Any:
+def _known(values: tuple[int, ...], place: tuple[int, int]) -> Any:
     return table(values)
 
 
 def constants(values: tuple[int, ...]) -> Any:
     """`table`, kept for the next time. What is copied during a capture is there only after a replay, and not kept."""
-    return table(values) if settings.capturing else _known(values, xp.cuda.Device().id)
+    return table(values) if settings.capturing else _known(values, place())
 
 
 def _over(value: Any, move: Callable[[Any], Any], kind: type) -> Any:

@@ -10,10 +10,11 @@ import ctypes
 import functools
 import importlib
 import sys
+import threading
 from typing import Any
 
 from .. import settings
-from .backend import SIMULATED, xp
+from .backend import SIMULATED, place, xp
 
 _TYPES = {"f": 0, "d": 1, "e": 2}  # cudaDataType
 _IN_FLOAT32, _IN_FLOAT64, _IN_TF32 = 68, 70, 77  # cublasComputeType: in what sums are accumulated
@@ -67,8 +68,8 @@ def multiply(a: Any, b: Any, out: Any, accumulate: bool = False, exact: bool = F
             out[...] = 0
         return
     (a, (flip_a, lead_a, step_a)), (b, (flip_b, lead_b, step_b)) = _laid_out(a), _laid_out(b)
-    place = layout(out)
-    assert place is not None and not place[0], "the rows of `out` must be without gaps"
+    there = layout(out)
+    assert there is not None and not there[0], "the rows of `out` must be without gaps"
     code = _TYPES[out.dtype.char]
     in_tf32 = code == 0 and settings.allow_tf32 and not exact
     compute = _IN_FLOAT64 if code == 1 else _IN_TF32 if in_tf32 else _IN_FLOAT32
@@ -78,12 +79,28 @@ def multiply(a: Any, b: Any, out: Any, accumulate: bool = False, exact: bool = F
     _call()(
         _handle(), int(flip_b), int(flip_a), columns, rows, depth, ctypes.addressof(alpha),
         b.data.ptr, code, lead_b, step_b, a.data.ptr, code, lead_a, step_a, ctypes.addressof(beta),
-        out.data.ptr, code, place[1], place[2], batch, compute, _DEFAULT_ALGORITHM,
+        out.data.ptr, code, there[1], there[2], batch, compute, _DEFAULT_ALGORITHM,
     )  # fmt: skip
 
 
+_local = threading.local()  # its `handles` are this Python thread's
+
+
 def _handle() -> int:
-    return 0 if SIMULATED else xp.cuda.device.get_cublas_handle()
+    """This thread's handle for the current GPU and stream.
+
+    A handle has one workspace for what it computes: on two streams at once, or on one while a captured graph runs on
+    another, two products would write to it. So each stream has a handle of its own.
+    """
+    if SIMULATED:
+        return 0
+    key = place()
+    if not key[1]:
+        return xp.cuda.device.get_cublas_handle()
+    handles = vars(_local).setdefault("handles", {})
+    if key not in handles:
+        handles[key] = xp.cuda.device.Handle(_of_cupy().create(), _of_cupy().destroy)
+    return handles[key].handle
 
 
 def _call() -> Any:
@@ -95,7 +112,8 @@ def _call() -> Any:
 
 @functools.cache
 def _of_cupy() -> Any:
-    return importlib.import_module("cupy_backends.cuda.libs.cublas")
+    """CuPy's module for cuBLAS; asked for as an attribute, it first loads cuBLAS from where pip has put it."""
+    return importlib.import_module("cupy_backends.cuda.libs").cublas
 
 
 @functools.cache

@@ -17,7 +17,7 @@ from numba import cuda
 
 from .. import settings
 from ..reference import optim as reference
-from .backend import SIMULATED, table, xp
+from .backend import SIMULATED, place, table, xp
 from .device import abs_of, at, sqrt_of
 from .launch import MOST_BLOCKS, THREADS, kernel
 
@@ -72,8 +72,10 @@ def formula(states: int) -> Callable[[Any], Any]:
     return note
 
 
-def _tables(addresses: tuple[int, ...], sizes: tuple[int, ...]) -> tuple[Any, Any, Any, int]:
-    """On the GPU: addresses, sizes, chunks; and how many chunks."""
+def _tables(
+    addresses: tuple[int, ...], sizes: tuple[int, ...], place: tuple[int, int]
+) -> tuple[Any, Any, Any, int]:
+    """On the GPU: addresses, sizes, chunks; and how many chunks. `place` is the current one, which keeps them apart."""
     chunks = [(t, start) for t, size in enumerate(sizes) for start in range(0, size, CHUNK)]
     return table(addresses), table(sizes), table(chunks), len(chunks)
 
@@ -97,7 +99,7 @@ def _launch(formula: Any, kinds: Sequence[Arrays], numbers: Sequence[float]) -> 
     for kind, which in taken.items():
         addresses = tuple([arrays[i].data.ptr for arrays in kinds for i in which])
         make = _tables if settings.capturing else _known_tables
-        objects, sizes, chunks, count = make(addresses, tuple([kinds[0][i].size for i in which]))
+        objects, sizes, chunks, count = make(addresses, tuple([kinds[0][i].size for i in which]), place())
         if count:
             given = [kind.type(n) for n in (*numbers, *(0.0,) * (10 - len(numbers)))]
             ready = multi.of(kind, formula, formula.states)

@@ -1,5 +1,8 @@
 """Matrix products as cuBLAS is asked for them; NumPy answers, given addresses as cuBLAS is."""
 
+import threading
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from tolerances import GRADIENTS, close
@@ -81,6 +84,26 @@ def test_what_was_there_does_not_matter():
     out = there(np.full((2, 2), np.nan))
     gemm.multiply(there(np.eye(2)), there(np.eye(2)), out)
     close(out.get(), np.eye(2))
+
+
+def test_every_stream_has_a_handle_of_its_own(monkeypatch):
+    """CuPy has one for each thread; two streams would share its workspace."""
+    made, here = [], SimpleNamespace(id=0, ptr=0)
+    monkeypatch.setattr(gemm, "SIMULATED", False)
+    monkeypatch.setattr(gemm, "_local", threading.local())
+    monkeypatch.setattr(gemm, "place", lambda: (here.id, here.ptr))
+    create = SimpleNamespace(create=lambda: made.append(len(made) + 1) or len(made), destroy=lambda handle: None)
+    monkeypatch.setattr(gemm, "_of_cupy", lambda: create)
+    cupys = SimpleNamespace(get_cublas_handle=lambda: -1, Handle=lambda handle, destroy: SimpleNamespace(handle=handle))
+    monkeypatch.setattr(gpu.xp.cuda, "device", cupys, raising=False)
+    found = []
+    for here.id, here.ptr in [(0, 0), (0, 64), (0, 0), (0, 128), (0, 64), (1, 64), (0, 128)]:
+        found.append(gemm._handle())
+    assert found == [-1, 1, -1, 2, 1, 3, 2]
+    thread = threading.Thread(target=lambda: found.append(gemm._handle()))
+    thread.start()
+    thread.join()
+    assert found[-1] == 4
 
 
 def test_the_switch_for_tensor_cores():
