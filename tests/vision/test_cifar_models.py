@@ -28,46 +28,69 @@ def count(model):
     return sum(p.numel() for p in model.parameters())
 
 
-# millions of parameters as the papers print them
+# who printed the number of parameters
+HE15 = "He et al. 2015, table 6"
+WIDE = "Zagoruyko and Komodakis 2016, tables 4 and 5"
+DENSE = "Huang et al. 2017, table 2"
+ALL_CNN = "Springenberg et al. 2015, comparison on CIFAR-10"
+CHOLLET = "Chollet 2021, listing 8.2"
+HIGHWAY = "Srivastava et al. 2015, table 1"
+FRACTAL = "Larsson et al. 2017, table 3"
+
+
+def table_3(columns):
+    return cifar.FractalNet(columns, (16, 32, 64, 128, 128), num_classes=100)
+
+
 @pytest.mark.parametrize(
-    ("make", "published", "exact"),
+    ("make", "published", "exact", "source"),
     [
-        (cifar.resnet20, "0.27", 269_722),
-        (cifar.resnet32, "0.46", 464_154),
-        (cifar.resnet44, "0.66", 658_586),
-        (cifar.resnet56, "0.85", 853_018),
-        (cifar.resnet110, "1.7", 1_727_962),
-        (cifar.resnet1202, "19.4", 19_421_274),
-        (cifar.stochastic_depth_resnet, "1.7", 1_727_962),
-        (lambda: cifar.resnet20(option="B"), "0.27", 272_474),
-        (cifar.senet, "0.27", 272_095),
-        (cifar.preact_resnet, "1.7", 1_730_522),
-        (lambda: cifar.preact_resnet(164), "1.7", 1_703_258),
-        (cifar.wide_resnet, "36.5", 36_479_194),
-        (lambda: cifar.wide_resnet(16, 8), "11.0", 10_961_370),
-        (lambda: cifar.wide_resnet(22, 8), "17.2", 17_158_106),
-        (lambda: cifar.wide_resnet(40, 1), "0.6", 563_930),
-        (lambda: cifar.densenet_cifar(40, 12, bc=False), "1.0", 1_019_722),
-        (lambda: cifar.densenet_cifar(100, 12, bc=False), "7.0", 6_979_642),
-        (lambda: cifar.densenet_cifar(100, 24, bc=False), "27.2", 27_249_082),
-        (cifar.densenet_cifar, "0.8", 769_162),
-        (lambda: cifar.densenet_cifar(250, 24), "15.3", 15_324_406),
-        (lambda: cifar.densenet_cifar(190, 40), "25.6", 25_624_430),
-        (cifar.NetworkInNetwork, "0.97", 966_986),
-        (cifar.AllCNN, "1.4", 1_369_738),
-        (cifar.KerasConvNet, "0.104", 104_202),
-        (cifar.HighwayNet, None, 80_560),
-        (cifar.ConvHighway, None, 509_194),
-        (cifar.FractalNet, None, 33_724_618),
-        (cifar.DeeplySupervisedNet, None, 966_986 + 184_340),
+        (cifar.resnet20, "0.27 M", 269_722, HE15),
+        (cifar.resnet32, "0.46 M", 464_154, HE15),
+        (cifar.resnet44, "0.66 M", 658_586, HE15),
+        (cifar.resnet56, "0.85 M", 853_018, HE15),
+        (cifar.resnet110, "1.7 M", 1_727_962, HE15),
+        (cifar.resnet1202, "19.4 M", 19_421_274, HE15),
+        (cifar.stochastic_depth_resnet, "1.7 M", 1_727_962, WIDE),
+        (lambda: cifar.resnet20(option="B"), None, 269_722 + 16 * 32 + 32 * 64 + 2 * (32 + 64), None),
+        (cifar.senet, None, 272_095, None),
+        (cifar.preact_resnet, "1.7 M", 1_730_522, WIDE),
+        (lambda: cifar.preact_resnet(164), "1.7 M", 1_703_258, WIDE),
+        (cifar.wide_resnet, "36.5 M", 36_479_194, WIDE),
+        (lambda: cifar.wide_resnet(16, 8), "11.0 M", 10_961_370, WIDE),
+        (lambda: cifar.wide_resnet(22, 8), "17.2 M", 17_158_106, WIDE),
+        (lambda: cifar.wide_resnet(40, 1), "0.6 M", 563_930, WIDE),
+        (lambda: cifar.densenet_cifar(40, 12, bc=False), "1.0 M", 1_019_722, DENSE),
+        (lambda: cifar.densenet_cifar(100, 12, bc=False), "7.0 M", 6_979_642, DENSE),
+        (lambda: cifar.densenet_cifar(100, 24, bc=False), "27.2 M", 27_249_082, DENSE),
+        (cifar.densenet_cifar, "0.8 M", 769_162, DENSE),
+        (lambda: cifar.densenet_cifar(250, 24), "15.3 M", 15_324_406, DENSE),
+        (lambda: cifar.densenet_cifar(190, 40), "25.6 M", 25_624_430, DENSE),
+        (cifar.NetworkInNetwork, "1 M", 966_986, ALL_CNN),
+        (cifar.DeeplySupervisedNet, None, 966_986 + 184_340, None),
+        (cifar.AllCNN, "1.4 M", 1_369_738, ALL_CNN),
+        (cifar.KerasConvNet, "104.202 k", 104_202, CHOLLET),
+        (cifar.HighwayNet, None, 39_250 + 8 * 5100 + 510, None),
+        (cifar.ConvHighway, None, 509_194, None),
+        (cifar.conv_highway_mnist, "39 k", 38_730, HIGHWAY),
+        (lambda: cifar.conv_highway_mnist(32), "151 k", 151_178, HIGHWAY),
+        (lambda: table_3(1), "0.3 M", 258_292, FRACTAL),
+        (lambda: table_3(2), "0.8 M", 847_716, FRACTAL),
+        (lambda: table_3(3), "2.1 M", 2_125_204, FRACTAL),
+        (lambda: table_3(4), "4.8 M", 4_778_820, FRACTAL),
+        (lambda: table_3(5), "10.2 M", 10_184_692, FRACTAL),
+        (lambda: table_3(6), "21.1 M", 21_095_076, FRACTAL),
+        (cifar.FractalNet, None, 33_724_618, None),  # printed is 38.6 M, see its docstring
     ],
 )
-def test_published_sizes(make, published, exact, undrawn):
+def test_published_sizes(make, published, exact, source, undrawn):
     parameters = count(make())
     assert parameters == exact
+    assert (published is None) == (source is None)
     if published is not None:
-        digits = len(published.partition(".")[2])
-        assert f"{parameters / 1e6:.{digits}f}" == published
+        number, unit = published.split()
+        digits = len(number.partition(".")[2])
+        assert f"{parameters / {'k': 1e3, 'M': 1e6}[unit]:.{digits}f}" == number, source
 
 
 SMALL = {
@@ -83,6 +106,7 @@ SMALL = {
     "all_cnn": (cifar.AllCNN, (3, 16, 16)),
     "highway": (lambda: cifar.HighwayNet(5), (1, 28, 28)),
     "conv highway": (lambda: cifar.ConvHighway(1, (4, 8)), (3, 16, 16)),
+    "highway mnist": (lambda: cifar.conv_highway_mnist(4), (1, 28, 28)),
     "fractalnet": (lambda: cifar.FractalNet(3, (4, 8), drop_path=0), (3, 4, 4)),
     "deeply supervised": (cifar.DeeplySupervisedNet, (3, 32, 32)),
     "keras": (cifar.KerasConvNet, (1, 28, 28)),

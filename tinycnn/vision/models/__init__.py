@@ -144,6 +144,7 @@ _MODELS: dict[str, Maker] = {
     "lenet5": LeNet5,
     "all_cnn": cifar.AllCNN,
     "conv_highway": cifar.ConvHighway,
+    "conv_highway_mnist": cifar.conv_highway_mnist,
     "deeply_supervised_net": cifar.DeeplySupervisedNet,
     "densenet_cifar": cifar.densenet_cifar,
     "fractalnet": cifar.FractalNet,

@@ -8,7 +8,7 @@ from .all_cnn import AllCNN
 from .deeply_supervised import DeeplySupervisedNet, DeeplySupervisedOutputs, deeply_supervised_loss
 from .densenet import DenseNet, densenet_cifar
 from .fractalnet import FractalNet
-from .highway import ConvHighway, Highway, HighwayNet
+from .highway import ConvHighway, Highway, HighwayNet, conv_highway_mnist
 from .keras_convnet import KerasConvNet
 from .network_in_network import NetworkInNetwork
 from .preact_resnet import PreactResNet, preact_resnet, wide_resnet
@@ -37,6 +37,7 @@ __all__ = [
     "NetworkInNetwork",
     "PreactResNet",
     "ResNet",
+    "conv_highway_mnist",
     "deeply_supervised_loss",
     "densenet_cifar",
     "preact_resnet",

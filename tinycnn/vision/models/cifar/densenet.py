@@ -63,7 +63,8 @@ def densenet_cifar(
     """Huang, Liu, van der Maaten, Weinberger, "Densely connected convolutional networks", CVPR 2017, table 2.
 
     Parameters: 1.0 M for DenseNet (depth 40, growth 12), 7.0 M (100, 12), 27.2 M (100, 24); 0.8 M for DenseNet-BC
-    (100, 12), 15.3 M (250, 24), 25.6 M (190, 40).
+    (100, 12), 15.3 M (250, 24), 25.6 M (190, 40). MACs at 32x32: 265 M for DenseNet (40, 12), 288 M for DenseNet-BC
+    (100, 12).
 
     Args:
         depth: 3n + 4, with `bc` 6n + 4.

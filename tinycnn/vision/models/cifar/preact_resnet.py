@@ -105,7 +105,7 @@ def preact_resnet(depth: int = 110, bottleneck: bool | None = None, num_classes:
     """He, Zhang, Ren, Sun, "Identity mappings in deep residual networks", ECCV 2016.
 
     1.7 M parameters at depths 110 (blocks of two convolutions) and 164 (of three), 10.3 M at 1001 (of
-    three; the paper says 10.2).
+    three; the paper says 10.2). 253 M MACs at depth 110, 248 M at 164.
 
     Args:
         depth: 6n + 2, or 9n + 2 with bottlenecks.
