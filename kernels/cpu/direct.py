@@ -12,11 +12,13 @@ for a band and a block of channels that stay in the second cache. A kernel of on
 image itself is b.
 
 The gradient of the input is a convolution of gy of the same kind. With a stride, the elements of gx fall into classes
-by their remainders, each of which sees some of the taps only; one class after the other is computed and spread out.
+by their remainders, each of which sees some of the taps only. All classes are computed from the same planes, and
+interleaved when they are stored.
 """
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -26,15 +28,43 @@ from numba import prange
 from ..geometry import ConvSpec
 from .gemm import plain, tile_columns
 from .jit import helper, kernel
-from .memory import empty, zeros
+from .memory import empty
 from .rows import add, copy, fill
-from .simd import DOTS, ROWS, VECTORS, WIDE, copy_rows, tap_dots, tap_rows_tile, tap_tile, turn
+from .simd import (
+    DOTS,
+    LANES32,
+    LANES64,
+    ROWS,
+    VECTORS,
+    WIDE,
+    copy_rows,
+    tap_dots,
+    tap_rows_tile,
+    tap_tile,
+    turn,
+    weave,
+)
 from .threads import PRODUCTS, launch, scratch, workers
 
 BLOCK = 100 * 1024  # elements of the planes of a block: with what they are multiplied by, they stay in the second cache
 UNITS = 16  # of work, at least, where the shape allows it
+PANEL = 2 * ROWS  # filters whose weights lie side by side
+STRIP = 16  # channels whose weights are laid out at a time
 PARTS = 16  # partial sums of a weight gradient, at most
 DEEP = 128  # rows of a weight gradient that are worth another copy of gy^T
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """A class of outputs that see the same taps.
+
+    Attributes:
+        taps: for each tap, in the order of the weights, (plane, rows further down in it).
+        which: the taps' places (u * KW + v) in the kernel.
+    """
+
+    taps: tuple[tuple[int, int], ...]
+    which: tuple[int, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,51 +74,62 @@ class Layout:
     Attributes:
         source: (H, W) of the image that is read.
         target: (H, W) of the image that is written.
-        size: (rows, columns) of the sweep's outputs; `origin` and `step` say where they lie in the target.
+        size: (rows, columns) of each class of outputs.
+        step: rows and columns from one output of a class to the next in the target; element (y, x) of the target
+            belongs to class y % step[0] * step[1] + x % step[1]. Outputs that lie outside are not stored.
         stride: rows and columns from one output to the next in the source.
         planes: for each plane of a channel, (image row of output row 0, image column of output column 0, further rows).
-        taps: for each tap, in the order of the weights, (plane, rows further down in it).
-        which: the taps' places (u * KW + v) in the kernel.
+        classes: all of them.
     """
 
     source: tuple[int, int]
     target: tuple[int, int]
     size: tuple[int, int]
-    origin: tuple[int, int]
     step: tuple[int, int]
     stride: tuple[int, int]
     planes: tuple[tuple[int, int, int], ...]
-    taps: tuple[tuple[int, int], ...]
-    which: tuple[int, ...]
+    classes: tuple[Outputs, ...]
 
     @property
     def plain(self) -> bool:
         """Whether the image itself can be read: one tap, which sees every element where it is."""
-        return self.stride == (1, 1) and self.planes == ((0, 0, 0),) and self.source == self.size
+        return (
+            self.stride == self.step == (1, 1)
+            and self.planes == ((0, 0, 0),)
+            and len(self.classes[0].taps) == 1
+            and self.source == self.size
+        )
+
+
+Seen = list[tuple[int, int]]
 
 
 def _layout(
-    source: tuple[int, int], target: tuple[int, int], size: tuple[int, int], origin: tuple[int, int],
-    step: tuple[int, int], stride: tuple[int, int], rows: list[tuple[int, int]], columns: list[tuple[int, int]],
-    kw: int,
+    source: tuple[int, int], target: tuple[int, int], step: tuple[int, int], stride: tuple[int, int],
+    classes: list[tuple[Seen, Seen]], kw: int,
 ) -> Layout:  # fmt: skip
-    """The layout for kernel rows (u, first image row) and kernel columns (v, first image column).
+    """The layout for classes of kernel rows (u, first image row) and kernel columns (v, first image column).
 
-    Rows whose first image rows differ by a multiple of the stride share planes.
+    Taps of the same image column whose image rows differ by a multiple of the stride share planes.
     """
-    planes: list[tuple[int, int, int]] = []
-    place: dict[tuple[int, int], tuple[int, int]] = {}
-    for v, column in columns:
-        for remainder in sorted({row % stride[0] for _, row in rows}):
-            mine = [(u, row) for u, row in rows if row % stride[0] == remainder]
-            base = min(row for _, row in mine)
-            further = {u: (row - base) // stride[0] for u, row in mine}
-            place |= {(u, v): (len(planes), down) for u, down in further.items()}
-            planes.append((base, column, max(further.values())))
-    which = sorted(place)
+    seen: dict[tuple[int, int], set[int]] = {}
+    for rows, columns in classes:
+        for (_, row), (_, column) in itertools.product(rows, columns):
+            seen.setdefault((column, row % stride[0]), set()).add(row)
+    places = {key: (number, min(seen[key])) for number, key in enumerate(sorted(seen))}
+
+    def outputs(rows: Seen, columns: Seen) -> Outputs:
+        taps, which = [], []
+        for (u, row), (v, column) in itertools.product(rows, columns):
+            plane, base = places[column, row % stride[0]]
+            taps.append((plane, (row - base) // stride[0]))
+            which.append(u * kw + v)
+        return Outputs(tuple(taps), tuple(which))
+
     return Layout(
-        source, target, size, origin, step, stride, tuple(planes),
-        tuple(place[t] for t in which), tuple(u * kw + v for u, v in which),
+        source, target, (-(-target[0] // step[0]), -(-target[1] // step[1])), step, stride,
+        tuple((base, key[0], (max(seen[key]) - base) // stride[0]) for key, (_, base) in places.items()),
+        tuple(outputs(*of_class) for of_class in classes),
     )  # fmt: skip
 
 
@@ -96,34 +137,24 @@ def _layout(
 def forward_layout(spec: ConvSpec) -> Layout:
     """The layout of the convolution itself: output (i, j) sees row i * stride + u * dilation - padding."""
     (kh, kw), (dh, dw), ((top, _), (left, _)) = spec.kernel_size, spec.dilation, spec.padding
-    return _layout(
-        spec.input_size, spec.output_size, spec.output_size, (0, 0), (1, 1), spec.stride,
-        [(u, u * dh - top) for u in range(kh)], [(v, v * dw - left) for v in range(kw)], kw,
-    )  # fmt: skip
+    seen = [(u, u * dh - top) for u in range(kh)], [(v, v * dw - left) for v in range(kw)]
+    return _layout(spec.input_size, spec.output_size, (1, 1), spec.stride, [seen], kw)
 
 
 @lru_cache(maxsize=256)
-def backward_layouts(spec: ConvSpec) -> tuple[Layout, ...]:
-    """Those of the gradient of the input, a class of its elements each.
+def backward_layout(spec: ConvSpec) -> Layout:
+    """That of the gradient of the input.
 
     Element y of gx was seen by tap u from output (y + padding - u * dilation) / stride, where that is a whole number.
     """
 
-    def seen(axis: int, remainder: int) -> list[tuple[int, int]]:
+    def seen(axis: int, remainder: int) -> Seen:
         k, s, d, p = spec.kernel_size[axis], spec.stride[axis], spec.dilation[axis], spec.padding[axis][0]
         reach = [(t, remainder + p - t * d) for t in range(k)]
         return [(t, r // s) for t, r in reach if r % s == 0]
 
-    (sh, sw), (height, width) = spec.stride, spec.input_size
-    return tuple(
-        _layout(
-            spec.output_size, spec.input_size, (-(-(height - rh) // sh), -(-(width - rw) // sw)), (rh, rw), (sh, sw),
-            (1, 1), seen(0, rh), seen(1, rw), spec.kernel_size[1],
-        )
-        for rh in range(min(sh, height))
-        for rw in range(min(sw, width))
-        if seen(0, rh) and seen(1, rw)
-    )  # fmt: skip
+    classes = [(seen(0, rh), seen(1, rw)) for rh in range(spec.stride[0]) for rw in range(spec.stride[1])]
+    return _layout(spec.output_size, spec.input_size, spec.stride, (1, 1), classes, spec.kernel_size[1])
 
 
 def blocks(layout: Layout, units: int, channels: int, kept: int) -> tuple[int, int]:
@@ -134,14 +165,14 @@ def blocks(layout: Layout, units: int, channels: int, kept: int) -> tuple[int, i
         kept: elements kept in the cache for each output position besides the planes.
     """
     rows, columns = layout.size
-    further = max(extra for _, _, extra in layout.planes)
+    further = max((extra for _, _, extra in layout.planes), default=0)
     wanted = min(channels, 8)
 
     def room(band: int) -> int:
         return BLOCK - kept * band * columns
 
     def of_a_channel(band: int) -> int:
-        return len(layout.planes) * (band + further) * columns
+        return max(len(layout.planes), 1) * (band + further) * columns
 
     band = rows
     while band > 1 and (
@@ -152,16 +183,18 @@ def blocks(layout: Layout, units: int, channels: int, kept: int) -> tuple[int, i
     return band, -(-channels // -(-channels // block))
 
 
-def tables(layout: Layout, band: int, block: int) -> tuple[np.ndarray, np.ndarray, int]:
-    """(planes, offsets, plane): the planes as an array, where each (channel, tap) of a block lies, the plane's size."""
+def tables(layout: Layout, band: int, block: int) -> tuple[np.ndarray, list[np.ndarray], int]:
+    """(planes as an array, for each class of outputs where each (channel, tap) of a block lies, a plane's size)."""
     columns = layout.size[1]
-    plane = (band + max(extra for _, _, extra in layout.planes)) * columns
+    plane = (band + max((extra for _, _, extra in layout.planes), default=0)) * columns
     count = len(layout.planes)
     if layout.plain:
         count, plane = 1, layout.source[0] * layout.source[1]
-    taps = [place * plane + down * columns for place, down in layout.taps]
-    offsets = np.add.outer(np.arange(block) * count * plane, taps).reshape(-1)
-    return np.array(layout.planes), offsets, plane
+    offsets = []
+    for outputs in layout.classes:
+        taps = np.array([place * plane + down * columns for place, down in outputs.taps], np.int64)
+        offsets.append(np.add.outer(np.arange(block) * count * plane, taps).reshape(-1))
+    return np.array(layout.planes, np.int64).reshape(-1, 3), offsets, plane
 
 
 @helper
@@ -205,39 +238,95 @@ def lay_out(x, x0, channels, i0, band, planes, plane, out, o, g):
 
 
 @helper
-def _spread(x, i, rows, columns, out, o, row_step, step):
-    """out[o + r*row_step + j*step] = x[i + r*columns + j]"""
-    for r in range(rows):
-        source, target = np.uintp(i + r * columns), np.uintp(o + r * row_step)
-        for j in range(np.uintp(columns)):
-            out[target + j * np.uintp(step)] = x[source + j]
+def _spread(x, i, x_row, apart, out, o, o_row, step, n, rows):
+    """out[o + r*o_row + j] = x[i + j % step * apart + r*x_row + j // step] for j < n and r < rows"""
+    if step == 1:
+        copy_rows(x, i, x_row, 1, 0, n, out, o, o_row, n, rows)
+    elif step == 2:
+        weave(x, i, x_row, apart, out, o, o_row, n, rows)
+    else:
+        for r in range(rows):
+            for q in range(min(step, n)):
+                source, target = np.uintp(i + q * apart + r * x_row), np.uintp(o + r * o_row + q)
+                for j in range(np.uintp((n - q + step - 1) // step)):
+                    out[target + j * np.uintp(step)] = x[source + j]
+
+
+@helper
+def _pack(worker, workers, w, groups, filters, channels, flip, homes, out, turned):
+    """Lay out the weights of `sweep`, a class of outputs after the other: [group][panel][channel][tap][PANEL].
+
+    w is (group, filter, channel, tap), or with `flip` (group, channel, filter, tap). Tap t belongs at homes[t] = (first
+    element of its class, taps of the class, its number among them), or nowhere if that is negative.
+    for unit = (group, panel, STRIP channels), shared out to the workers: transpose squares of lanes x lanes
+    """
+    lanes, taps = LANES32 if w.itemsize == 4 else LANES64, len(homes)
+    panels, strips = (filters + PANEL - 1) // PANEL, (channels + STRIP - 1) // STRIP
+    for unit in range(worker, groups * panels * strips, workers):
+        row, c0 = unit // strips, unit % strips * STRIP
+        group, panel, c1 = row // panels, row % panels, min(c0 + STRIP, channels)
+        for lane in range(0, PANEL, lanes):
+            o = panel * PANEL + lane
+            some = max(min(filters - o, lanes), 0)
+            if some == 0:
+                o = 0
+            if not flip:  # one class with all taps: a row of w is a column of the panel
+                first = (group * filters + o) * channels * taps
+                for k in range(c0 * taps, c1 * taps, lanes):
+                    turn(
+                        w, first + k, channels * taps, some, min(c1 * taps - k, lanes),
+                        out, (row * channels * taps + k) * PANEL + lane, PANEL,
+                    )  # fmt: skip
+            elif taps == 1:  # the filters lie side by side
+                first = (group * channels + c0) * filters + o
+                copy_rows(
+                    w, first, filters, 1, 0, some, out, homes[0, 0] + (row * channels + c0) * PANEL + lane, PANEL,
+                    lanes, c1 - c0,
+                )  # fmt: skip
+            else:
+                for c in range(c0, c1):
+                    first = ((group * channels + c) * filters + o) * taps
+                    for t in range(0, taps, lanes):
+                        few = min(lanes, taps - t)
+                        turn(w, first + t, taps, some, few, turned, 0, lanes)
+                        for q in range(few):
+                            start, count, number = homes[t + q]
+                            place = start + ((row * channels + c) * count + number) * PANEL + lane
+                            copy(turned, q * lanes, 1, out, place, lanes)
 
 
 @kernel(parallel=True)
 def sweep(
-    workers, x, w, b, y, batch, groups, channels, filters, band, share, block, run, planes, offsets, plane, memory,
-    size, g,
+    workers, x, w, b, y, batch, groups, channels, filters, flip, band, share, block, run, planes, homes, classes,
+    offsets, plane, memory, size, g,
 ):  # fmt: skip
-    """One layout's part of y = w (*) x + b; channels and filters are those of one group, b is empty for none.
+    """y = w (*) x + b; channels and filters are those of one group, b is empty for none.
 
-    g: (H, W) of x, (H, W) of y, (rows, columns), origin, step, stride, taps, whether x itself is read.
+    classes[p]: (taps, first of its offsets, first of its weights). Memory: what each worker needs, then the weights.
+    g: (H, W) of x, (H, W) of y, (rows, columns), step, stride, whether x itself is read, width of a tile.
 
+    lay out the weights
     for unit = (image, run of groups, band of rows, share of filters), shared out to the workers:
         for block of channels (all of them where there are several groups):
             lay out their planes
             for group of the run:
                 y = b at first
-                for vectors of positions: for rows of filters: y += w @ planes on the register tile
-                if outputs do not lie side by side: spread them out at last
+                for class of outputs: for vectors of positions: for rows of filters:
+                    y += w @ planes on the register tile
+                if outputs do not lie side by side: interleave the classes at last
     """
-    height, width, y_height, y_width, rows, columns, up, left, y_sh, y_sw, sh, sw, taps, whole, vector = g
+    height, width, y_height, y_width, rows, columns, y_sh, y_sw, sh, sw, whole, vector = g
     bands, shares, runs = (rows + band - 1) // band, (filters + share - 1) // share, (groups + run - 1) // run
     beside = y_sh == 1 and y_sw == 1
     area, y_area = height * width, y_height * y_width
     wide = vector if filters > 1 else vector // VECTORS * WIDE
+    packed, panels = workers * size, (filters + PANEL - 1) // PANEL
+    weights = memory[packed:]
+    for worker in prange(workers):
+        _pack(worker, workers, w, groups, filters, channels, flip, homes, weights, np.empty(LANES32 * LANES32, w.dtype))
     for worker in prange(workers):
         laid = worker * size
-        kept = laid + size - share * band * columns
+        kept = laid + size - (0 if beside else share * len(classes) * band * columns)
         for number in range(worker, batch * runs * bands * shares, workers):
             unit, begin = number // shares, number % shares * share
             rest = unit // bands
@@ -246,37 +335,46 @@ def sweep(
             count = min(band, rows - i0)
             positions = count * columns
             for c0 in range(0, channels, block):
-                depth = (min(c0 + block, channels) - c0) * taps
+                deep = min(c0 + block, channels) - c0
                 x0 = ((image * groups + lowest) * channels + c0) * area
                 if not whole:
                     lay_out(
-                        x, x0, members * (depth // taps), i0, count, planes, plane, memory, laid,
-                        (height, width, columns, sh, sw),
-                    )  # fmt: skip
+                        x, x0, members * deep, i0, count, planes, plane, memory, laid, (height, width, columns, sh, sw)
+                    )
                 for group in range(lowest, lowest + members):
                     place = (group - lowest) * channels  # of the group's first plane
-                    w0 = (group * filters + begin) * channels * taps
                     y0 = ((image * groups + group) * filters + begin) * y_area
-                    target, out, step = (y, y0 + i0 * columns, y_area) if beside else (memory, kept, positions)
                     source, first = x, x0 + place * area + i0 * columns
                     if not whole:
                         source, first = memory, laid + place * len(planes) * plane
-                    if b.size and c0 == 0:
-                        for o in range(some):
-                            fill(target, out + o * step, positions, b[group * filters + begin + o])
-                    for j in range(0, positions, wide):
-                        cols = min(wide, positions - j)
-                        most = 2 * ROWS if cols * VECTORS <= vector else ROWS
-                        for o in range(0, some, most):
-                            tap_tile(
-                                w, w0 + (o * channels + c0) * taps, channels * taps, source, first + j, offsets, 0,
-                                target, out + o * step + j, step, min(most, some - o), cols, depth,
-                                c0 > 0 or b.size > 0,
-                            )  # fmt: skip
+                    for p in range(len(classes)):
+                        taps, o0, w0 = classes[p]
+                        target, out, step = y, y0 + i0 * columns, y_area
+                        if not beside:
+                            target, out, step = memory, kept + p * some * positions, positions
+                        if b.size and c0 == 0:
+                            for o in range(some):
+                                fill(target, out + o * step, positions, b[group * filters + begin + o])
+                        for j in range(0, positions, wide):
+                            cols = min(wide, positions - j)
+                            most = PANEL if cols * VECTORS <= vector else ROWS
+                            for o in range(0, some, most):
+                                row = group * panels + (begin + o) // PANEL
+                                tap_tile(
+                                    memory, packed + w0 + (row * channels + c0) * taps * PANEL + (begin + o) % PANEL,
+                                    PANEL, source, first + j, offsets, o0, target, out + o * step + j, step,
+                                    min(most, some - o), cols, deep * taps, c0 > 0 or b.size > 0,
+                                )  # fmt: skip
                     if not beside and c0 + block >= channels:
+                        apart = some * positions
                         for o in range(some):
-                            corner = y0 + (o * y_height + up + i0 * y_sh) * y_width + left
-                            _spread(memory, kept + o * positions, count, columns, y, corner, y_sh * y_width, y_sw)
+                            for up in range(y_sh):
+                                top = i0 * y_sh + up
+                                _spread(
+                                    memory, kept + up * y_sw * apart + o * positions, columns, apart, y,
+                                    y0 + o * y_area + top * y_width, y_sh * y_width, y_sw, y_width,
+                                    min(count, (y_height - top + y_sh - 1) // y_sh),
+                                )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -287,7 +385,7 @@ class Plan:
         band, block: as `blocks` says.
         share: filters of one unit of work.
         run: groups of one unit of work; more than 1 only if `block` holds all channels of a group.
-        planes, offsets, plane: as `tables` says.
+        planes, offsets, plane: as `tables` says, the offsets of all classes of outputs one after the other.
         size: elements of memory that a thread needs.
         g: further numbers.
     """
@@ -313,36 +411,65 @@ def _run_of(groups: int, others: int, channels: int, block: int, elements: int) 
     return run
 
 
+@dataclass(frozen=True)
+class Weights:
+    """How `sweep` finds the weights, as `_pack` lays them out.
+
+    Attributes:
+        homes, classes: as the kernel says.
+        size: how many there are.
+    """
+
+    homes: np.ndarray
+    classes: np.ndarray
+    size: int
+
+
+def _weights(layout: Layout, groups: int, channels: int, filters: int, taps: int, block: int) -> Weights:
+    homes, classes = np.full((taps, 3), -1), []
+    rows = groups * -(-filters // PANEL) * channels * PANEL
+    first = size = 0
+    for outputs in layout.classes:
+        count = len(outputs.taps)
+        for number, tap in enumerate(outputs.which):
+            homes[tap] = size, count, number
+        classes.append((count, first, size))
+        first, size = first + block * count, size + rows * count
+    return Weights(homes, np.array(classes), size)
+
+
 @lru_cache(maxsize=256)
-def _sweep_plan(layout: Layout, batch: int, groups: int, channels: int, filters: int, vector: int) -> Plan:
-    units = batch * groups
-    beside = layout.step == (1, 1)
-    band, block = blocks(layout, units, channels, 0 if beside else filters)
+def _sweep_plan(
+    layout: Layout, batch: int, groups: int, channels: int, filters: int, taps: int, vector: int
+) -> tuple[Plan, Weights]:
+    units, of_all = batch * groups, layout.size[0] * layout.size[1]
+    kept = 0 if layout.step == (1, 1) else len(layout.classes)  # for each filter and position
     share = filters  # each share lays out the planes again
-    while share > 4 * ROWS and units * -(-layout.size[0] // band) * -(-filters // share) < UNITS // 2:
-        share = -(-share // 2 // ROWS) * ROWS
+    if kept:
+        share = min(share, max(BLOCK // 2 // (kept * min(of_all, 4 * vector)) // PANEL, 1) * PANEL)
+    band, block = blocks(layout, units, channels, kept * share)
+    while share > 2 * PANEL and units * -(-layout.size[0] // band) * -(-filters // share) < UNITS // 2:
+        share = -(-share // 2 // PANEL) * PANEL
     planes, offsets, plane = tables(layout, band, block)
     of_group = block * len(planes) * plane
     run = _run_of(groups, batch * -(-layout.size[0] // band), channels, block, of_group)
-    kept = 0 if beside else share * band * layout.size[1]
-    size = -(-((0 if layout.plain else run * of_group) + kept) // 16) * 16
-    g = (
-        *(*layout.source, *layout.target, *layout.size, *layout.origin, *layout.step, *layout.stride),
-        *(len(layout.taps), layout.plain, vector),
-    )
-    return Plan(band, share, block, run, planes, offsets, plane, size, g)
+    size = -(-((0 if layout.plain else run * of_group) + kept * share * band * layout.size[1]) // 16) * 16
+    g = *layout.source, *layout.target, *layout.size, *layout.step, *layout.stride, layout.plain, vector
+    cut = Plan(band, share, block, run, planes, np.concatenate(offsets), plane, size, g)
+    return cut, _weights(layout, groups, channels, filters, taps, block)
 
 
-def _run(x: np.ndarray, w: np.ndarray, b: np.ndarray | None, y: np.ndarray, layout: Layout) -> None:
-    """Compute the part of y that a layout covers; w is (groups, filters, channels, taps of the layout)."""
-    groups, filters, channels, _ = w.shape
-    batch = len(x)
-    cut = _sweep_plan(layout, batch, groups, channels, filters, tile_columns(x.dtype))
+def _run(x: np.ndarray, w: np.ndarray, b: np.ndarray | None, y: np.ndarray, layout: Layout, flip: bool) -> None:
+    """y of x and w (groups, filters, channels, taps), or with `flip` (groups, channels, filters, taps)."""
+    groups, filters, channels, taps = w.shape
+    if flip:
+        filters, channels = channels, filters
+    cut, weights = _sweep_plan(layout, len(x), groups, channels, filters, taps, tile_columns(x.dtype))
     launch(
-        sweep, x.reshape(-1), w.reshape(-1), np.empty(0, x.dtype) if b is None else b, y.reshape(-1), batch, groups,
-        channels, filters, cut.band, cut.share, cut.block, cut.run, cut.planes, cut.offsets, cut.plane,
-        scratch(workers() * cut.size, x.dtype), cut.size, cut.g,
-        elements=y.size * channels * len(layout.taps) // PRODUCTS,
+        sweep, x.reshape(-1), w.reshape(-1), np.empty(0, x.dtype) if b is None else b, y.reshape(-1), len(x), groups,
+        channels, filters, flip, cut.band, cut.share, cut.block, cut.run, cut.planes, weights.homes, weights.classes,
+        cut.offsets, cut.plane, scratch(workers() * cut.size + weights.size, x.dtype), cut.size, cut.g,
+        elements=y.size * channels * taps // (PRODUCTS * layout.step[0] * layout.step[1]),
     )  # fmt: skip
 
 
@@ -350,36 +477,16 @@ def forward(x: np.ndarray, w: np.ndarray, b: np.ndarray | None, spec: ConvSpec) 
     """y (N, O, OH, OW) of x (N, C, H, W), w (O, C / groups, KH, KW) and b (O,) or None."""
     y = empty(spec.output_shape, x.dtype)
     filters = plain(w).reshape(spec.groups, spec.out_channels // spec.groups, w.shape[1], -1)
-    _run(plain(x), filters, None if b is None else plain(b), y, forward_layout(spec))
+    _run(plain(x), filters, None if b is None else plain(b), y, forward_layout(spec), False)
     return y
 
 
 def input_grad(gy: np.ndarray, w: np.ndarray, spec: ConvSpec) -> np.ndarray:
     """gx (N, C, H, W) of gy (N, O, OH, OW)."""
-    layouts = backward_layouts(spec)
-    full = len(layouts) == min(spec.stride[0], spec.input_size[0]) * min(spec.stride[1], spec.input_size[1])
-    gx = (empty if full else zeros)(spec.input_shape, gy.dtype)
-    gy = plain(gy)
-    groups, filters, channels = spec.groups, spec.out_channels // spec.groups, w.shape[1]
-    taps = plain(w).reshape(groups, filters, channels, -1)
-    for layout in layouts:
-        which = np.array(layout.which)
-        turned = empty((groups, channels, filters, len(which)), w.dtype)
-        launch(exchange, taps, which, turned, elements=turned.size)
-        _run(gy, turned, None, gx, layout)
+    gx = empty(spec.input_shape, gy.dtype)
+    filters = plain(w).reshape(spec.groups, spec.out_channels // spec.groups, w.shape[1], -1)
+    _run(plain(gy), filters, None, gx, backward_layout(spec), True)
     return gx
-
-
-@kernel(parallel=True)
-def exchange(workers, w, which, out):
-    """out[group, c, o, t] = w[group, o, c, which[t]], a row of o after the other."""
-    groups, filters, channels, _ = w.shape
-    for worker in prange(workers):
-        for unit in range(worker, groups * channels, workers):
-            group, c = unit // channels, unit % channels
-            for o in range(filters):
-                for t in range(len(which)):
-                    out[group, c, o, t] = w[group, o, c, which[t]]
 
 
 @kernel(parallel=True)
@@ -532,11 +639,11 @@ def _dots_plan(spec: ConvSpec, lanes: int) -> tuple[Plan, int]:
     layout = forward_layout(spec)
     band, block = blocks(layout, spec.batch * spec.groups, spec.in_channels // spec.groups, 0)
     parts = max(1, min(PARTS, -(-UNITS // spec.groups), spec.batch * -(-spec.output_size[0] // band)))
-    planes, offsets, plane = tables(layout, band, block)
+    planes, (offsets,), plane = tables(layout, band, block)
     of_group = block * len(planes) * plane
     run = _run_of(spec.groups, parts, spec.in_channels // spec.groups, block, of_group)
     size = 0 if layout.plain else -(-run * of_group // 16) * 16
-    g = (*layout.source, *layout.size, *layout.stride, len(layout.taps), layout.plain, lanes)
+    g = (*layout.source, *layout.size, *layout.stride, len(layout.classes[0].taps), layout.plain, lanes)
     return Plan(band, spec.out_channels // spec.groups, block, run, planes, offsets, plane, size, g), parts
 
 
@@ -563,7 +670,7 @@ def _outer_plan(spec: ConvSpec, vector: int) -> tuple[Plan, int, int]:
     Units are parts x groups x blocks of channels; parts cost memory and a pass over it, blocks another copy of gy^T.
     """
     layout, groups = forward_layout(spec), spec.groups
-    channels, filters, taps = spec.in_channels // groups, spec.out_channels // groups, len(layout.taps)
+    channels, filters, taps = spec.in_channels // groups, spec.out_channels // groups, len(layout.classes[0].taps)
     lanes = vector // VECTORS
     padded = -(-filters // lanes) * lanes
     band, block = blocks(layout, spec.batch, channels, padded)
@@ -573,7 +680,7 @@ def _outer_plan(spec: ConvSpec, vector: int) -> tuple[Plan, int, int]:
     parts = max(1, min(PARTS // max(groups, pieces), spec.batch * bands, room))
     while block > 8 and parts * groups * -(-channels // block) < UNITS:
         block = -(-block // 2)
-    planes, offsets, plane = tables(layout, band, block)
+    planes, (offsets,), plane = tables(layout, band, block)
     laid = 0 if layout.plain else block * len(planes) * plane
     size = -(-(laid + band * layout.size[1] * padded) // 16) * 16
     g = (*layout.source, *layout.size, *layout.stride, taps, layout.plain, vector, lanes, padded)

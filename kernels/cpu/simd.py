@@ -246,7 +246,7 @@ def _build_tile(v: Vectors, *args: ir.Value) -> None:
     a, ai, a_row, a_col, b, bi, b_row, c, ci, c_row, rows, cols, depth, add = args
     _tiles(
         v, c, ci, c_row, rows, cols, depth, add,
-        lambda v, r: v.at(a, ai, v.build.mul(r, a_row)),
+        lambda v, r, i: v.at(a, ai, v.build.mul(r, a_row)),
         lambda v, pointer, k: v.at(pointer, v.build.mul(k, a_col)),
         lambda v, k: v.at(b, bi, v.build.mul(k, b_row)),
         ahead=True,
@@ -255,10 +255,14 @@ def _build_tile(v: Vectors, *args: ir.Value) -> None:
 
 @intrinsic
 def tap_tile(
-    typing: Any, a: Any, ai: Any, a_row: Any, b: Any, bi: Any, taps: Any, ti: Any, c: Any, ci: Any, c_row: Any,
+    typing: Any, a: Any, ai: Any, a_col: Any, b: Any, bi: Any, taps: Any, ti: Any, c: Any, ci: Any, c_row: Any,
     rows: Any, cols: Any, depth: Any, add: Any,
 ) -> Any:  # fmt: skip
-    """As `tile`, the rows of b wherever a table says: a[ai + r * a_row + k], b[bi + taps[ti + k] + j]."""
+    """As `tile`, a transposed and the rows of b wherever a table says: a[ai + r + k * a_col], b[bi + taps[ti + k] + j].
+
+    Side by side, the scalars for one k need one pointer and one cache line. Those of missing rows are read as well, up
+    to ROWS or 2 * ROWS.
+    """
     if not of_floats(a, b, c):
         return None
     sig = types.void(a, *[_index] * 2, b, _index, taps, _index, c, *[_index] * 5, _bool)
@@ -266,13 +270,19 @@ def tap_tile(
 
 
 def _build_tap_tile(v: Vectors, *args: ir.Value) -> None:
-    a, ai, a_row, b, bi, taps, ti, c, ci, c_row, rows, cols, depth, add = args
-    table = v.at(taps, ti)
+    a, ai, a_col, b, bi, taps, ti, c, ci, c_row, rows, cols, depth, add = args
+    table, build = v.at(taps, ti), v.build
+
+    def b_of_k(v: Vectors, k: ir.Value) -> ir.Value:
+        inside = build.select(build.icmp_signed("<", k, depth), k, number(0))  # it is asked for rows ahead
+        return v.at(b, bi, build.load(v.at(table, inside)))
+
     _tiles(
         v, c, ci, c_row, rows, cols, depth, add,
-        lambda v, r: v.at(a, ai, v.build.mul(r, a_row)),
-        lambda v, pointer, k: v.at(pointer, k),
-        lambda v, k: v.at(b, bi, v.build.load(v.at(table, k))),
+        lambda v, r, i: v.at(a, ai, i),
+        lambda v, pointer, k: v.at(pointer, build.mul(k, a_col)),
+        b_of_k,
+        ahead=True,
     )  # fmt: skip
 
 
@@ -293,7 +303,7 @@ def _build_tap_rows_tile(v: Vectors, *args: ir.Value) -> None:
     table = v.at(taps, ti)
     _tiles(
         v, c, ci, c_row, rows, cols, depth, add,
-        lambda v, r: v.at(a, ai, v.build.load(v.at(table, r))),
+        lambda v, r, i: v.at(a, ai, v.build.load(v.at(table, r))),
         lambda v, pointer, k: v.at(pointer, k),
         lambda v, k: v.at(b, bi, v.build.mul(k, b_row)),
         ahead=True,
@@ -339,7 +349,7 @@ def _one_tile(
     build = v.build
     masks = [v.below(cols, i * v.lanes) for i in range(vectors)]
     row = _repeating_last(v, most, rows)
-    a_rows = [a_of_row(v, r) for r in row]
+    a_rows = [a_of_row(v, r, i) for i, r in enumerate(row)]
     c_rows = [v.at(c, ci, build.mul(r, c_row)) for r in row]
     places = [(r, i) for r in range(most) for i in range(vectors)]
 
@@ -350,7 +360,7 @@ def _one_tile(
     with v.loop(depth) as k:
         b_k = b_of_k(v, k)
         right = [v.load(v.at(b_k, i * v.lanes), masks[i]) for i in range(vectors)]
-        if ahead:
+        if ahead and most > 1:
             later = b_of_k(v, build.add(k, number(AHEAD)))
             for i in range(vectors):
                 v.prefetch(v.at(later, i * v.lanes))
@@ -457,6 +467,34 @@ def _build_copy_rows(v: Vectors, *args: ir.Value) -> None:
                     pair = [v.load(v.at(source, half * lanes), halves[half]) for half in range(2)]
                     value = v.shuffle(pair[0], pair[1], range(0, 2 * lanes, 2))
                     v.store(value, v.at(out, o, build.mul(r, o_row), j), inside)
+
+
+@intrinsic
+def weave(
+    typing: Any, x: Any, i: Any, x_row: Any, apart: Any, out: Any, o: Any, o_row: Any, n: Any, rows: Any
+) -> Any:  # fmt: skip
+    """out[o + r*o_row + j] = x[i + r*x_row + j // 2 + (apart if j is odd else 0)] for r < rows and j < n."""
+    if not of_floats(x, out):
+        return None
+    sig = types.void(x, *[_index] * 3, out, *[_index] * 4)
+    return sig, outlined("weave", _build_weave)
+
+
+def _build_weave(v: Vectors, *args: ir.Value) -> None:
+    x, i, x_row, apart, out, o, o_row, n, rows = args
+    build, lanes = v.build, v.lanes
+    with v.loop(n, 2 * lanes) as j:
+        left = build.sub(n, j)
+        half = build.ashr(j, number(1))
+        even, odd = (v.below(build.ashr(build.add(left, number(more)), number(1))) for more in (1, 0))
+        written = [v.below(left, part * lanes) for part in range(2)]
+        with v.loop(rows) as r:
+            source = v.at(x, i, build.mul(r, x_row), half)
+            first, second = v.load(source, even), v.load(v.at(source, apart), odd)
+            for part in range(2):
+                lane = [part * lanes // 2 + k // 2 + (lanes if k % 2 else 0) for k in range(lanes)]
+                target = v.at(out, o, build.mul(r, o_row), j, part * lanes)
+                v.store(v.shuffle(first, second, lane), target, written[part])
 
 
 @intrinsic

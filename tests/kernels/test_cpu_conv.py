@@ -115,7 +115,7 @@ def test_blocks_of_planes_fit_their_memory():
         spec = conv_spec(shape, kernel)
         layout = direct.forward_layout(spec)
         band, block = direct.blocks(layout, shape[0], shape[1], 0)
-        planes, offsets, plane = direct.tables(layout, band, block)
+        planes, (offsets,), plane = direct.tables(layout, band, block)
         assert 1 <= band <= spec.output_size[0] and 1 <= block <= spec.in_channels
         assert block == 1 or block * len(planes) * plane <= direct.BLOCK
         assert len(offsets) == block * kernel[2] * kernel[3]

@@ -20,8 +20,8 @@ def one_tile(a, a_row, a_col, b, b_row, c, c_row, rows, cols, depth, add):
 
 
 @numba.njit
-def one_tap_tile(a, a_row, b, taps, c, c_row, rows, cols, depth, add):
-    simd.tap_tile(a, 1, a_row, b, 2, taps, 1, c, 3, c_row, rows, cols, depth, add)
+def one_tap_tile(a, a_col, b, taps, c, c_row, rows, cols, depth, add):
+    simd.tap_tile(a, 1, a_col, b, 2, taps, 1, c, 3, c_row, rows, cols, depth, add)
 
 
 @numba.njit
@@ -37,6 +37,11 @@ def one_tap_dots(a, a_row, b, taps, c, c_row, rows, cols, depth, add):
 @numba.njit
 def one_copy(x, x_row, step, first, last, out, o_row, n, rows):
     simd.copy_rows(x, 5, x_row, step, first, last, out, 2, o_row, n, rows)
+
+
+@numba.njit
+def one_weave(x, x_row, apart, out, o_row, n, rows):
+    simd.weave(x, 5, x_row, apart, out, 2, o_row, n, rows)
 
 
 @numba.njit
@@ -91,7 +96,7 @@ def test_tiles_write_their_rows_and_columns_and_nothing_else(dtype, add, depth):
         c, expected = before.copy(), before.astype(np.float64)
         block = strided(expected, 3, (rows, cols), (most + 1, 1))
         right = np.array([b[2 + tap * (most + 3) :][:cols] for tap in taps[:depth]], np.float64).reshape(depth, cols)
-        block[...] = (block if add else 0) + strided(a, 1, (rows, depth), (20, 1)).astype(np.float64) @ right
+        block[...] = (block if add else 0) + strided(a, 1, (rows, depth), (1, 20)).astype(np.float64) @ right
         one_tap_tile(a, 20, b, np.append(0, taps * (most + 3)), c, most + 1, rows, cols, depth, add)
         near(c, expected, dtype)
 
@@ -167,6 +172,22 @@ def test_blocks_are_transposed(dtype):
                 expected[2 + p * 21 :][:lanes] = 0
                 expected[2 + p * 21 :][:rows] = x[5 + p :: 19][:rows]
             one_turn(x, 19, rows, cols, out, 21)
+            assert np.array_equal(out, expected)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_two_rows_are_interleaved(dtype):
+    rng = np.random.default_rng(4)
+    lanes = gemm.tile_columns(np.dtype(dtype)) // simd.VECTORS
+    for n in (0, 1, 2, lanes - 1, lanes, lanes + 1, 2 * lanes - 1, 2 * lanes, 2 * lanes + 1, 4 * lanes + 3):
+        for rows in (0, 1, 3):
+            x = rng.standard_normal(5 + 6 * 60).astype(dtype)
+            out = rng.standard_normal(2 + 3 * 131).astype(dtype)
+            expected = out.copy()
+            for r in range(rows):
+                for j in range(n):
+                    expected[2 + r * 131 + j] = x[5 + r * 60 + j // 2 + j % 2 * 180]
+            one_weave(x, 60, 180, out, 131, n, rows)
             assert np.array_equal(out, expected)
 
 
