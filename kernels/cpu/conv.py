@@ -3,6 +3,7 @@
     winograd4, winograd2    3 x 3 kernels with stride 1, by tiles of 4 x 4 or 2 x 2; float32 (`winograd`)
     direct                  everything (`direct`); the gradient of the weights as products of matrices
     dots                    the gradient of the weights where a group has few of them (`direct`)
+    depthwise               a filter for each channel (`depthwise`)
 
 `choose` decides, by the shape and the dtype only, so that the bits of a result depend on nothing else.
 `tinycnn.backends.cpu.allow_winograd` can forbid the first two.
@@ -17,7 +18,7 @@ import numpy as np
 
 from .. import settings
 from ..geometry import ConvSpec
-from . import direct, winograd
+from . import depthwise, direct, winograd
 from .memory import zeros
 from .simd import LANES32
 
@@ -55,6 +56,8 @@ def cycles(spec: ConvSpec, way: str, weight_grad: bool = False) -> float:
 
 @lru_cache(maxsize=1024)
 def _choice(spec: ConvSpec, weight_grad: bool, allow_winograd: bool) -> str:
+    if depthwise.applies(spec, weight_grad):
+        return "depthwise"
     ways = ("direct", "dots", *("winograd4", "winograd2") * allow_winograd)
     return min(ways, key=lambda way: cycles(spec, way, weight_grad))
 
@@ -69,6 +72,8 @@ def conv2d(x: np.ndarray, w: np.ndarray, b: np.ndarray | None, spec: ConvSpec) -
     if not x.size:
         return zeros(spec.output_shape, x.dtype)
     way = choose(spec, x.dtype)
+    if way == "depthwise":
+        return depthwise.forward(x, w, b, spec)
     if way == "direct":
         return direct.forward(x, w, b, spec)
     return winograd.forward(x, w, b, spec, 4 if way == "winograd4" else 2)
@@ -79,6 +84,8 @@ def conv2d_input_grad(gy: np.ndarray, w: np.ndarray, spec: ConvSpec) -> np.ndarr
     if not gy.size:
         return zeros(spec.input_shape, gy.dtype)
     way = choose(spec, gy.dtype)
+    if way == "depthwise":
+        return depthwise.input_grad(gy, w, spec)
     if way == "direct":
         return direct.input_grad(gy, w, spec)
     return winograd.input_grad(gy, w, spec, 4 if way == "winograd4" else 2)
@@ -89,6 +96,8 @@ def conv2d_weight_grad(gy: np.ndarray, x: np.ndarray, spec: ConvSpec) -> np.ndar
     if not gy.size:
         return zeros(spec.weight_shape, gy.dtype)
     way = choose(spec, gy.dtype, weight_grad=True)
+    if way == "depthwise":
+        return depthwise.weight_grad(gy, x, spec)
     if way == "direct":
         return direct.weight_grad(gy, x, spec)
     if way == "dots":

@@ -238,7 +238,9 @@ def test_the_choice_depends_on_the_shape_and_the_dtype():
     assert both((1, 512, 7, 7), (512, 512, 3, 3), padding=1)[0] == "winograd2"  # weights cost more than images
     assert both((128, 3, 32, 32), (16, 3, 3, 3), padding=1)[0] == "direct"  # few channels
     assert both((64, 6, 14, 14), (3, 6, 5, 5)) == ("direct", "dots")
-    assert both((9, 64, 32, 32), (64, 1, 3, 3), groups=64) == ("direct", "dots")
+    assert both((9, 64, 32, 32), (64, 1, 3, 3), groups=64) == ("depthwise", "depthwise")
+    assert both((9, 64, 32, 32), (64, 1, 5, 5), groups=64) == ("depthwise", "dots")
+    assert both((9, 64, 32, 32), (64, 1, 3, 3), groups=64, stride=3) == ("direct", "dots")
     for weight, rule in (
         ((64, 64, 3, 3), dict(padding=1, stride=2)),
         ((64, 64, 3, 3), dict(padding=2, dilation=2)),
