@@ -23,7 +23,7 @@ from ..geometry import ConvSpec
 from ..reference import conv as reference
 from . import winograd
 from .backend import SIMULATED, constants, in_floats, xp
-from .device import sum_in_block
+from .device import seen, sum_in_block, thirteen, window_at
 from .gemm import multiply
 from .launch import BLOCK, MOST_BLOCKS, grid_of, kernel
 
@@ -60,10 +60,7 @@ def unfold(T):
     zero = T(0)
 
     def body(x, columns, shape, groups, per_group, channel, channels, image, images, row_step, image_step):
-        every, height, width, kh, kw = shape[0], shape[1], shape[2], shape[3], shape[4]
-        sh, sw, top, left, dh, dw, oh, ow = (
-            shape[5], shape[6], shape[7], shape[8], shape[9], shape[10], shape[11], shape[12],
-        )  # fmt: skip
+        every, height, width, kh, kw, sh, sw, top, left, dh, dw, oh, ow = thirteen(shape)
         for p in range(cuda.grid(1), oh * ow, cuda.gridsize(1)):
             i = p // ow
             first_row, first_column = i * sh - top, (p - i * ow) * sw - left
@@ -71,16 +68,12 @@ def unfold(T):
                 group = r // channels
                 c = group * per_group + channel + r - group * channels
                 for n in range(cuda.blockIdx.z, images, cuda.gridDim.z):
-                    source = ((image + n) * every + c) * height
+                    plane = (image + n) * every + c
                     target = r * kh * kw * row_step + n * image_step + p
                     for u in range(kh):
                         h = first_row + u * dh
                         for v in range(kw):
-                            w = first_column + v * dw
-                            seen = zero
-                            if h >= 0 and h < height and w >= 0 and w < width:
-                                seen = x[(source + h) * width + w]
-                            columns[target] = seen
+                            columns[target] = seen(x, plane, h, first_column + v * dw, height, width, zero)
                             target += row_step
 
     return body
@@ -95,10 +88,7 @@ def fold(T):
     zero = T(0)
 
     def body(columns, gx, shape, groups, per_group, channel, channels, image, images, row_step, image_step):
-        every, height, width, kh, kw = shape[0], shape[1], shape[2], shape[3], shape[4]
-        sh, sw, top, left, dh, dw, oh, ow = (
-            shape[5], shape[6], shape[7], shape[8], shape[9], shape[10], shape[11], shape[12],
-        )  # fmt: skip
+        every, height, width, kh, kw, sh, sw, top, left, dh, dw, oh, ow = thirteen(shape)
         for q in range(cuda.grid(1), height * width, cuda.gridsize(1)):
             h = q // width
             w = q - h * width
@@ -108,14 +98,12 @@ def fold(T):
                 for n in range(cuda.blockIdx.z, images, cuda.gridDim.z):
                     total = zero
                     for u in range(kh):
-                        down = h + top - u * dh
-                        i = down // sh
-                        if down >= 0 and i * sh == down and i < oh:
+                        i = window_at(h + top - u * dh, sh, oh)
+                        if i >= 0:
                             source = (r * kh + u) * kw * row_step + n * image_step + i * ow
                             for v in range(kw):
-                                right = w + left - v * dw
-                                j = right // sw
-                                if right >= 0 and j * sw == right and j < ow:
+                                j = window_at(w + left - v * dw, sw, ow)
+                                if j >= 0:
                                     total += columns[source + v * row_step + j]
                     gx[((image + n) * every + c) * height * width + q] = total
 
@@ -210,8 +198,8 @@ def _gw_by_columns(gy: Any, x: Any, spec: ConvSpec) -> Any:
     for channel, channels, image, images in _chunks(spec, x.itemsize):
         these = slice(image, image + images)
         if shape is None:
-            seen = x.reshape(n, groups, per_group, positions)[these, :, channel : channel + channels]
-            columns = _images_within(seen)
+            some = x.reshape(n, groups, per_group, positions)[these, :, channel : channel + channels]
+            columns = _images_within(some)
         else:
             columns = xp.empty((groups, channels * taps, images * positions), x.dtype)
             ready, steps = unfold.of(x.dtype), (images * positions, positions)
@@ -231,10 +219,7 @@ def depthwise_forward(T):
     zero = T(0)
 
     def body(x, w, y, shape):
-        channels, height, width, kh, kw = shape[0], shape[1], shape[2], shape[3], shape[4]
-        sh, sw, top, left, dh, dw, oh, ow = (
-            shape[5], shape[6], shape[7], shape[8], shape[9], shape[10], shape[11], shape[12],
-        )  # fmt: skip
+        channels, height, width, kh, kw, sh, sw, top, left, dh, dw, oh, ow = thirteen(shape)
         each, images = shape[13], shape[14]
         for p in range(cuda.grid(1), oh * ow, cuda.gridsize(1)):
             i = p // ow
@@ -261,10 +246,7 @@ def depthwise_input_grad(T):
     zero = T(0)
 
     def body(gy, w, gx, shape):
-        channels, height, width, kh, kw = shape[0], shape[1], shape[2], shape[3], shape[4]
-        sh, sw, top, left, dh, dw, oh, ow = (
-            shape[5], shape[6], shape[7], shape[8], shape[9], shape[10], shape[11], shape[12],
-        )  # fmt: skip
+        channels, height, width, kh, kw, sh, sw, top, left, dh, dw, oh, ow = thirteen(shape)
         each, images = shape[13], shape[14]
         for q in range(cuda.grid(1), height * width, cuda.gridsize(1)):
             row = q // width
@@ -273,13 +255,11 @@ def depthwise_input_grad(T):
                 for n in range(cuda.blockIdx.z, images, cuda.gridDim.z):
                     total = zero
                     for u in range(kh):
-                        down = row + top - u * dh
-                        i = down // sh
-                        if down >= 0 and i * sh == down and i < oh:
+                        i = window_at(row + top - u * dh, sh, oh)
+                        if i >= 0:
                             for v in range(kw):
-                                right = column + left - v * dw
-                                j = right // sw
-                                if right >= 0 and j * sw == right and j < ow:
+                                j = window_at(column + left - v * dw, sw, ow)
+                                if j >= 0:
                                     for o in range(c * each, (c + 1) * each):
                                         g = gy[((n * channels * each + o) * oh + i) * ow + j]
                                         total += g * w[(o * kh + u) * kw + v]
@@ -296,10 +276,7 @@ def depthwise_weight_grad(T, B):
     def body(gy, x, gw, shape):
         parts = cuda.shared.array(B, T)
         t = cuda.threadIdx.x
-        channels, height, width, kh, kw = shape[0], shape[1], shape[2], shape[3], shape[4]
-        sh, sw, top, left, dh, dw, oh, ow = (
-            shape[5], shape[6], shape[7], shape[8], shape[9], shape[10], shape[11], shape[12],
-        )  # fmt: skip
+        channels, height, width, kh, kw, sh, sw, top, left, dh, dw, oh, ow = thirteen(shape)
         each, images = shape[13], shape[14]
         for weight in range(cuda.blockIdx.x, channels * each * kh * kw, cuda.gridDim.x):
             o = weight // (kh * kw)
@@ -313,8 +290,8 @@ def depthwise_weight_grad(T, B):
                 i = p // ow
                 h, w = i * sh + down, (p - i * ow) * sw + right
                 if h >= 0 and h < height and w >= 0 and w < width:
-                    seen = x[((n * channels + o // each) * height + h) * width + w]
-                    total += gy[(n * channels * each + o) * oh * ow + p] * seen
+                    value = x[((n * channels + o // each) * height + h) * width + w]
+                    total += gy[(n * channels * each + o) * oh * ow + p] * value
             total = sum_in_block(parts, t, B, total)
             if t == 0:
                 gw[weight] = total

@@ -9,11 +9,6 @@ from numba import cuda
 
 from .backend import SIMULATED
 
-if not SIMULATED:
-    from llvmlite import ir
-    from numba.core import types
-    from numba.cuda.extending import intrinsic
-
 # Python's math raises where a GPU gives inf, so the simulator takes NumPy's; on the GPU math keeps float32, and NumPy's
 # functions would not.
 if SIMULATED:
@@ -88,27 +83,41 @@ def max_in_block(parts, t, size, value):
     return largest
 
 
-# -- division ---------------------------------------------------------------------------------------------------------
+# -- places -----------------------------------------------------------------------------------------------------------
+# Indices have 64 bits. A division of them costs little: the compiler adds one of 32 bits, taken where both are small.
 
-if SIMULATED:
 
-    def quotient(a, b):
-        """a // b for 0 <= a < 2**31 and 0 < b < 2**31: one division of 32 bits, several times as fast as one of 64."""
-        assert 0 <= a < 1 << 31 and 0 < b < 1 << 31
-        return a // b
+@cuda.jit(device=True)
+def thirteen(shape):
+    """The numbers of convolutions and pools: planes, H, W, KH, KW, SH, SW, top, left, DH, DW, OH, OW."""
+    return (
+        shape[0], shape[1], shape[2], shape[3], shape[4], shape[5], shape[6],
+        shape[7], shape[8], shape[9], shape[10], shape[11], shape[12],
+    )  # fmt: skip
 
-else:
 
-    @intrinsic
-    def quotient(typing_context, a, b):
-        """a // b for 0 <= a < 2**31 and 0 < b < 2**31: one division of 32 bits, several times as fast as one of 64."""
+@cuda.jit(device=True)
+def window_at(start, stride, windows):
+    """The number of the window that begins at element `start` of the padded image, -1 if none does."""
+    i = start // stride
+    return i if start >= 0 and i * stride == start and i < windows else -1
 
-        def generate(context, builder, signature, args):
-            narrow = ir.IntType(32)
-            divided = builder.udiv(*[builder.trunc(x, narrow) for x in args])
-            return builder.zext(divided, ir.IntType(64))
 
-        return types.int64(types.int64, types.int64), generate
+@cuda.jit(device=True)
+def seen(x, plane, h, w, height, width, outside):
+    """Element (h, w) of a plane of x, `outside` beyond its edges."""
+    if h >= 0 and h < height and w >= 0 and w < width:
+        return x[(plane * height + h) * width + w]
+    return outside
+
+
+@cuda.jit(device=True)
+def after(row, column, rows, columns, width):
+    """The place so many rows and columns further on; what goes beyond the `width` of a row is on the next."""
+    row, column = row + rows, column + columns
+    if column >= width:
+        return row + 1, column - width
+    return row, column
 
 
 # -- memory at an address ---------------------------------------------------------------------------------------------
@@ -121,6 +130,8 @@ if SIMULATED:
         return np.ctypeslib.as_array((kind * (1 << 30)).from_address(int(address)))
 
 else:
+    from numba.core import types
+    from numba.cuda.extending import intrinsic
 
     @intrinsic
     def at(typing_context, address, like):

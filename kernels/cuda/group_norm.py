@@ -13,7 +13,7 @@ from numba import cuda
 
 from ..reference import group_norm as reference
 from .backend import SIMULATED, in_floats, xp
-from .device import sqrt_of, sum_in_block
+from .device import after, sqrt_of, sum_in_block
 from .launch import BLOCK, MOST_BLOCKS, grid_of, kernel
 from .reduce import sum
 
@@ -65,9 +65,7 @@ def forward(T, B, centred):
             for k in range(start + t, start + count, B):
                 value = (x[k] - middle) * scale * weight[c]
                 y[k] = value + bias[c] if centred else value
-                c, l = c + more_channels, l + more  # noqa: E741
-                if l >= length:
-                    c, l = c + 1, l - length  # noqa: E741
+                c, l = after(c, l, more_channels, more, length)  # noqa: E741
 
     return body
 
@@ -99,9 +97,7 @@ def backward(T, B, centred):
                         slope += g * xhat
                     else:
                         gx[k] = scale * (g - level - xhat * slope)
-                    c, l = c + more_channels, l + more  # noqa: E741
-                    if l >= length:
-                        c, l = c + 1, l - length  # noqa: E741
+                    c, l = after(c, l, more_channels, more, length)  # noqa: E741
                 if walk == 0:
                     level = sum_in_block(parts, t, B, level) / T(count) if centred else zero
                     slope = sum_in_block(parts, t, B, slope) / T(count)

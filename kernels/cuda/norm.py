@@ -14,7 +14,7 @@ from numba import cuda
 
 from ..reference import norm as reference
 from .backend import SIMULATED, in_floats, xp
-from .device import sqrt_of, sum_in_block
+from .device import after, sqrt_of, sum_in_block
 from .launch import BLOCK, MOST_BLOCKS, capped, flat, kernel
 
 PART = 8 if SIMULATED else 4096  # elements of a channel that a block sums up, at least
@@ -47,18 +47,14 @@ def part_moments(T, B):
             total = zero
             for _ in range(first + t, end, B):
                 total += x[(n * channels + c) * length + l]
-                n, l = n + more_images, l + more  # noqa: E741
-                if l >= length:
-                    n, l = n + 1, l - length  # noqa: E741
+                n, l = after(n, l, more_images, more, length)  # noqa: E741
             mean = sum_in_block(shared, t, B, total) / count
             n, l = start_n, start_l  # noqa: E741
             total = zero
             for _ in range(first + t, end, B):
                 d = x[(n * channels + c) * length + l] - mean
                 total += d * d
-                n, l = n + more_images, l + more  # noqa: E741
-                if l >= length:
-                    n, l = n + 1, l - length  # noqa: E741
+                n, l = after(n, l, more_images, more, length)  # noqa: E741
             total = sum_in_block(shared, t, B, total)
             if t == 0:
                 means[c * parts + s] = mean
@@ -110,9 +106,8 @@ def forward(T):
             if relu and value < zero:
                 value = zero
             y[i] = value
-            i, l, c = i + step, l + more_l, c + more_c  # noqa: E741
-            if l >= length:
-                l, c = l - length, c + 1  # noqa: E741
+            i += step
+            c, l = after(c, l, more_c, more_l, length)  # noqa: E741
             if c >= channels:
                 c -= channels
 
@@ -142,9 +137,7 @@ def part_slopes(T, B):
                     g = zero
                 level += g
                 slope += g * ((x[i] - mean[c]) * inverse)
-                n, l = n + more_images, l + more  # noqa: E741
-                if l >= length:
-                    n, l = n + 1, l - length  # noqa: E741
+                n, l = after(n, l, more_images, more, length)  # noqa: E741
             level = sum_in_block(shared, t, B, level)
             slope = sum_in_block(shared, t, B, slope)
             if t == 0:
@@ -193,9 +186,8 @@ def backward(T):
             inverse = one / sqrt_of(var[c] + eps)
             xhat = (x[i] - mean[c]) * inverse
             gx[i] = weight[c] * inverse * (g - gbias[c] / count - xhat * (gweight[c] / count))
-            i, l, c = i + step, l + more_l, c + more_c  # noqa: E741
-            if l >= length:
-                l, c = l - length, c + 1  # noqa: E741
+            i += step
+            c, l = after(c, l, more_c, more_l, length)  # noqa: E741
             if c >= channels:
                 c -= channels
 

@@ -11,6 +11,7 @@ from numba import cuda
 from ..geometry import PoolSpec
 from ..reference import pool as reference
 from .backend import constants, in_floats, xp
+from .device import seen, thirteen, window_at
 from .launch import grid_of, kernel
 
 # A kernel's `shape`: N * C, H, W, KH, KW, SH, SW, PH, PW, DH, DW, OH, OW.
@@ -34,10 +35,7 @@ def max_forward(T):
     least = T(-math.inf)
 
     def body(x, y, argmax, shape):
-        planes, height, width, kh, kw = shape[0], shape[1], shape[2], shape[3], shape[4]
-        sh, sw, ph, pw, dh, dw, oh, ow = (
-            shape[5], shape[6], shape[7], shape[8], shape[9], shape[10], shape[11], shape[12],
-        )  # fmt: skip
+        planes, height, width, kh, kw, sh, sw, ph, pw, dh, dw, oh, ow = thirteen(shape)
         for p in range(cuda.grid(1), oh * ow, cuda.gridsize(1)):
             i = p // ow
             first_row, first_column = i * sh - ph, (p - i * ow) * sw - pw
@@ -62,23 +60,18 @@ def max_backward(T):
     zero = T(0)
 
     def body(gy, argmax, gx, shape):
-        planes, height, width, kh, kw = shape[0], shape[1], shape[2], shape[3], shape[4]
-        sh, sw, ph, pw, dh, dw, oh, ow = (
-            shape[5], shape[6], shape[7], shape[8], shape[9], shape[10], shape[11], shape[12],
-        )  # fmt: skip
+        planes, height, width, kh, kw, sh, sw, ph, pw, dh, dw, oh, ow = thirteen(shape)
         for q in range(cuda.grid(1), height * width, cuda.gridsize(1)):
             row = q // width
             column = q - row * width
             for plane in range(cuda.blockIdx.y, planes, cuda.gridDim.y):
                 total = zero
                 for u in range(kh):
-                    down = row + ph - u * dh
-                    i = down // sh
-                    if down >= 0 and i * sh == down and i < oh:
+                    i = window_at(row + ph - u * dh, sh, oh)
+                    if i >= 0:
                         for v in range(kw):
-                            right = column + pw - v * dw
-                            j = right // sw
-                            if right >= 0 and j * sw == right and j < ow:
+                            j = window_at(column + pw - v * dw, sw, ow)
+                            if j >= 0:
                                 window = (plane * oh + i) * ow + j
                                 if argmax[window] == u * kw + v:
                                     total += gy[window]
@@ -92,20 +85,15 @@ def max_take(T):
     zero = T(0)
 
     def body(x, argmax, y, shape):
-        planes, height, width, kh, kw = shape[0], shape[1], shape[2], shape[3], shape[4]
-        sh, sw, ph, pw, dh, dw, oh, ow = (
-            shape[5], shape[6], shape[7], shape[8], shape[9], shape[10], shape[11], shape[12],
-        )  # fmt: skip
+        planes, height, width, kh, kw, sh, sw, ph, pw, dh, dw, oh, ow = thirteen(shape)
         for p in range(cuda.grid(1), oh * ow, cuda.gridsize(1)):
             i = p // ow
             for plane in range(cuda.blockIdx.y, planes, cuda.gridDim.y):
                 tap = np.int64(argmax[plane * oh * ow + p])
                 u = tap // kw
                 h, w = i * sh - ph + u * dh, (p - i * ow) * sw - pw + (tap - u * kw) * dw
-                value = zero
-                if tap < kh * kw and h >= 0 and h < height and w >= 0 and w < width:
-                    value = x[(plane * height + h) * width + w]
-                y[plane * oh * ow + p] = value
+                value = seen(x, plane, h, w, height, width, zero)
+                y[plane * oh * ow + p] = value if tap < kh * kw else zero
 
     return body
 
@@ -130,8 +118,7 @@ def avg_forward(T):
     zero = T(0)
 
     def body(x, y, shape, padding_counts, divisor):
-        planes, height, width, kh, kw = shape[0], shape[1], shape[2], shape[3], shape[4]
-        sh, sw, ph, pw, oh, ow = shape[5], shape[6], shape[7], shape[8], shape[11], shape[12]
+        planes, height, width, kh, kw, sh, sw, ph, pw, _, _, oh, ow = thirteen(shape)
         for p in range(cuda.grid(1), oh * ow, cuda.gridsize(1)):
             i = p // ow
             j = p - i * ow
@@ -156,8 +143,7 @@ def avg_backward(T):
     zero = T(0)
 
     def body(gy, gx, shape, padding_counts, divisor):
-        planes, height, width, kh, kw = shape[0], shape[1], shape[2], shape[3], shape[4]
-        sh, sw, ph, pw, oh, ow = shape[5], shape[6], shape[7], shape[8], shape[11], shape[12]
+        planes, height, width, kh, kw, sh, sw, ph, pw, _, _, oh, ow = thirteen(shape)
         for q in range(cuda.grid(1), height * width, cuda.gridsize(1)):
             row = q // width
             column = q - row * width

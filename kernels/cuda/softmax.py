@@ -23,6 +23,20 @@ def _block(length: int) -> int:
     return LEAST if length <= 4 * LEAST else BLOCK
 
 
+@cuda.jit(device=True)
+def largest_and_total(x, start, length, parts, t, size, least, zero):
+    """The largest element of a row, and the sum of exp(x - largest); for every thread of the block."""
+    largest = least
+    for k in range(t, length, size):
+        if x[start + k] > largest:
+            largest = x[start + k]
+    largest = max_in_block(parts, t, size, largest)
+    total = zero
+    for k in range(t, length, size):
+        total += exp_of(x[start + k] - largest)
+    return largest, sum_in_block(parts, t, size, total)
+
+
 @kernel("T* T* int64 int64 int64", constants=SIZES)
 def forward(T, B):
     """y = exp(x - max) / sum of them, for each row; or the logarithm of that."""
@@ -33,15 +47,7 @@ def forward(T, B):
         t = cuda.threadIdx.x
         for r in range(cuda.blockIdx.x, rows, cuda.gridDim.x):
             start = r * length
-            largest = least
-            for k in range(t, length, B):
-                if x[start + k] > largest:
-                    largest = x[start + k]
-            largest = max_in_block(parts, t, B, largest)
-            total = zero
-            for k in range(t, length, B):
-                total += exp_of(x[start + k] - largest)
-            total = sum_in_block(parts, t, B, total)
+            largest, total = largest_and_total(x, start, length, parts, t, B, least, zero)
             log_total = log_of(total)
             for k in range(t, length, B):
                 shifted = x[start + k] - largest
@@ -81,15 +87,7 @@ def loss_forward(T, B):
         t = cuda.threadIdx.x
         for r in range(cuda.blockIdx.x, rows, cuda.gridDim.x):
             start = r * length
-            largest = least
-            for k in range(t, length, B):
-                if x[start + k] > largest:
-                    largest = x[start + k]
-            largest = max_in_block(parts, t, B, largest)
-            total = zero
-            for k in range(t, length, B):
-                total += exp_of(x[start + k] - largest)
-            total = sum_in_block(parts, t, B, total)
+            largest, total = largest_and_total(x, start, length, parts, t, B, least, zero)
             if t == 0:
                 whole = largest + log_of(total)
                 lse[r] = whole

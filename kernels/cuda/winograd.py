@@ -30,7 +30,6 @@ from numba import cuda
 from .. import settings
 from ..geometry import ConvSpec, adjoint
 from .backend import SIMULATED, constants, xp
-from .device import quotient
 from .gemm import multiply
 from .launch import capped, flat, kernel
 
@@ -84,10 +83,8 @@ def costs(spec: ConvSpec, allow_tf32: bool) -> tuple[float, float]:
 
 def chosen(spec: ConvSpec, dtype: np.dtype) -> bool:
     """Whether a convolution, or a gradient of it, is computed by tiles."""
-    if not (spec.kernel_size == (3, 3) and spec.stride == (1, 1) == spec.dilation and dtype == np.float32):
-        return False
-    high, wide = _tiles(spec)
-    if not settings.allow_winograd_on_gpu or spec.batch * high * wide >= 1 << 31:  # see `quotient`
+    fits = spec.kernel_size == (3, 3) and spec.stride == (1, 1) == spec.dilation and dtype == np.float32
+    if not (fits and settings.allow_winograd_on_gpu):
         return False
     by_columns, by_tiles = costs(spec, settings.allow_tf32)
     return by_tiles < by_columns
@@ -174,10 +171,10 @@ def _gathered(T, size, transform):
             shape[0], shape[1], shape[2], shape[3], shape[4], shape[5], shape[6],
         )  # fmt: skip
         for p in range(cuda.grid(1), threads, cuda.gridsize(1)):
-            row = quotient(first + p, wide)
-            image = quotient(row, high)
+            row = (first + p) // wide
+            image = row // high
             up, back = 4 * (row - image * high) - top, 4 * (first + p - row * wide) - left
-            part = quotient(p, run)
+            part = p // run
             for c in range(cuda.blockIdx.y, channels, cuda.gridDim.y):
                 source = ((image * channels + c) * height + up) * width + back
                 target = (part * 36 * channels + c) * run + p - part * run
@@ -230,8 +227,8 @@ def output_tiles(T, B):
         column, quarter = t % 4, t // 4
         for block in range(cuda.blockIdx.x * B, count, cuda.gridDim.x * B):
             p = block + t
-            row = quotient(first + p, wide)
-            image = quotient(row, high)
+            row = (first + p) // wide
+            image = row // high
             down, right = 4 * (row - image * high), 4 * (first + p - row * wide)
             starts[t] = (image * filters * height + down) * width + right
             rows[t] = min(height - down, 4) if p < count else 0

@@ -63,6 +63,7 @@ def main():
                     body = kernel.factory(dtype.type, *constants)
                     ptx, _ = cuda.compile_ptx(body, kernel.types(dtype), cc=TARGET)
                     report |= machine_code(ptx)
+                    report["divisions"] = [len(re.findall(rf"\b(?:div|rem)\.[us]{bits}\b", ptx)) for bits in (32, 64)]
                     report["float64"] = [line.strip() for line in ptx.splitlines() if re.search(r"\.f64\b", line)][:5]
                 except Exception as error:
                     report["error"] = f"{type(error).__name__}: {error}"

@@ -42,3 +42,8 @@ def test_a_block_has_registers_for_all_its_threads(reports):
 def test_kernels_of_float32_compute_in_float32(reports):
     """A float64 instruction takes 2 to 64 times as long, and comes in unnoticed with a constant such as 0.5."""
     assert not [(r["kernel"], r["float64"]) for r in reports if r["dtype"] != "float64" and r.get("float64")]
+
+
+def test_a_division_of_64_bits_comes_with_one_of_32(reports):
+    """Taken where both numbers are small, which is five times as fast."""
+    assert not [r["kernel"] for r in reports if "error" not in r and r["divisions"][0] < r["divisions"][1]]
