@@ -71,8 +71,17 @@ def measure(threads: int) -> dict[str, float]:
 
 
 def measure_gpu() -> dict[str, float]:
-    """The ceilings of a GPU: float32 products of 4096 x 4096, copies of 512 MB; and microseconds for each launch."""
+    """The ceilings of a GPU.
+
+    Returns:
+        "float32", "TF32" and "float16": operations a second in products of 4096 x 4096, "flops" those of float32;
+        "bytes" read and written a second in copies of 512 MB; "kernel" and "launch": microseconds for each of many
+        launches of a kernel, and calls of an operation, on 1,000 elements.
+    """
     import tinycnn  # the CPU's ceilings do without
+    from tinycnn.kernels.cuda import elementwise, launch, probe
+
+    side, count, times, calls, rounds = (16, 1000, 2, 2, 1) if probe.simulated() else (4096, 1 << 27, 10, 1000, 5)
 
     def done(step: Any, times: int) -> Any:
         def call() -> None:
@@ -83,9 +92,17 @@ def measure_gpu() -> dict[str, float]:
         return call
 
     with tinycnn.device("cuda"):
-        a, b = tinycnn.ones(4096, 4096), tinycnn.ones(4096, 4096)
-        large, small = tinycnn.ones(1 << 27), tinycnn.ones(1000)
-    flops = 2.0 * 4096**3 * 10 / _best(done(lambda: a @ b, 10), 5)
-    copied = 2.0 * large.nbytes * 10 / _best(done(large.clone, 10), 5)
-    launch = _best(done(lambda: tinycnn.relu(small), 1000), 5) / 1000 * 1e6
-    return {"flops": flops, "bytes": copied, "launch": launch}
+        a, b = tinycnn.ones(side, side), tinycnn.ones(side, side)
+        large, small = tinycnn.ones(count), tinycnn.ones(1000)
+    found = {}
+    switches: Any = tinycnn.backends.cuda
+    for precision, x, y in (("float32", a, b), ("TF32", a, b), ("float16", a.half(), b.half())):
+        switches.allow_tf32 = precision == "TF32"
+        found[precision] = 2.0 * side**3 * times / _best(done(lambda x=x, y=y: x @ y, times), rounds)
+    switches.allow_tf32 = False
+    copied = 2.0 * large.nbytes * times / _best(done(large.clone, times), rounds)
+    relu = elementwise.map1.of(small.array.dtype, elementwise._relu)
+    numbers = (*launch.flat(1000), small.array, small.array, 1000, *[small.array.dtype.type(0)] * 3)
+    kernel = _best(done(lambda: relu(*numbers), calls), rounds) / calls * 1e6
+    operation = _best(done(lambda: tinycnn.relu(small), calls), rounds) / calls * 1e6
+    return {**found, "flops": found["float32"], "bytes": copied, "kernel": kernel, "launch": operation}

@@ -3,7 +3,7 @@
     python benchmarks/vs_torch.py                                    # everything, 4 threads and 1
     python benchmarks/vs_torch.py --quick --threads 4 --only 'conv|train'
     python benchmarks/vs_torch.py --json now.json --against then.json --no-torch
-    python benchmarks/vs_torch.py --device cuda                      # on a GPU, PyTorch without TF32 and with it
+    python benchmarks/vs_torch.py --device cuda                      # on a GPU, in float32, TF32 and float16
 
 Two thread pools in one process would disturb each other, so each library is measured in processes of its own, which
 take turns: a process measures one group of workloads and ends. PyTorch is measured twice, as its users run it and with
@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import importlib.util
+import itertools
 import json
 import math
 import os
@@ -44,8 +45,9 @@ LIBRARIES: dict[str, tuple[str, dict[str, str]]] = {  # column -> the module, an
 ON_GPU: dict[str, tuple[str, dict[str, str]]] = {
     "tinycnn": ("tinycnn", {}),
     "torch": ("torch", {}),
-    "torch TF32": ("torch", {"BENCHMARK_TF32": "1"}),
+    "torch channels_last": ("torch", {"BENCHMARK_LAYOUT": "channels_last"}),
 }
+PRECISIONS = ("float32", "TF32", "float16")  # both libraries in the same; float16 is what autocast makes of it
 HOST_ONLY = ("scaling", "peak", "start", "cold")  # groups that say nothing of a GPU
 
 QUIET = 0.2  # cores that other processes may use while one is measured
@@ -128,18 +130,21 @@ def start_up(library: str, threads: int) -> Times:
     return {"import": [loaded], "import and LeNet-5's first step": [time.perf_counter() - began]}
 
 
-def on_gpu(lib: Any, step: Any) -> Any:
+def on_gpu(lib: Any, step: Any, precision: str) -> Any:
     """The step, and then a wait until the GPU has done it."""
 
     def whole() -> None:
-        step()
+        with lib.autocast("cuda", dtype=lib.float16, enabled=precision == "float16"):
+            step()
         lib.cuda.synchronize()
 
     return whole
 
 
-def work(library: str, group: str, only: str, threads: int, seconds: float, device: str) -> Times:
+def work(library: str, group: str, args: argparse.Namespace) -> Times:
     """Measure one group for one library, in this process."""
+    only, threads, seconds, device = args.only, args.threads[0], args.seconds, args.device
+    (precision,) = args.precision
     if group in ("start", "cold"):
         return start_up(library, threads)
     lib = importlib.import_module(library)
@@ -148,7 +153,7 @@ def work(library: str, group: str, only: str, threads: int, seconds: float, devi
     if device == "cuda":
         lib.set_default_device("cuda")
         for part in (lib.backends.cuda.matmul, lib.backends.cudnn):
-            part.allow_tf32 = os.environ.get("BENCHMARK_TF32") == "1"
+            part.allow_tf32 = precision == "TF32"
     if group == "peak":
         return peak_memory(lib)
     import workloads
@@ -157,7 +162,7 @@ def work(library: str, group: str, only: str, threads: int, seconds: float, devi
     found: Times = {}
     for w in chosen:
         step = w.make(lib)
-        times = sample(on_gpu(lib, step) if device == "cuda" else step, seconds)
+        times = sample(on_gpu(lib, step, precision) if device == "cuda" else step, seconds)
         found[key(w.name, w.part)] = [t / w.per for t in times]
     return found
 
@@ -186,10 +191,11 @@ class Runner:
 
     Attributes:
         others: of each run, how many cores other processes kept busy meanwhile.
+        precision: in which they compute.
     """
 
-    def __init__(self, args: argparse.Namespace) -> None:
-        self.args = args
+    def __init__(self, args: argparse.Namespace, precision: str = PRECISIONS[0]) -> None:
+        self.args, self.precision = args, precision
         self.others: list[float] = []
 
     def __call__(self, column: str, group: str, threads: int, seconds: float | None = None, **environment: str) -> Any:
@@ -199,6 +205,8 @@ class Runner:
         command += [
             "--device",
             self.args.device,
+            "--precision",
+            self.precision,
             "--only",
             self.args.only,
             "--seconds",
@@ -235,7 +243,7 @@ def run_group(group: str, columns: list[str], run: Runner, threads: int) -> dict
             rounds.append({"tinycnn": run("tinycnn", group, threads, NUMBA_CACHE_DIR=folder)})
         columns = ["tinycnn"]
     else:
-        Runner(run.args)("tinycnn", group, threads, seconds=0)  # compiles what is not yet on disk
+        Runner(run.args, run.precision)("tinycnn", group, threads, seconds=0)  # compiles what is not yet on disk
         for r in range(run.args.rounds):
             turn = columns[r % len(columns) :] + columns[: r % len(columns)]
             rounds.append({column: run(column, group, threads) for column in turn})
@@ -286,12 +294,15 @@ def summary(group: Group, table: dict[str, Any], column: str) -> Iterator[str]:
         yield f"{text}: {worst.partition('; ')[0]}" if len(found) > 1 else text
 
 
-def report(group: str, table: dict[str, Any], ceilings: dict[str, float], then: dict[str, Any]) -> None:
+def report(
+    group: str, table: dict[str, Any], ceilings: dict[str, float], then: dict[str, Any], precision: str = ""
+) -> None:
     """Print one group."""
     spec = GROUPS[group]
     columns = list(next(iter(table.values())))
-    print(f"\n{spec.title} [{group}], {spec.unit}: median (minimum); ratios of medians (of minima)")
-    heads = "".join(f"{c:>19}" for c in columns) + "".join(f"{'/ ' + c:>16}" for c in columns[1:])
+    title = f"{spec.title}, {precision}" if precision else spec.title
+    print(f"\n{title} [{group}], {spec.unit}: median (minimum); ratios of medians (of minima)")
+    heads = "".join(f"{c:>19}" for c in columns) + "".join(f"{'/ ' + c[-14:]:>16}" for c in columns[1:])
     print(f"{'':50}{heads}{'reached':>15}{'  now / then' if then else ''}")
     for line, row in table.items():
         text = f"{line:50}"
@@ -310,10 +321,26 @@ def report(group: str, table: dict[str, Any], ceilings: dict[str, float], then: 
     sys.stdout.flush()
 
 
+def print_ceilings(ceilings: dict[str, float], threads: int, device: str) -> None:
+    """What the machine can do at best."""
+    copied = ceilings["bytes"] / 1e9
+    if device == "cuda":
+        products = ", ".join(f"{ceilings[p] / 1e12:.0f} TF in {p}" for p in PRECISIONS)
+        print(f"\n== this GPU's ceilings: products of 4096 x 4096 at {products}; copies of 512 MB at {copied:.0f} GB/s")
+        print(f"   {ceilings['kernel']:.1f} us for a launch, {ceilings['launch']:.1f} us for an operation", flush=True)
+        return
+    flops = ceilings["flops"] / 1e9
+    print(f"\n== {threads} threads; this machine's ceilings: {flops:.0f} GF (float32 multiply-adds in registers), ")
+    print(f"   {copied:.1f} GB/s read and written (copies of 134 MB)", flush=True)
+
+
 def options() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--threads", type=int, nargs="+", default=[4, 1])
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument(
+        "--precision", choices=PRECISIONS, nargs="+", default=list(PRECISIONS), help="on a GPU: one table for each"
+    )
     parser.add_argument("--rounds", type=int, default=5, help="processes of each library and group, in turn")
     parser.add_argument("--seconds", type=float, default=0.5, help="for each workload in each process")
     parser.add_argument(
@@ -337,13 +364,15 @@ def main() -> None:
 
             print(json.dumps(ceiling.measure_gpu() if args.device == "cuda" else ceiling.measure(args.threads[0])))
         else:
-            print(json.dumps(work(library, group, args.only, args.threads[0], args.seconds, args.device)))
+            print(json.dumps(work(library, group, args)))
         return
     if args.quick:
         args.rounds, args.seconds = 2, 0.2
     columns = ["tinycnn"] if args.no_torch else list(ON_GPU if args.device == "cuda" else LIBRARIES)
     if args.device == "cuda":
         args.threads = args.threads[:1]
+    else:
+        args.precision = PRECISIONS[:1]
     if not args.no_torch and importlib.util.find_spec("torch") is None:
         raise SystemExit("this benchmark needs PyTorch: pip install -e '.[bench]'; --no-torch leaves it out")
     then = json.loads(args.against.read_text())["threads"] if args.against else {}
@@ -351,18 +380,18 @@ def main() -> None:
     for threads in args.threads:
         run = Runner(args)
         ceilings = run("tinycnn", "ceiling", threads)
-        flops, copied = ceilings["flops"] / 1e9, ceilings["bytes"] / 1e9
-        print(f"\n== {threads} threads; this machine's ceilings: {flops:.0f} GF (float32 multiply-adds in registers), ")
-        print(f"   {copied:.1f} GB/s read and written (copies of 134 MB)", flush=True)
-        if args.device == "cuda":
-            print(f"   {ceilings['launch']:.1f} us for a launch of an operation on 1,000 elements", flush=True)
+        print_ceilings(ceilings, threads, args.device)
         groups = [g for g in GROUPS if lines_of(g, args.only) and not (g == "cold" and args.quick)]
         groups = [g for g in groups if args.device == "cpu" or g not in HOST_ONLY]
         tables = {}
-        for group in groups:
+        earlier = then.get(str(threads), {}).get("groups", {})
+        for group, precision in itertools.product(groups, args.precision):
             run.others.clear()
-            tables[group] = run_group(group, columns, run, threads)
-            report(group, tables[group], ceilings, then.get(str(threads), {}).get("groups", {}).get(group, {}))
+            run.precision = precision
+            name = group if precision == PRECISIONS[0] else f"{group} {precision}"
+            tables[name] = run_group(group, columns, run, threads)
+            here = {**ceilings, "flops": ceilings.get(precision, ceilings["flops"])}
+            report(group, tables[name], here, earlier.get(name, {}), precision if args.device == "cuda" else "")
             if max(run.others) > QUIET:
                 print(
                     f"  DISTURBED: other processes used {statistics.fmean(run.others):.1f} cores meanwhile", flush=True

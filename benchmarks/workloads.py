@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -127,15 +128,23 @@ def mobilenet(lib: Any) -> Any:
 # What is timed
 
 
+def laid_out(lib: Any, what: Any) -> Any:
+    """A model or an image as the environment asks for it: PyTorch's channels_last suits tensor cores."""
+    images = isinstance(what, lib.nn.Module) or what.ndim == 4
+    if os.environ.get("BENCHMARK_LAYOUT") == "channels_last" and images:
+        return what.to(memory_format=lib.channels_last)
+    return what
+
+
 def training(model: Any, shape: tuple[int, ...], optimizer: str = "SGD", classes: int = 10) -> Callable[[Any], Step]:
     """Whole training steps: zero_grad, forward, loss, backward, optimizer."""
 
     def make(lib: Any) -> Step:
-        net = model(lib).train()
+        net = laid_out(lib, model(lib).train())
         options = {"lr": 0.001} if optimizer == "Adam" else {"lr": 0.01, "momentum": 0.9}
         opt = getattr(lib.optim, optimizer)(net.parameters(), **options)
         criterion = lib.nn.CrossEntropyLoss()
-        x, y = lib.randn(*shape), lib.randint(0, classes, (shape[0],))
+        x, y = laid_out(lib, lib.randn(*shape)), lib.randint(0, classes, (shape[0],))
 
         def step() -> None:
             opt.zero_grad()
@@ -151,7 +160,7 @@ def inference(model: Any, shape: tuple[int, ...]) -> Callable[[Any], Step]:
     """A forward pass in eval mode without gradients."""
 
     def make(lib: Any) -> Step:
-        net, x = model(lib).eval(), lib.randn(*shape)
+        net, x = laid_out(lib, model(lib).eval()), laid_out(lib, lib.randn(*shape))
 
         def step() -> Any:
             with lib.no_grad():
@@ -170,6 +179,7 @@ def function(build: Callable[[Any], tuple[Callable[..., Any], list[Any]]], backw
 
     def make(lib: Any) -> Step:
         f, inputs = build(lib)
+        inputs = [laid_out(lib, x) for x in inputs]
 
         def forward() -> Any:
             with lib.no_grad():
