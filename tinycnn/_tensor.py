@@ -111,11 +111,19 @@ class Later:
         """Compute the array."""
         raise TypeError(f"{type(self).__name__} needs a method compute(self)")
 
+    # What comes next asks for a shorter way than over `array`. Each is None if there is none, or none any more.
+
     def relu(self) -> Any:
-        """The array of max(x, 0), or None: no shorter way."""
+        """The array of max(x, 0)."""
+
+    def before_relu(self) -> Any:
+        """The array x, if this one is max(x, 0)."""
+
+    def masked(self) -> Any:
+        """Of the gradient of a ReLU's output: the array of the gradient of its input."""
 
     def plus(self, other: Tensor) -> Later | None:
-        """What puts off the sum with `other`; None if that saves nothing."""
+        """What puts off the sum with `other`."""
 
 
 class Tensor(_Methods):
@@ -374,6 +382,7 @@ class Tensor(_Methods):
     def data(self, value: Tensor) -> None:
         if not isinstance(value, Tensor):
             raise TypeError(f"data: expected a Tensor, got {type(value).__name__}")
+        value.array  # noqa: B018  (computed: what was put off belongs to the history of `value`)
         self._take(value)
         self.device = value.device
 

@@ -258,7 +258,9 @@ class Node:
 
     def _without_history(self, out: Tensor, i: int) -> Tensor:
         """Keep output `i` without its history, which is this node itself: no reference cycle."""
-        twin = out._twin()
+        twin = wrap(None, out.device)  # as `detach()`, but what is put off stays so
+        twin._take(out)
+        twin._version_counter = out._counter()
         twin._saved_output = i
         self._saved = (twin,) if len(self._saved) == 1 else tuple([twin if t is out else t for t in self._saved])
         return twin

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numba import prange
 
@@ -25,8 +27,11 @@ def _taps(p, kernel, stride, padding, dilation, size):
 
 
 @kernel(parallel=True)
-def largest(workers, x, y, argmax, planes, g):
-    """y and argmax of each window; g = (H, W, KH, KW, SH, SW, PH, PW, DH, DW, OH, OW)."""
+def largest(workers, x, y, argmax, planes, g, relu):
+    """y and argmax of each window; g = (H, W, KH, KW, SH, SW, PH, PW, DH, DW, OH, OW).
+
+    With `relu`, 0 and no tap where the largest element is not above 0.
+    """
     height, width, kh, kw, sh, sw, ph, pw, dh, dw, oh, ow = g
     for worker in prange(workers):
         for plane in range(worker, planes, workers):
@@ -42,22 +47,24 @@ def largest(workers, x, y, argmax, planes, g):
                             value = x[np.uintp(row + v * dw)]
                             if value > best or value != value or where == kh * kw:
                                 best, where = value, u * kw + v
+                    if relu and best <= 0:
+                        best, where = x.dtype.type(0), kh * kw
                     y[np.uintp(out)] = best
                     argmax[np.uintp(out)] = where
                     out += 1
 
 
 @kernel(parallel=True)
-def largest_by_two(workers, x, y, argmax, planes, g):
+def largest_by_two(workers, x, y, argmax, planes, g, relu):
     """The same for windows of 2x2 without padding or of 3x3, which move by two: the shapes of almost every CNN."""
     height, width, kh, _, _, _, ph, pw, _, _, oh, ow = g
     for worker in prange(workers):
         for plane in range(planes * worker // workers, planes * (worker + 1) // workers):
             x0, o = plane * height * width, plane * oh * ow
             if kh == 2:
-                largest_2x2(x, x0, height, width, y, argmax, o, oh, ow, ph, pw)
+                largest_2x2(x, x0, height, width, y, argmax, o, oh, ow, ph, pw, relu)
             else:
-                largest_3x3(x, x0, height, width, y, argmax, o, oh, ow, ph, pw)
+                largest_3x3(x, x0, height, width, y, argmax, o, oh, ow, ph, pw, relu)
 
 
 @kernel(parallel=True)
@@ -225,6 +232,7 @@ def spread_planes(workers, gy, gx, length, divisor):
             fill(gx, plane * length, length, gy.dtype.type(gy[plane] / divisor))
 
 
+@lru_cache(maxsize=1024)
 def _numbers(spec: PoolSpec) -> tuple[int, ...]:
     """The geometry as the kernels take it."""
     return (
@@ -236,6 +244,7 @@ def _flat(array: np.ndarray) -> np.ndarray:
     return plain(array).reshape(-1)
 
 
+@lru_cache(maxsize=1024)
 def by_two(spec: PoolSpec) -> bool:
     """Whether `largest_by_two` computes this pooling."""
     inside = all(2 * o <= n for o, n in zip(spec.output_size, spec.input_size, strict=True))
@@ -248,7 +257,7 @@ def whole_planes(spec: PoolSpec) -> bool:
     return spec.kernel_size == spec.input_size and spec.padding == (0, 0)
 
 
-def max_pool2d(x: np.ndarray, spec: PoolSpec) -> tuple[np.ndarray, np.ndarray]:
+def max_pool2d(x: np.ndarray, spec: PoolSpec, relu: bool = False) -> tuple[np.ndarray, np.ndarray]:
     """(y, argmax): the largest element of each window and the tap that saw it; see `reference.pool`."""
     y = empty(spec.output_shape, x.dtype)
     small = spec.kernel_size[0] * spec.kernel_size[1] <= 255
@@ -256,7 +265,8 @@ def max_pool2d(x: np.ndarray, spec: PoolSpec) -> tuple[np.ndarray, np.ndarray]:
     if y.size:
         planes = spec.batch * spec.channels
         arrays = _flat(x), y.reshape(-1), argmax.reshape(-1)
-        launch(largest_by_two if by_two(spec) else largest, *arrays, planes, _numbers(spec), elements=x.size)
+        rule = _numbers(spec), int(relu)
+        launch(largest_by_two if by_two(spec) else largest, *arrays, planes, *rule, elements=x.size)
     return y, argmax
 
 

@@ -27,8 +27,9 @@ def _between(v: Vectors, start: ir.Value, end: ir.Value) -> ir.Value:
 
 def _build_largest(size: int, padded: bool) -> Builder:
     def build(v: Vectors, *args: ir.Value) -> None:
-        x, x0, height, width, y, argmax, o, oh, ow, ph, pw = args
+        x, x0, height, width, y, argmax, o, oh, ow, ph, pw, relu = args
         b, lanes, none = v.build, v.lanes, size * size
+        floored = v.splat(b.icmp_signed("!=", relu, number(0)))
         best_at, where_at = v.sums([v.constant(0), v.bytes(0)])
 
         def challenge(value: ir.Value, valid: ir.Value, tap: int) -> None:
@@ -63,8 +64,10 @@ def _build_largest(size: int, padded: bool) -> Builder:
                                 valid = v.shuffle(inside[q][0], inside[q][1], phase)
                                 challenge(v.shuffle(loaded[0], loaded[1], phase), valid, u * size + tap)
                 out = b.add(b.add(o, j), b.mul(row, ow))
-                v.store(b.load(best_at), v.at(y, out), written)
-                v.store_bytes(b.load(where_at), v.at(argmax, out), written)
+                best, where = b.load(best_at), b.load(where_at)
+                lost = b.and_(floored, b.fcmp_ordered("<=", best, v.constant(0)))
+                v.store(b.select(lost, v.constant(0), best), v.at(y, out), written)
+                v.store_bytes(b.select(lost, v.bytes(none), where), v.at(argmax, out), written)
 
     return build
 
@@ -156,27 +159,28 @@ _N = types.intp
 @intrinsic
 def largest_2x2(
     typing: Any, x: Any, x0: Any, height: Any, width: Any, y: Any, argmax: Any, o: Any, oh: Any, ow: Any,
-    ph: Any, pw: Any,
+    ph: Any, pw: Any, relu: Any,
 ) -> Any:  # fmt: skip
     """y and argmax (at o) of the plane of x at x0, windows of 2x2 by two, all inside; ph and pw are 0.
 
+    With `relu`, 0 and tap 4 where the largest element is not above 0.
     Loop nest: for vectors of windows j, for rows i. Each element of x is read once.
     """
     if not _fits(x, y, argmax):
         return None
-    sig = types.void(x, _N, _N, _N, y, argmax, _N, _N, _N, _N, _N)
+    sig = types.void(x, _N, _N, _N, y, argmax, _N, _N, _N, _N, _N, _N)
     return sig, outlined("largest_2x2", _build_largest(2, False))
 
 
 @intrinsic
 def largest_3x3(
     typing: Any, x: Any, x0: Any, height: Any, width: Any, y: Any, argmax: Any, o: Any, oh: Any, ow: Any,
-    ph: Any, pw: Any,
+    ph: Any, pw: Any, relu: Any,
 ) -> Any:  # fmt: skip
     """The same for windows of 3x3 by two, which may reach over the borders; -inf and tap 9 where one sees nothing."""
     if not _fits(x, y, argmax):
         return None
-    sig = types.void(x, _N, _N, _N, y, argmax, _N, _N, _N, _N, _N)
+    sig = types.void(x, _N, _N, _N, y, argmax, _N, _N, _N, _N, _N, _N)
     return sig, outlined("largest_3x3", _build_largest(3, True))
 
 

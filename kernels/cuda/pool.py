@@ -32,9 +32,9 @@ def _pixels(spec: PoolSpec) -> Any:
 
 def max_forward(T):
     """The largest element of each window, and its tap; see `reference.pool`."""
-    least = T(-math.inf)
+    least, zero = T(-math.inf), T(0)
 
-    def body(x, y, argmax, shape):
+    def body(x, y, argmax, shape, relu):
         planes, height, width, kh, kw, sh, sw, ph, pw, dh, dw, oh, ow = thirteen(shape)
         for p in range(cuda.grid(1), oh * ow, cuda.gridsize(1)):
             i = p // ow
@@ -49,6 +49,8 @@ def max_forward(T):
                             value = x[(plane * height + h) * width + w]
                             if value > best or value != value or found == kh * kw:
                                 best, found = value, u * kw + v
+                if relu and best <= zero:
+                    best, found = zero, kh * kw
                 y[plane * oh * ow + p] = best
                 argmax[plane * oh * ow + p] = found
 
@@ -99,7 +101,7 @@ def max_take(T):
 
 
 # argmax is a byte, or int32 for large windows
-MAX_FORWARD = [kernel(f"T* T* {kind}* int64*")(max_forward) for kind in ("uint8", "int32")]
+MAX_FORWARD = [kernel(f"T* T* {kind}* int64* int64")(max_forward) for kind in ("uint8", "int32")]
 MAX_BACKWARD = [kernel(f"T* {kind}* T* int64*")(max_backward) for kind in ("uint8", "int32")]
 MAX_TAKE = [kernel(f"T* {kind}* T* int64*")(max_take) for kind in ("uint8", "int32")]
 
@@ -164,18 +166,20 @@ def avg_backward(T):
 
 
 @in_floats(reference.max_pool2d)
-def max_pool2d(x: Any, spec: PoolSpec) -> tuple[Any, Any]:
+def max_pool2d(x: Any, spec: PoolSpec, relu: bool = False) -> tuple[Any, Any]:
     """(y, argmax): the largest element of each window and the tap that saw it, the first of equals; NaN wins.
 
     Padding never wins. A window of padding alone gives -inf and the tap number KH * KW, which means none.
     argmax is uint8 if KH * KW <= 255, else int32.
+
+    With `relu` it is max(y, 0), and where that is 0 no tap has won, since no gradient passes.
     """
     x = xp.ascontiguousarray(x)
     large = spec.kernel_size[0] * spec.kernel_size[1] > 255
     y = xp.empty(spec.output_shape, x.dtype)
     argmax = xp.empty(spec.output_shape, np.int32 if large else np.uint8)
     if y.size:
-        MAX_FORWARD[large].of(x.dtype)(*_windows(spec), x, y, argmax, _shape(spec))
+        MAX_FORWARD[large].of(x.dtype)(*_windows(spec), x, y, argmax, _shape(spec), int(relu))
     return y, argmax
 
 

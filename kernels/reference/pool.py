@@ -51,11 +51,13 @@ def _inside(framed: np.ndarray, spec: PoolSpec) -> np.ndarray:
     return np.ascontiguousarray(framed[..., top : top + height, left : left + width])
 
 
-def max_pool2d(x: np.ndarray, spec: PoolSpec) -> tuple[np.ndarray, np.ndarray]:
+def max_pool2d(x: np.ndarray, spec: PoolSpec, relu: bool = False) -> tuple[np.ndarray, np.ndarray]:
     """(y, argmax): the largest element of each window and the tap that saw it, the first of equals; NaN wins.
 
     Padding never wins. A window of padding alone gives -inf and the tap number KH * KW, which means none.
     argmax is uint8 if KH * KW <= 255, else int32.
+
+    With `relu` it is max(y, 0), and where that is 0 no tap has won, since no gradient passes.
     """
     taps = spec.kernel_size[0] * spec.kernel_size[1]
     xpad = _padded(x, spec, -np.inf)
@@ -67,6 +69,9 @@ def max_pool2d(x: np.ndarray, spec: PoolSpec) -> tuple[np.ndarray, np.ndarray]:
         wins = real[seen] & ((value > y) | np.isnan(value) | (argmax == taps))
         y = np.where(wins, value, y)
         argmax[wins] = tap
+    if relu:
+        lost = y <= 0
+        y[lost], argmax[lost] = 0, taps
     return y, argmax
 
 

@@ -77,6 +77,7 @@ def check_max_pool(spec, dtype, seed):
         x.flat[1], x.flat[-1] = np.nan, -np.inf
     y, argmax = reference_pool.max_pool2d(x, spec)
     all_near(pool.max_pool2d(x, spec), (y, argmax))
+    all_near(pool.max_pool2d(x, spec, True), reference_pool.max_pool2d(x, spec, True))
     near(pool.max_pool2d_grad(gy, argmax, spec), reference_pool.max_pool2d_grad(gy, argmax, spec))
     near(pool.max_pool2d_take(gy_like(x), argmax, spec), reference_pool.max_pool2d_take(gy_like(x), argmax, spec))
 

@@ -21,10 +21,12 @@ def draw(spec, dtype):
 def check(spec, dtype):
     x, gy = draw(spec, dtype)
     planes, numbers = spec.batch * spec.channels, pool._numbers(spec)
-    expected_y, expected = reference.max_pool2d(x, spec)
-    y, argmax, gx = np.empty_like(expected_y), np.empty_like(expected), np.full_like(x, 7)
-    threads.launch(pool.largest_by_two, x.reshape(-1), y.reshape(-1), argmax.reshape(-1), planes, numbers)
-    assert np.array_equal(y, expected_y, equal_nan=True) and np.array_equal(argmax, expected)
+    gx = np.full_like(x, 7)
+    for relu in (True, False):
+        expected_y, expected = reference.max_pool2d(x, spec, relu)
+        y, argmax = np.empty_like(expected_y), np.empty_like(expected)
+        threads.launch(pool.largest_by_two, x.reshape(-1), y.reshape(-1), argmax.reshape(-1), planes, numbers, relu)
+        assert np.array_equal(y, expected_y, equal_nan=True) and np.array_equal(argmax, expected)
     threads.launch(pool.scatter_by_two, gy.reshape(-1), expected.reshape(-1), gx.reshape(-1), planes, numbers)
     np.testing.assert_allclose(gx, reference.max_pool2d_grad(gy, expected, spec), rtol=1e-5, atol=1e-6)
 

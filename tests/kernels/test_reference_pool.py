@@ -9,6 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tinycnn.kernels.geometry import pool_spec
+from tinycnn.kernels.reference.elementwise import relu, relu_grad
 from tinycnn.kernels.reference.pool import (
     avg_pool2d,
     avg_pool2d_grad,
@@ -108,6 +109,19 @@ def test_nan_wins_and_a_later_one_replaces_it():
     x = np.array([[1.0, np.nan, 9.0], [np.nan, 2.0, 3.0]]).reshape(1, 1, 2, 3)
     y, argmax = max_pool2d(x, pool_spec(x.shape, (2, 3)))
     assert np.isnan(y).all() and argmax.item() == 3
+
+
+@pytest.mark.parametrize("window", [(2,), (3, 2, 1), (3, 1, 0, 1, True)])
+def test_a_relu_in_front_is_taken_along(window):
+    x = np.random.default_rng(0).standard_normal((2, 3, 7, 8)).round(0)
+    x.flat[::50] = np.nan
+    spec = pool_spec(x.shape, *window)
+    (y, argmax), (plain, winner) = max_pool2d(x, spec, True), max_pool2d(x, spec)
+    np.testing.assert_array_equal(y, max_pool2d(relu(x), spec)[0])
+    np.testing.assert_array_equal(argmax, np.where(plain <= 0, spec.kernel_size[0] * spec.kernel_size[1], winner))
+    gy = np.random.default_rng(1).standard_normal(y.shape)
+    before = relu_grad(max_pool2d_grad(gy, max_pool2d(relu(x), spec)[1], spec), relu(x))
+    np.testing.assert_array_equal(max_pool2d_grad(gy, argmax, spec), before)
 
 
 def test_a_window_of_padding_alone_has_no_winner():

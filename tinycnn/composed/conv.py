@@ -37,7 +37,8 @@ def in_float(name: str, function: Callable[..., Tensor], *tensors: Any) -> Tenso
 
 
 def _plain(t: Any) -> bool:
-    return t.array.dtype.kind == "f" and t.array.itemsize >= 4
+    kind = (t._later or t.array).dtype
+    return kind.kind == "f" and kind.itemsize >= 4
 
 
 def conv2d(

@@ -227,6 +227,8 @@ def unary(
     floating: bool = True,
     bools: bool = False,
     fused: bool = False,
+    compute: Callable[[Tensor, Tensor], None] | None = None,
+    differentiate: Callable[[Any, Tensor, Tensor], Tensor] | None = None,
 ) -> Callable[[Tensor], Tensor]:
     """Make an operation of one tensor from a kernel and its derivative.
 
@@ -239,6 +241,8 @@ def unary(
         bools: without `floating`, whether bools are taken.
         fused: there is a kernel ``name_grad(gy, kept)``, which does the derivative in one pass where nobody will
             differentiate it.
+        compute: ``compute(x, y)`` gives y its array, or what will compute it, in place of the kernel.
+        differentiate: ``(ctx, g, kept) -> gradient`` in place of the kernel ``name_grad``.
     """
 
     class Op(Function):
@@ -252,21 +256,13 @@ def unary(
         @staticmethod
         def backward(ctx: Any, g: Tensor) -> Tensor:
             if fused and not is_grad_enabled():
-                if name == "relu" and ctx.edges[0][1] >= 0 and ctx.edges[0][0].function.takes_masks:
-                    gx = new(Tensor)
-                    gx._put_off(Masked(g, ctx.saved_tensors[0], ctx.edges[0][0]))
-                    if g.device is not CPU:
-                        gx.device = g.device
-                    return gx
-                return wrap(getattr(g.device.kernels, name + "_grad")(g.array, ctx.saved_tensors[0].array), g.device)
+                (kept,) = ctx.saved_tensors
+                if differentiate is not None:
+                    return differentiate(ctx, g, kept)
+                return wrap(getattr(g.device.kernels, name + "_grad")(g.array, kept.array), g.device)
             return derivative(g, *ctx.saved_tensors)
 
     Op.__name__ = Op.__qualname__ = name.capitalize()
-
-    def later(x: Tensor) -> Any:
-        """The result on a tensor that is not computed yet: with it in one pass, if there is a way."""
-        y = x._later.relu() if name == "relu" and x._later is not None else None
-        return getattr(x.device.kernels, name)(x.array) if y is None else y
 
     def op(input: Tensor) -> Tensor:
         if not isinstance(input, Tensor):
@@ -278,7 +274,10 @@ def unary(
                 raise RuntimeError(f"{name}: not for bool tensors; convert with .float() or .long()")
         place = input.device
         y = new(Tensor)
-        y.array = getattr(place.kernels, name)(input.array) if input._later is None else later(input)
+        if compute is not None:
+            compute(input, y)
+        else:
+            y.array = getattr(place.kernels, name)(input.array)
         if place is not CPU:
             y.device = place
         if (
@@ -329,14 +328,20 @@ floor = unary("floor", "", lambda g: nothing(g), "The largest whole number not a
 ceil = unary("ceil", "", lambda g: nothing(g), "The smallest whole number not below x", floating=False)
 trunc = unary("trunc", "", lambda g: nothing(g), "x without what follows the point", floating=False)
 rint = unary("round", "", lambda g: nothing(g), "The nearest whole number, halves to even", floating=False)
-relu = unary(
-    "relu",
-    "y",
-    lambda g, y: ReluGrad.apply(g, y),
-    "max(x, 0); the gradient at 0 is 0, NaN stays NaN",
-    floating=False,
-    fused=True,
-)
+
+
+class Rectified(Later):
+    """max(x, 0), put off for max pooling: the largest element first, ReLU after it, is the same with less to do."""
+
+    def __init__(self, x: Tensor) -> None:
+        self.source, self.kernels = x.array, x.device.kernels
+        self.shape, self.dtype = self.source.shape, self.source.dtype
+
+    def compute(self) -> Any:
+        return self.kernels.relu(self.source)
+
+    def before_relu(self) -> Any:
+        return self.source if self._array is None else None
 
 
 class Masked(Later):
@@ -351,6 +356,45 @@ class Masked(Later):
         return self.kernels.relu_grad(self.gy, self.y)
 
 
+def put_off(later: Later, place: _device.device) -> Tensor:
+    """A Tensor that `later` will compute."""
+    t: Tensor = new(Tensor)
+    t._put_off(later)
+    if place is not CPU:
+        t.device = place
+    return t
+
+
+def _rectify(x: Tensor, y: Tensor) -> None:
+    array = None if x._later is None else x._later.relu()
+    if array is None and x.array.ndim == 4:  # images
+        later = Rectified(x)
+        if later.reads(x):
+            y._put_off(later)
+            return
+    y.array = x.device.kernels.relu(x.array) if array is None else array
+
+
+def _unrectify(ctx: Any, g: Tensor, y: Tensor) -> Tensor:
+    masked = None if g._later is None else g._later.masked()
+    if masked is not None:
+        return wrap(masked, g.device)
+    target, output = ctx.edges[0]
+    if output >= 0 and target.function.takes_masks:
+        return put_off(Masked(g, y, target), g.device)
+    return wrap(g.device.kernels.relu_grad(g.array, y.array), g.device)
+
+
+relu = unary(
+    "relu",
+    "y",
+    lambda g, y: ReluGrad.apply(g, y),
+    "max(x, 0); the gradient at 0 is 0, NaN stays NaN",
+    floating=False,
+    fused=True,
+    compute=_rectify,
+    differentiate=_unrectify,
+)
 silu = unary("silu", "x", lambda g, x: g * _silu_slope(x, sigmoid(x)), "x * sigmoid(x)", fused=True)
 gelu = unary("gelu", "x", lambda g, x: g * _gelu_slope(x), "x * (1 + erf(x / sqrt(2))) / 2", fused=True)
 hardswish = unary(
@@ -1001,5 +1045,6 @@ def require_float(name: str, x: Any) -> None:
         RuntimeError: if it is not float32 or float64.
     """
     need(name, x)
-    if x.array.dtype.kind != "f" or x.array.itemsize < 4:
+    kind = (x._later or x.array).dtype
+    if kind.kind != "f" or kind.itemsize < 4:
         raise RuntimeError(f"{name}: expected float32 or float64, got {x.dtype}; convert with .float()")

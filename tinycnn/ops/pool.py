@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from .._tensor import Tensor, wrap
+from .._tensor import Later, Tensor, wrap
 from ..autograd import Function, hang, is_grad_enabled, node_for
 from ..kernels.geometry import pool_spec
 from .conv import is_plain
-from .elementwise import require_float
+from .elementwise import put_off, require_float
 from .shape import squeeze, unsqueeze
 
 PairArg = int | tuple[int, int]
@@ -20,14 +20,41 @@ _known_spec = functools.lru_cache(1024)(pool_spec)
 
 
 class MaxPool2d(Function):
-    """The node that `max_pool2d` records; its argmax counts inside the window, kh * KW + kw."""
+    """The node that `max_pool2d` records; its argmax counts inside the window, kh * KW + kw.
+
+    If a ReLU in front was taken along, its output is saved too, which may never have been computed.
+    """
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> Any:
-        (argmax,) = ctx.saved_tensors
+        argmax, rectified = ctx.saved_tensors
+        kernels, spec = g.device.kernels, ctx.spec
         if is_grad_enabled():
-            return MaxPool2dGrad.apply(g, argmax, ctx.spec)
-        return wrap(g.device.kernels.max_pool2d_grad(g.array, argmax.array, ctx.spec), g.device)
+            if rectified is not None:
+                argmax = wrap(kernels.max_pool2d(rectified.array, spec)[1], g.device)
+            return MaxPool2dGrad.apply(g, argmax, spec)
+        if rectified is not None:
+            return put_off(Unpooled(g, argmax, rectified, spec), g.device)
+        return wrap(kernels.max_pool2d_grad(g.array, argmax.array, spec), g.device)
+
+
+class Unpooled(Later):
+    """The gradient of a ReLU's output that max pooling took along.
+
+    The ReLU asks for it masked: then `argmax` serves, which names no element of a window without positive ones.
+    Somebody else sees it where the first of the equal elements is, as if there had been two operations.
+    """
+
+    def __init__(self, g: Tensor, argmax: Tensor, rectified: Tensor, spec: Any) -> None:
+        self.g, self.argmax, self.rectified, self.spec = g.array, argmax.array, rectified, spec
+        self.shape, self.dtype, self.kernels = spec.input_shape, self.g.dtype, g.device.kernels
+
+    def compute(self) -> Any:
+        winners = self.kernels.max_pool2d(self.rectified.array, self.spec)[1]
+        return self.kernels.max_pool2d_grad(self.g, winners, self.spec)
+
+    def masked(self) -> Any:
+        return self.kernels.max_pool2d_grad(self.g, self.argmax, self.spec) if self._array is None else None
 
 
 class MaxPool2dGrad(Function):
@@ -84,17 +111,20 @@ def max_pool2d(
         TypeError, ValueError, RuntimeError: with the rule and the numbers, if the arguments do not fit.
     """
     require_float("max_pool2d", input)
-    single = input.array.ndim == 3
+    single = len((input._later or input.array).shape) == 3
     x = unsqueeze(input, 0) if single else input
     known = is_plain(kernel_size) and (stride is None or is_plain(stride)) and is_plain(padding) and is_plain(dilation)
     find: Any = _known_spec if known and type(ceil_mode) is bool else pool_spec
-    spec = find(x.array.shape, kernel_size, stride, padding, dilation, ceil_mode, "max_pool2d")
-    place = x.device
-    largest, position = place.kernels.max_pool2d(x.array, spec)
+    spec = find((x._later or x.array).shape, kernel_size, stride, padding, dilation, ceil_mode, "max_pool2d")
+    place, before = x.device, None
+    if x._later is not None and not return_indices and spec.dilation == (1, 1):  # no window of padding alone
+        before = x._later.before_relu()
+    rectified = before is not None
+    largest, position = place.kernels.max_pool2d(before if rectified else x.array, spec, rectified)
     y, argmax = wrap(largest, place), wrap(position, place)
     ctx = node_for(MaxPool2d, x)
     if ctx is not None:
-        ctx._saved, ctx.spec = (argmax,), spec
+        ctx._saved, ctx.spec = (argmax, x if rectified else None), spec
         hang(ctx, y)
     if single:
         y = squeeze(y, 0)

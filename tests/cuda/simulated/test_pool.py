@@ -37,6 +37,10 @@ def test_max_pooling(name, dtype):
     assert mine.dtype == dtype and taps.dtype == argmax.dtype
     np.testing.assert_array_equal(mine.get(), y)
     np.testing.assert_array_equal(taps.get(), argmax)
+    floored, lost = plain.max_pool2d(x - 2, spec, True)
+    mine, taps = gpu.max_pool2d(there(x - 2), spec, True)
+    np.testing.assert_array_equal(mine.get(), floored)
+    np.testing.assert_array_equal(taps.get(), lost)
     gx = plain.max_pool2d_grad(gy, argmax, spec)
     np.testing.assert_array_equal(gpu.max_pool2d_grad(there(gy), there(argmax), spec).get(), gx)
     np.testing.assert_array_equal(gpu.max_pool2d_take(there(x), there(argmax), spec).get(), y)
