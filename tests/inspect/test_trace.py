@@ -24,7 +24,7 @@ def step(model, optimizer, x):
 
 @pytest.fixture(scope="module")
 def traced():
-    model = nn.Sequential(nn.Conv2d(3, 4, 5), nn.Sequential(nn.ReLU()))
+    model = nn.Sequential(nn.Conv2d(3, 4, 5), nn.Sequential(nn.Tanh()))
     optimizer, x = optim.SGD(model.parameters(), lr=0.1), torch.randn(2, 3, 16, 16)
     step(model, optimizer, x)  # compiles
     with trace(model) as t:
@@ -34,7 +34,7 @@ def traced():
 
 def test_operations_in_order_with_their_phase_and_module(traced):
     found = [(op.phase, op.name, op.module) for op in traced.ops]
-    assert found[:3] == [("forward", "conv2d", "0"), ("forward", "relu", "1.0"), ("forward", "square", "")]
+    assert found[:3] == [("forward", "conv2d", "0"), ("forward", "tanh", "1.0"), ("forward", "square", "")]
     names = [(phase, name) for phase, name, _ in found]
     assert ("backward", "conv2d_weight_grad") in names and names[-1] == ("step", "sgd_step")
     assert ("backward", "conv2d_input_grad") not in names  # nobody asked for it

@@ -98,7 +98,8 @@ class trace:
 
     Outside of such blocks nothing is recorded and nothing is slower: kernels are wrapped when the block begins, and
     unwrapped at its end. Inside, an operation takes some ten microseconds more. What happens in no kernel (views,
-    Python) is the time between the operations.
+    Python) is the time between the operations. Batch norm and ReLU may be put off to be done together with what comes
+    next; they are listed where that is.
 
     Args:
         model: gives the operations the names of its modules.
