@@ -283,6 +283,7 @@ def _build_tap_tile(v: Vectors, *args: ir.Value) -> None:
         lambda v, pointer, k: v.at(pointer, build.mul(k, a_col)),
         b_of_k,
         ahead=True,
+        aligned=False,
     )  # fmt: skip
 
 
@@ -313,10 +314,10 @@ def _build_tap_rows_tile(v: Vectors, *args: ir.Value) -> None:
 def _tiles(
     v: Vectors, c: ir.Value, ci: ir.Value, c_row: ir.Value, rows: ir.Value, cols: ir.Value, depth: ir.Value,
     add: ir.Value, a_of_row: Callable[..., ir.Value], a_of_k: Callable[..., ir.Value], b_of_k: Callable[..., ir.Value],
-    ahead: bool = False,
+    ahead: bool = False, aligned: bool = True,
 ) -> None:  # fmt: skip
     """The tile of the right size: as few vectors as hold the columns, and half the rows if they are enough."""
-    rest = (c, ci, c_row, rows, cols, depth, add, a_of_row, a_of_k, b_of_k, ahead)
+    rest = (c, ci, c_row, rows, cols, depth, add, a_of_row, a_of_k, b_of_k, ahead, aligned)
     with v.build.if_then(v.build.icmp_signed(">", cols, number(VECTORS * v.lanes))):
         _one_tile(v, 1, WIDE, *rest)
         v.build.ret_void()
@@ -343,9 +344,12 @@ def _repeating_last(v: Vectors, most: int, count: ir.Value) -> list[ir.Value]:
 def _one_tile(
     v: Vectors, most: int, vectors: int, c: ir.Value, ci: ir.Value, c_row: ir.Value, rows: ir.Value, cols: ir.Value,
     depth: ir.Value, add: ir.Value, a_of_row: Callable[..., ir.Value], a_of_k: Callable[..., ir.Value],
-    b_of_k: Callable[..., ir.Value], ahead: bool,
+    b_of_k: Callable[..., ir.Value], ahead: bool, aligned: bool,
 ) -> None:  # fmt: skip
-    """What was in c is added last, and asked for first. The rows of b may lie in the second cache (`ahead`)."""
+    """What was in c is added last, and asked for first.
+
+    The rows of b may lie in the second cache (`ahead`), and in one line more than they have vectors (not `aligned`).
+    """
     build = v.build
     masks = [v.below(cols, i * v.lanes) for i in range(vectors)]
     row = _repeating_last(v, most, rows)
@@ -362,7 +366,7 @@ def _one_tile(
         right = [v.load(v.at(b_k, i * v.lanes), masks[i]) for i in range(vectors)]
         if ahead and most > 1:
             later = b_of_k(v, build.add(k, number(AHEAD)))
-            for i in range(vectors):
+            for i in range(vectors + (not aligned)):
                 v.prefetch(v.at(later, i * v.lanes))
         left = [v.splat(build.load(a_of_k(v, pointer, k))) for pointer in a_rows]
         for (r, i), total in zip(places, sums, strict=True):
