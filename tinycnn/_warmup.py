@@ -141,6 +141,8 @@ TASKS: dict[str, Task] = {
     **{f"conv2d {sizes} {rule or ''}".strip(): _convolution(sizes, rule) for sizes, rule in CONVS},
     **{f"matmul {m}x{k}x{n}": gradient(tinycnn.matmul, (m, k), (k, n)) for m, k, n in PRODUCTS},
     "matmul of batches": gradient(tinycnn.matmul, (4, 32, 64), (4, 64, 32)),
+    "linear of few rows": gradient(F.linear, (4, 400), (120, 400)),
+    "linear of few rows, large": gradient(F.linear, (16, 1024), (512, 1024)),
     "max_pool2d 2x2": gradient(lambda x: F.max_pool2d(x, 2), MAPS),
     "max_pool2d 3x3, stride 2": gradient(lambda x: F.max_pool2d(x, 3, 2, 1), MAPS),
     "max_pool2d 3x3, stride 3": gradient(lambda x: F.max_pool2d(x, 3), MAPS),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import prange
 
+from .dots import dots, dots_here, dotted
 from .gemv import gemv, gemv_here
 from .jit import helper, kernel
 from .memory import empty
@@ -17,9 +18,9 @@ SPAN = 8 * VECTORS  # vectors of columns of b that are packed at once: with DEPT
 STRIP = 2 * ROWS  # rows of a that are packed at once
 CACHE = 1 << 20  # bytes; DEPTH rows of b that take no more are read where they are,
 REUSED = 320  # unless there are more rows of a than this, for which a packed copy of a quarter of that pays as well
-HERE = 1 << 19  # multiply-adds; below, waking other threads costs more than they spare
+HERE = 1 << 20  # multiply-adds; below, waking other threads costs more than they spare
 READ = 1 << 16  # the same where one operand is a vector
-TILES = 16  # that a product has at least, if a long sum can be computed in parts
+TILES = 64  # that a product has at least, if a long sum can be computed in parts
 PARTS = 8  # of a long sum that are computed side by side, at most
 RUN = 1024  # elements of which the parts are added up at a time
 
@@ -53,26 +54,29 @@ def _share(count, parts, part):
 
 
 @helper
-def _panel(n, lanes, panel):
-    """The first column of a panel: n columns fall into as few panels of at most VECTORS vectors as will do, evenly."""
+def _panels(n, lanes):
+    """(panels, vectors of each, how many have one more): n columns in as few panels of VECTORS vectors as will do."""
     vectors = (n + lanes - 1) // lanes
-    return _share(vectors, (vectors + VECTORS - 1) // VECTORS, panel) * lanes
+    panels = (vectors + VECTORS - 1) // VECTORS
+    each = vectors // panels
+    return panels, each, vectors - panels * each
 
 
 @helper
-def _panels(n, lanes):
-    """How many panels that are."""
-    return (n + VECTORS * lanes - 1) // (VECTORS * lanes)
+def _panel(each, more, lanes, panel):
+    """The first column of a panel. A tile takes little longer than two divisions: there are none here."""
+    return (panel * each + min(panel, more)) * lanes
 
 
 @helper
 def _pack(b, bi, row, col, depth, n, lanes, out, o):
     """Lay the panels of b out one after the other, each row-major, a few rows of all panels at a time."""
+    panels, each, more = _panels(n, lanes)
     for k in range(0, depth, lanes):
         few = min(lanes, depth - k)
-        for panel in range(_panels(n, lanes)):
-            j = _panel(n, lanes, panel)
-            width = _panel(n, lanes, panel + 1) - j
+        for panel in range(panels):
+            j = _panel(each, more, lanes, panel)
+            width = _panel(each, more, lanes, panel + 1) - j
             cols, to = min(width, n - j), o + j * depth + k * width
             if col == 1:
                 copy_rows(b, bi + k * row + j, row, 1, 0, cols, out, to, width, cols, few)
@@ -85,10 +89,11 @@ def _pack(b, bi, row, col, depth, n, lanes, out, o):
 def _tiles(a, ai, a_row, a_col, b, bi, b_row, b_col, c, ci, c_row, m, n, depth, add, lanes):
     """c (m, n) = (c if add) + a @ b. Columns of b are b_col apart, rows b_row (0: as far as a panel is wide)."""
     most = STRIP if n <= lanes else ROWS
+    panels, each, more = _panels(n, lanes)
     for i in range(0, m, most):
-        for panel in range(_panels(n, lanes)):
-            j = _panel(n, lanes, panel)
-            width = _panel(n, lanes, panel + 1) - j
+        for panel in range(panels):
+            j = _panel(each, more, lanes, panel)
+            width = _panel(each, more, lanes, panel + 1) - j
             tile(
                 a, ai + i * a_row, a_row, a_col, b, bi + j * b_col, b_row if b_row else width,
                 c, ci + i * c_row + j, c_row, min(most, m - i), min(width, n - j), depth, add,
@@ -137,16 +142,18 @@ def _portion(a, ai, a_row, a_col, b, bi, b_row, b_col, c, ci, n, rows, cols, k, 
 
 
 @helper
-def _grid(workers, count, m, n):
+def _grid(workers, count, m, n, pack):
     """Into how many bands of rows and of columns each of `count` products is cut so that `workers` are done soonest.
 
-    A portion costs its multiply-adds, and the packing of its columns and rows.
+    A portion costs its multiply-adds, and the packing or reading of its columns and rows. Where a row of c is cut, two
+    workers may write to one line of the cache.
     """
     best, rows, cols = -1, 1, 1
     for r in range(1, workers + 1):
         for s in range(1, workers // r + 1):
             height, width = (m + r * ROWS - 1) // (r * ROWS) * ROWS, (n + s - 1) // s
-            cost = (count * r * s + workers - 1) // workers * (height * width + 16 * width + 4 * height)
+            portion = height * width + (16 if pack else 4) * width + (4 if s == 1 else 12) * height
+            cost = (count * r * s + workers - 1) // workers * portion
             if best < 0 or cost < best:
                 best, rows, cols = cost, r, s
     return rows, cols
@@ -162,7 +169,7 @@ def _part(worker, workers, a, b, c, batches, flip_a, flip_b, pack, memory):
     lanes = LANES32 if a.itemsize == 4 else LANES64
     room, count = memory.size // workers, c.shape[0] // m
     parts, strips, vectors = count // batches, (m + ROWS - 1) // ROWS, (n + lanes - 1) // lanes
-    rows, cols = _grid(workers, count, m, n)
+    rows, cols = _grid(workers, count, m, n, pack)
     for unit in range(worker, count * rows * cols, workers):
         piece, place = unit // (rows * cols), unit % (rows * cols)
         part, x = piece // batches, piece % batches
@@ -226,38 +233,39 @@ def parts_of(batches: int, m: int, n: int, k: int) -> int:
 
 def matmul_tile(a: np.ndarray, b: np.ndarray, transpose_a: bool, transpose_b: bool) -> np.ndarray:
     """The product of two C-contiguous matrices, or of batches (B, rows, cols), each transposed if so flagged."""
-    (*shape, m, k), n = a.shape, b.shape[-2 if transpose_b else -1]
-    if transpose_a:
-        m, k = k, m
-    out = c = empty((*shape, m, n), a.dtype)
-    batches = shape[0] if shape else 1
+    batches = 1 if a.ndim == 2 else a.shape[0]
+    k, m = a.shape[-2:] if transpose_a else a.shape[:-3:-1]
+    n = b.shape[-2] if transpose_b else b.shape[-1]
+    out = c = empty((m, n) if a.ndim == 2 else (batches, m, n), a.dtype)
     work = batches * m * n * k
     if not work:
         c[...] = 0
         return c
-    if shape:
+    if a.ndim == 3:
         a, b, out = a.reshape(-1, a.shape[2]), b.reshape(-1, b.shape[2]), c.reshape(-1, n)
+    alone = workers() == 1
     if m == 1 or n == 1:
         matrix, vector, down = (b, a, not transpose_b) if m == 1 else (a, b, transpose_a)
-        if work <= READ:
+        if alone or work <= READ:
             gemv_here(matrix, vector, out, batches, down)
         else:
             launch(gemv, matrix, vector, out, batches, down)
-    else:
-        size = a.itemsize
-        pack = packs(m, n, k, transpose_b, size)
-        if work <= HERE:
-            memory = scratch(_ROOM[size], a.dtype)[None] if pack else out
-            gemm_here(a, b, out, batches, transpose_a, transpose_b, pack, memory)
-            return c
-        memory = scratch(workers() * _ROOM[size], a.dtype)[None] if pack else out
-        parts = parts_of(batches, m, n, k)
-        if parts == 1:
-            launch(gemm, a, b, out, batches, transpose_a, transpose_b, pack, memory)
+    elif transpose_b and not transpose_a and dotted(m, n, k):
+        if alone or work <= HERE:
+            dots_here(a, b, out, batches)
         else:
-            partial = empty((parts * batches * m, n), a.dtype)
-            launch(gemm, a, b, partial, batches, transpose_a, transpose_b, pack, memory)
-            launch(add_parts, partial.reshape(-1), c.reshape(-1), parts, elements=c.size)
+            launch(dots, a, b, out, batches)
+    else:
+        pack = packs(m, n, k, transpose_b, a.itemsize)
+        memory = scratch(workers() * _ROOM[a.itemsize], a.dtype)[None] if pack else out
+        parts = 1 if work <= HERE else parts_of(batches, m, n, k)
+        whole = out if parts == 1 else empty((parts * batches * m, n), a.dtype)
+        if alone or work <= HERE:
+            gemm_here(a, b, whole, batches, transpose_a, transpose_b, pack, memory)
+        else:
+            launch(gemm, a, b, whole, batches, transpose_a, transpose_b, pack, memory)
+        if parts > 1:
+            launch(add_parts, whole.reshape(-1), c.reshape(-1), parts, elements=c.size)
     return c
 
 

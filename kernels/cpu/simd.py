@@ -149,6 +149,16 @@ class Vectors:
         function = cgutils.get_or_insert_function(self.build.module, kind, name)
         return self.build.call(function, [ir.Constant(double.element, -0.0), value], fastmath=("reassoc",))
 
+    def gathered(self, vectors: Sequence[ir.Value]) -> ir.Value:
+        """One vector whose lane i is the sum of the lanes of vectors[i]; their number divides that of the lanes."""
+        build, lanes, vectors = self.build, self.lanes, list(vectors)
+        for step in (1 << bit for bit in range(lanes.bit_length() - 1)):
+            low = [lane if not lane & step else lanes + lane - step for lane in range(lanes)]
+            high = [lane + step if not lane & step else lanes + lane for lane in range(lanes)]
+            pairs = zip(vectors[::2], vectors[1::2] or vectors[:1], strict=True)
+            vectors = [build.fadd(self.shuffle(a, b, low), self.shuffle(a, b, high)) for a, b in pairs]
+        return vectors[0]
+
     def bytes(self, value: int) -> ir.Constant:
         """A byte for each lane."""
         return ir.Constant(ir.VectorType(_i8, self.lanes), [value] * self.lanes)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from tinycnn.kernels import column
-from tinycnn.kernels.cpu import gemm, gemv, matmul, simd, simd_gemv, threads
+from tinycnn.kernels.cpu import dots, gemm, gemv, matmul, simd, simd_gemv, threads
 from tinycnn.kernels.geometry import conv_spec
 
 TOLERANCE = {np.float32: 2e-5, np.float64: 1e-12}
@@ -103,11 +103,33 @@ def test_long_sums_are_computed_in_parts(transpose_a, transpose_b):
 
 
 def test_only_long_sums_of_few_tiles_are_cut_up():
-    width, rows = simd.COLUMNS32, simd.ROWS
+    width, rows, most = simd.COLUMNS32, simd.ROWS, gemm.TILES
     assert gemm.parts_of(1, rows, width, 10**6) == gemm.PARTS
-    assert gemm.parts_of(4, rows, width, 10**6) == 4 and gemm.parts_of(1, 4 * rows, 2 * width, 10**6) == 2
+    assert gemm.parts_of(most // 4, rows, width, 10**6) == 4
+    assert gemm.parts_of(1, most // 4 * rows, 2 * width, 10**6) == 2
     assert gemm.parts_of(1, rows, width, 2 * gemm.DEPTH) == 2 and gemm.parts_of(1, rows, width, 2 * gemm.DEPTH - 1) == 1
-    assert gemm.parts_of(1, 4 * rows, 4 * width, 10**6) == 1
+    assert gemm.parts_of(1, most * rows, width, 10**6) == 1
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("here", [0, 1 << 60])
+def test_few_rows_are_multiplied_by_dot_products(monkeypatch, dtype, here):
+    monkeypatch.setattr(gemm, "HERE", here)
+    rng = np.random.default_rng(8)
+    rows, cols = simd_gemv.DOT_ROWS, simd_gemv.DOT_COLS
+    for few, many in ((2, 3), (rows - 1, 3 * cols + 1), (rows, 2 * cols), (4 * rows + 3, 5 * cols - 1)):
+        for k in (dots.TERMS * few, 64, 65, dots.DEPTH - 1, dots.DEPTH, dots.DEPTH + 1):
+            for m, n in ((few, many), (many, few)):
+                if dots.dotted(m, n, k):
+                    a, b, expected = operands(rng, 3, m, k, n, False, True, dtype)
+                    near(gemm.matmul_tile(a, b, False, True), expected, dtype)
+
+
+def test_where_dot_products_are_used():
+    assert dots.dotted(dots.FEW_ROWS, 1000, 1000) and not dots.dotted(dots.FEW_ROWS + 1, 1000, 1000)
+    assert dots.dotted(1000, dots.FEW_COLS, 1000) and not dots.dotted(1000, dots.FEW_COLS + 1, 1000)
+    assert dots.dotted(4, 1000, 4 * dots.TERMS) and not dots.dotted(4, 1000, 4 * dots.TERMS - 1)
+    assert dots.dotted(1000, 4, 4 * dots.TERMS) and not dots.dotted(1000, 4, 4 * dots.TERMS - 1)
 
 
 def test_whole_numbers_are_multiplied_by_numpy():
@@ -131,6 +153,7 @@ def test_bits_do_not_depend_on_the_number_of_threads():
     products = [(wide, long, False, False), (wide, wide, False, True), (long, long, True, False)]
     products += [(long[:1, :], wide, False, False), (wide[:1], wide, False, True), (wide, wide[:1], False, True)]
     products += [(long, long[:, :1].copy(), True, False), (wide[:8], wide[:8], False, True)]
+    products += [(wide, wide[:8], False, True), (wide[:9], wide, False, True)]
     cpu = column("cpu") if column("cpu").name == "cpu" else pytest.skip("TINYCNN_BACKEND=reference")
     before, results = threads.get_num_threads(), []
     try:

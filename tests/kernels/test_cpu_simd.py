@@ -8,7 +8,7 @@ import numba
 import numpy as np
 import pytest
 
-from tinycnn.kernels.cpu import gemm, simd
+from tinycnn.kernels.cpu import gemm, simd, simd_gemv
 
 TOLERANCE = {np.float32: 2e-5, np.float64: 1e-12}
 DTYPES = [np.float32, np.float64]
@@ -32,6 +32,11 @@ def one_tap_rows_tile(a, taps, b, b_row, c, c_row, rows, cols, depth, add):
 @numba.njit
 def one_tap_dots(a, a_row, b, taps, c, c_row, rows, cols, depth, add):
     simd.tap_dots(a, 1, a_row, b, 2, taps, 1, c, 3, c_row, rows, cols, depth, add)
+
+
+@numba.njit
+def one_dot_tile(a, a_row, b, b_row, c, c_row, rows, cols, depth, add):
+    simd_gemv.dot_tile(a, 1, a_row, b, 2, b_row, c, 3, c_row, rows, cols, depth, add)
 
 
 @numba.njit
@@ -130,6 +135,24 @@ def test_dot_products_keep_their_lanes(dtype, add):
                     target = expected[3 + r * c_row + s * lanes :][:lanes]
                     target[...] = (target if add else 0) + sums
             one_tap_dots(a, 60, b, np.append(0, taps), c, c_row, rows, cols, depth, add)
+            near(c, expected, dtype)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("add", [False, True])
+@pytest.mark.parametrize("depth", [0, 1, simd.LANES32 - 1, simd.LANES32, simd.LANES32 + 1, 50])
+def test_blocks_of_dot_products(dtype, add, depth):
+    rng = np.random.default_rng(depth)
+    for rows in range(1, simd_gemv.DOT_ROWS + 1):
+        for cols in range(1, simd_gemv.DOT_COLS + 1):
+            a = rng.standard_normal(1 + rows * 60).astype(dtype)
+            b = rng.standard_normal(2 + cols * 61).astype(dtype)
+            c = rng.standard_normal(3 + rows * (cols + 1) + 9).astype(dtype)
+            expected = c.astype(np.float64)
+            left, right = strided(a, 1, (rows, depth), (60, 1)), strided(b, 2, (cols, depth), (61, 1))
+            target = strided(expected, 3, (rows, cols), (cols + 1, 1))
+            target[...] = (target if add else 0) + left.astype(np.float64) @ right.astype(np.float64).T
+            one_dot_tile(a, 60, b, 61, c, cols + 1, rows, cols, depth, add)
             near(c, expected, dtype)
 
 
