@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import threading
 from typing import Any
 
@@ -168,14 +169,40 @@ def current_gpu() -> int:
     return kernels.column("cuda").xp.cuda.Device().id
 
 
-def moved(array: Any, source: device, place: device) -> Any:
-    """The numbers of an array on another device, C-contiguous."""
+def moved(array: Any, source: device, place: device, non_blocking: bool = False) -> Any:
+    """The numbers of an array on another device, C-contiguous.
+
+    Args:
+        non_blocking: pinned memory of the host is copied while this returns; see `kernels.cuda.copies`.
+    """
     if place is CPU:
         return array.get()
     with place.xp.cuda.Device(place.index):
+        if source is CPU and non_blocking:
+            return _copies().send(array)
         if source is CPU:
             return place.xp.asarray(np.ascontiguousarray(array).reshape(array.shape))
         return place.xp.array(array)  # from GPU to GPU
+
+
+def _copies() -> Any:
+    return importlib.import_module("tinycnn.kernels.cuda.copies")  # which imports CuPy
+
+
+def pinned(array: np.ndarray) -> np.ndarray:
+    """An array of the host in page-locked memory: itself, or a copy.
+
+    Raises:
+        RuntimeError: if there is no GPU, in words that say what is missing.
+    """
+    kernels.column("cuda")  # explains what is missing
+    return array if _copies().is_pinned(array) else _copies().pinned(array)
+
+
+def is_pinned(array: Any) -> bool:
+    """Whether an array lies in page-locked memory of the host; none does before a GPU is used."""
+    used = any(name.startswith("cuda") for name in kernels.loaded())
+    return used and type(array) is np.ndarray and _copies().is_pinned(array)
 
 
 def same_device(name: str, *tensors: Any) -> None:

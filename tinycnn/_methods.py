@@ -306,7 +306,9 @@ class TensorMethods:
 
     def cuda(self: Any, device: Any = None, non_blocking: Any = False, memory_format: Any = None) -> Tensor:
         """This tensor on a GPU."""
-        return elementwise.to(self, "cuda" if device is None else device)
+        return elementwise.to(self, "cuda" if device is None else device, non_blocking=bool(non_blocking))
+
+    pin_memory, is_pinned = convert.pin_memory, convert.is_pinned
 
     # in place
     add_ = __iadd__ = inplace.add_

@@ -76,16 +76,16 @@ def on_host(function: Callable[..., Any]) -> Callable[..., Any]:
     return there_and_back
 
 
-def in_floats(plain: Callable[..., Any]) -> Any:
-    """Decorate a function that takes float32 and float64: float16 is computed in float32 and rounded once, and what is
-    no floating-point number by `plain` on the host. The first argument's dtype decides.
+def in_floats(plain: Callable[..., Any], dtypes: str = "fd") -> Any:
+    """Decorate a function that takes `dtypes`: float16, if it is not among them, is computed in float32 and rounded
+    once, and what is no floating-point number by `plain` on the host. The first argument's dtype decides.
     """
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(function)
         def call(*args: Any, **options: Any) -> Any:
             dtype = args[0].dtype
-            if dtype.char in "fd":
+            if dtype.char in dtypes:
                 return function(*args, **options)
             if dtype.char != "e":
                 return on_host(plain)(*args, **options)

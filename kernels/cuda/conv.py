@@ -25,7 +25,7 @@ from . import winograd
 from .backend import SIMULATED, constants, in_floats, xp
 from .device import seen, sum_in_block, thirteen, window_at
 from .gemm import multiply
-from .launch import BLOCK, MOST_BLOCKS, grid_of, kernel
+from .launch import BLOCK, MOST_BLOCKS, computed_in, grid_of, kernel
 
 CHUNK_BYTES = 600 if SIMULATED else 24 << 20  # of columns; a single channel of an image may need more
 SIZES = ((BLOCK,),)
@@ -47,7 +47,7 @@ def _shape(spec: ConvSpec) -> Any:
 # -- columns ----------------------------------------------------------------------------------------------------------
 
 
-@kernel("T* T* int64* int64 int64 int64 int64 int64 int64 int64 int64")
+@kernel("T* T* int64* int64 int64 int64 int64 int64 int64 int64 int64", "efd")
 def unfold(T):
     """The columns of a chunk: a thread for each position of the output, all taps of it.
 
@@ -79,7 +79,7 @@ def unfold(T):
     return body
 
 
-@kernel("T* T* int64* int64 int64 int64 int64 int64 int64 int64 int64")
+@kernel("T* T* int64* int64 int64 int64 int64 int64 int64 int64 int64", "efd")
 def fold(T):
     """The gradient of an image from that of its columns: a thread for each pixel gathers all windows that saw it.
 
@@ -104,7 +104,7 @@ def fold(T):
                             for v in range(kw):
                                 j = window_at(w + left - v * dw, sw, ow)
                                 if j >= 0:
-                                    total += columns[source + v * row_step + j]
+                                    total += T(columns[source + v * row_step + j])
                     gx[((image + n) * every + c) * height * width + q] = total
 
     return body
@@ -149,7 +149,9 @@ def _images_within(x: Any) -> Any:
 
 
 def _y_by_columns(x: Any, w: Any, spec: ConvSpec) -> Any:
-    y = xp.empty(spec.output_shape, x.dtype)
+    chunks = list(_chunks(spec, x.itemsize))
+    whole = chunks[-1][0] == 0  # or sums go on from chunk to chunk, in float32
+    y = xp.empty(spec.output_shape, x.dtype if whole or _is_pointwise(spec) else computed_in(x.dtype))
     n, groups, per_group = spec.batch, spec.groups, spec.in_channels // spec.groups
     taps, positions = spec.kernel_size[0] * spec.kernel_size[1], spec.output_size[0] * spec.output_size[1]
     filters = w.reshape(groups, -1, per_group * taps)
@@ -158,14 +160,14 @@ def _y_by_columns(x: Any, w: Any, spec: ConvSpec) -> Any:
         _of_images(filters, x.reshape(n, groups, per_group, positions), out)
         return y
     shape = _shape(spec)
-    for channel, channels, image, images in _chunks(spec, x.itemsize):
+    for channel, channels, image, images in chunks:
         columns = xp.empty((images, groups, channels * taps, positions), x.dtype)
         ready, steps = unfold.of(x.dtype), (positions, groups * channels * taps * positions)
         grid = grid_of(positions, groups * channels, images)
         ready(*grid, x, columns, shape, groups, per_group, channel, channels, image, images, *steps)
         part = filters[:, :, channel * taps : (channel + channels) * taps]
         _of_images(part, columns, out[image : image + images], accumulate=channel > 0)
-    return y
+    return y.astype(x.dtype, copy=False)
 
 
 def _gx_by_columns(gy: Any, w: Any, spec: ConvSpec) -> Any:
@@ -191,7 +193,7 @@ def _gx_by_columns(gy: Any, w: Any, spec: ConvSpec) -> Any:
 def _gw_by_columns(gy: Any, x: Any, spec: ConvSpec) -> Any:
     n, groups, per_group = spec.batch, spec.groups, spec.in_channels // spec.groups
     taps, positions = spec.kernel_size[0] * spec.kernel_size[1], spec.output_size[0] * spec.output_size[1]
-    gw = xp.empty(spec.weight_shape, x.dtype)
+    gw = xp.empty(spec.weight_shape, computed_in(x.dtype))
     out = gw.reshape(groups, -1, per_group * taps)
     g = gy.reshape(n, groups, -1, positions)
     shape = None if _is_pointwise(spec) else _shape(spec)
@@ -207,13 +209,13 @@ def _gw_by_columns(gy: Any, x: Any, spec: ConvSpec) -> Any:
             ready(*grid, x, columns, shape, groups, per_group, channel, channels, image, images, *steps)
         part = out[:, :, channel * taps : (channel + channels) * taps]
         multiply(_images_within(g[these]), columns.swapaxes(1, 2), part, accumulate=image > 0)
-    return gw
+    return gw.astype(x.dtype, copy=False)
 
 
 # -- depthwise --------------------------------------------------------------------------------------------------------
 
 
-@kernel("T* T* T* int64*")
+@kernel("T* T* T* int64*", "efd")
 def depthwise_forward(T):
     """y of x and w where each channel is a group: a thread for each position."""
     zero = T(0)
@@ -234,13 +236,13 @@ def depthwise_forward(T):
                             for v in range(kw):
                                 right = first_column + v * dw
                                 if right >= 0 and right < width:
-                                    total += x[(source + h) * width + right] * w[(o * kh + u) * kw + v]
+                                    total += T(x[(source + h) * width + right]) * T(w[(o * kh + u) * kw + v])
                     y[(n * channels * each + o) * oh * ow + p] = total
 
     return body
 
 
-@kernel("T* T* T* int64*")
+@kernel("T* T* T* int64*", "efd")
 def depthwise_input_grad(T):
     """gx of gy and w where each channel is a group: a thread for each pixel."""
     zero = T(0)
@@ -261,14 +263,14 @@ def depthwise_input_grad(T):
                                 j = window_at(column + left - v * dw, sw, ow)
                                 if j >= 0:
                                     for o in range(c * each, (c + 1) * each):
-                                        g = gy[((n * channels * each + o) * oh + i) * ow + j]
-                                        total += g * w[(o * kh + u) * kw + v]
+                                        g = T(gy[((n * channels * each + o) * oh + i) * ow + j])
+                                        total += g * T(w[(o * kh + u) * kw + v])
                     gx[(n * channels + c) * height * width + q] = total
 
     return body
 
 
-@kernel("T* T* T* int64*", constants=SIZES)
+@kernel("T* T* T* int64*", "efd", SIZES)
 def depthwise_weight_grad(T, B):
     """gw of gy and x where each channel is a group: a block for each weight, its threads stride over all positions."""
     zero = T(0)
@@ -290,8 +292,8 @@ def depthwise_weight_grad(T, B):
                 i = p // ow
                 h, w = i * sh + down, (p - i * ow) * sw + right
                 if h >= 0 and h < height and w >= 0 and w < width:
-                    value = x[((n * channels + o // each) * height + h) * width + w]
-                    total += gy[(n * channels * each + o) * oh * ow + p] * value
+                    value = T(x[((n * channels + o // each) * height + h) * width + w])
+                    total += T(gy[(n * channels * each + o) * oh * ow + p]) * value
             total = sum_in_block(parts, t, B, total)
             if t == 0:
                 gw[weight] = total
@@ -302,7 +304,7 @@ def depthwise_weight_grad(T, B):
 # -- the table's functions --------------------------------------------------------------------------------------------
 
 
-@in_floats(reference.conv2d)
+@in_floats(reference.conv2d, "efd")
 def conv2d(x: Any, w: Any, b: Any, spec: ConvSpec) -> Any:
     """y (N, O, OH, OW) of x (N, C, H, W), w (O, C / groups, KH, KW) and b (O,) or None."""
     x, w = xp.ascontiguousarray(x), xp.ascontiguousarray(w)
@@ -321,7 +323,7 @@ def conv2d(x: Any, w: Any, b: Any, spec: ConvSpec) -> Any:
     return y
 
 
-@in_floats(reference.conv2d_input_grad)
+@in_floats(reference.conv2d_input_grad, "efd")
 def conv2d_input_grad(gy: Any, w: Any, spec: ConvSpec) -> Any:
     """gx (N, C, H, W): for each pixel, gy times the weight under which each window saw it."""
     gy, w = xp.ascontiguousarray(gy), xp.ascontiguousarray(w)
@@ -335,7 +337,7 @@ def conv2d_input_grad(gy: Any, w: Any, spec: ConvSpec) -> Any:
     return gx
 
 
-@in_floats(reference.conv2d_weight_grad)
+@in_floats(reference.conv2d_weight_grad, "efd")
 def conv2d_weight_grad(gy: Any, x: Any, spec: ConvSpec) -> Any:
     """gw (O, C / groups, KH, KW): for each tap, gy times what it saw, over all images and positions."""
     gy, x = xp.ascontiguousarray(gy), xp.ascontiguousarray(x)

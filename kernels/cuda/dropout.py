@@ -8,10 +8,10 @@ import numpy as np
 from numba import cuda
 
 from .backend import xp
-from .launch import flat, kernel
+from .launch import computed_in, flat, kernel
 
 
-@kernel("T* T* int64 uint64 uint64 T")
+@kernel("T* T* int64 uint64 uint64 T", "efd")
 def drop(T):
     """out = x * scale where the upper half of splitmix64(key, i) >= least, else 0; see `reference.dropout`."""
     zero = T(0)
@@ -24,7 +24,7 @@ def drop(T):
             z = (z ^ (z >> shift30)) * mix1
             z = (z ^ (z >> shift27)) * mix2
             z = (z ^ (z >> shift31)) >> half
-            out[i] = x[i] * scale if z >= least else zero
+            out[i] = T(x[i]) * scale if z >= least else zero
 
     return body
 
@@ -34,6 +34,6 @@ def dropout(x: Any, p: float, key: int) -> Any:
     x = xp.ascontiguousarray(x)
     out = xp.empty(x.shape, x.dtype)
     if x.size:
-        scale = x.dtype.type(1 / (1 - p))
+        scale = computed_in(x.dtype).type(1 / (1 - p))
         drop.of(x.dtype)(*flat(x.size), x, out, x.size, np.uint64(key), np.uint64(p * 2**32), scale)
     return out

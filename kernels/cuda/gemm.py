@@ -56,7 +56,8 @@ def multiply(a: Any, b: Any, out: Any, accumulate: bool = False, exact: bool = F
 
     Args:
         a, b: views in any order of memory; one matrix serves a whole batch if its rank is 2 or its batch is 1.
-        out: a view whose rows are without gaps; no element may be shared with a or b, or be there twice.
+        out: a view whose rows are without gaps; no element may be shared with a or b, or be there twice. It may be
+            float32 where a and b are float16, whose sums are float32 in any case.
         exact: not on tensor cores, whatever the user allows.
     """
     if not out.size:
@@ -70,15 +71,15 @@ def multiply(a: Any, b: Any, out: Any, accumulate: bool = False, exact: bool = F
     (a, (flip_a, lead_a, step_a)), (b, (flip_b, lead_b, step_b)) = _laid_out(a), _laid_out(b)
     there = layout(out)
     assert there is not None and not there[0], "the rows of `out` must be without gaps"
-    code = _TYPES[out.dtype.char]
-    in_tf32 = code == 0 and settings.allow_tf32 and not exact
+    code, source = _TYPES[out.dtype.char], _TYPES[a.dtype.char]
+    in_tf32 = code == source == 0 and settings.allow_tf32 and not exact
     compute = _IN_FLOAT64 if code == 1 else _IN_TF32 if in_tf32 else _IN_FLOAT32
     number = ctypes.c_double if code == 1 else ctypes.c_float
     alpha, beta = number(1), number(int(accumulate))
     batch = out.shape[0] if out.ndim == 3 else 1
     _call()(
         _handle(), int(flip_b), int(flip_a), columns, rows, depth, ctypes.addressof(alpha),
-        b.data.ptr, code, lead_b, step_b, a.data.ptr, code, lead_a, step_a, ctypes.addressof(beta),
+        b.data.ptr, source, lead_b, step_b, a.data.ptr, source, lead_a, step_a, ctypes.addressof(beta),
         out.data.ptr, code, there[1], there[2], batch, compute, _DEFAULT_ALGORITHM,
     )  # fmt: skip
 

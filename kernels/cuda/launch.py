@@ -14,6 +14,9 @@ A kernel is written once for all dtypes, as a factory that gets the dtype T (`nu
 
     scale.of(x.dtype)(*flat(x.size), x, y, x.size)
 
+A kernel for float16 (`dtypes` with an ``e``) keeps its numbers in float16 and computes in float32: there T is float32,
+and so are the signature's T and A*, while T* points to float16. It reads ``T(x[i])``, and what it writes is rounded.
+
 Arrays are passed as bare pointers: passing one costs less than two microseconds, an array object costs nine. So they
 must be C-contiguous, and a kernel indexes them as one row. Each dtype is compiled when it is first launched, for
 exactly the types in the signature. `KERNELS` lists all kernels, and a test compiles every one of them.
@@ -59,12 +62,18 @@ def grid_of(positions: int, rows: int, images: int = 1) -> tuple[tuple[int, int,
     return (min(-(-positions // threads), MOST_BLOCKS), capped(rows), capped(images)), threads
 
 
+def computed_in(dtype: Any) -> np.dtype:
+    """The dtype that a kernel computes numbers of `dtype` in: float32 for float16, else the same."""
+    return np.dtype(np.float32) if dtype == np.float16 else np.dtype(dtype)
+
+
 def kernel(signature: str, dtypes: str = "fd", constants: tuple[tuple[Any, ...], ...] = ((),)) -> Any:
     """Make a `Kernel` of a factory.
 
     Args:
         signature: the kernel's arguments, of T and Numba's types, with a star for a pointer: ``"T* int64* T int64"``.
-        dtypes: the characters of the dtypes that T may be.
+            ``A*`` points to numbers of the dtype that is computed in.
+        dtypes: the characters of the dtypes that the kernel takes.
         constants: what else the factory may be called with, as the tests that compile every kernel take it.
     """
 
@@ -95,7 +104,7 @@ class Kernel:
         made = self._made.get(key)
         if made is None:
             assert dtype.char in self.dtypes and constants in self.constants, "a kernel that no test compiles"
-            body = self.factory(dtype.type, *constants)
+            body = self.factory(computed_in(dtype).type, *constants)
             made = self._made[key] = Launcher(body, self.types(dtype))
         return made
 
@@ -104,7 +113,8 @@ class Kernel:
         found = []
         for word in self.signature.split():
             name = word.rstrip("*")
-            kind = getattr(numba.types, dtype.name if name == "T" else name)
+            stored = {"T*": dtype.name, "T": computed_in(dtype).name, "A*": computed_in(dtype).name}
+            kind = getattr(numba.types, stored.get(word, name))
             found.append(numba.types.CPointer(kind) if word.endswith("*") else kind)
         return tuple(found)
 

@@ -15,7 +15,7 @@ from numba import cuda
 from ..reference import norm as reference
 from .backend import SIMULATED, in_floats, xp
 from .device import after, sqrt_of, sum_in_block
-from .launch import BLOCK, MOST_BLOCKS, capped, flat, kernel
+from .launch import BLOCK, MOST_BLOCKS, capped, computed_in, flat, kernel
 
 PART = 8 if SIMULATED else 4096  # elements of a channel that a block sums up, at least
 MOST_PARTS = 3 if SIMULATED else 1024  # of a channel
@@ -28,7 +28,7 @@ def normalized(x, mean, var, weight, bias, eps):
     return (x - mean) * (weight / sqrt_of(var + eps)) + bias
 
 
-@kernel("T* T* T* int64 int64 int64 int64 int64", constants=SIZES)
+@kernel("T* A* A* int64 int64 int64 int64 int64", "efd", SIZES)
 def part_moments(T, B):
     """For each part of each channel its mean, and the sum of squares around it."""
     zero = T(0)
@@ -46,13 +46,13 @@ def part_moments(T, B):
             n, l = start_n, start_l  # noqa: E741
             total = zero
             for _ in range(first + t, end, B):
-                total += x[(n * channels + c) * length + l]
+                total += T(x[(n * channels + c) * length + l])
                 n, l = after(n, l, more_images, more, length)  # noqa: E741
             mean = sum_in_block(shared, t, B, total) / count
             n, l = start_n, start_l  # noqa: E741
             total = zero
             for _ in range(first + t, end, B):
-                d = x[(n * channels + c) * length + l] - mean
+                d = T(x[(n * channels + c) * length + l]) - mean
                 total += d * d
                 n, l = after(n, l, more_images, more, length)  # noqa: E741
             total = sum_in_block(shared, t, B, total)
@@ -89,7 +89,7 @@ def whole_moments(T, B):
     return body
 
 
-@kernel("T* T* T* T* T* T* T* int64 int64 int64 T int64 int64")
+@kernel("T* A* A* A* A* T* T* int64 int64 int64 T int64 int64", "efd")
 def forward(T):
     """y of x by the formula, plus `other` if there is one, cut off below 0 if asked for."""
     zero = T(0)
@@ -100,9 +100,9 @@ def forward(T):
         l, more_l = i - plane * length, step - more * length  # noqa: E741
         c, more_c = plane % channels, more % channels
         while i < n:
-            value = normalized(x[i], mean[c], var[c], weight[c], bias[c], eps)
+            value = normalized(T(x[i]), mean[c], var[c], weight[c], bias[c], eps)
             if with_other:
-                value += other[i]
+                value += T(other[i])
             if relu and value < zero:
                 value = zero
             y[i] = value
@@ -114,7 +114,7 @@ def forward(T):
     return body
 
 
-@kernel("T* T* T* T* T* T* T* T* int64 int64 int64 int64 int64 T int64", constants=SIZES)
+@kernel("T* T* A* A* A* A* A* A* int64 int64 int64 int64 int64 T int64", "efd", SIZES)
 def part_slopes(T, B):
     """For each part of each channel the sums of gy and of gy * xhat."""
     zero, one = T(0), T(1)
@@ -132,11 +132,11 @@ def part_slopes(T, B):
             inverse = one / sqrt_of(var[c] + eps)
             for _ in range(first + t, end, B):
                 i = (n * channels + c) * length + l
-                g = gy[i]
-                if masked and normalized(x[i], mean[c], var[c], weight[c], bias[c], eps) <= zero:
+                g, seen = T(gy[i]), T(x[i])
+                if masked and normalized(seen, mean[c], var[c], weight[c], bias[c], eps) <= zero:
                     g = zero
                 level += g
-                slope += g * ((x[i] - mean[c]) * inverse)
+                slope += g * ((seen - mean[c]) * inverse)
                 n, l = after(n, l, more_images, more, length)  # noqa: E741
             level = sum_in_block(shared, t, B, level)
             slope = sum_in_block(shared, t, B, slope)
@@ -169,7 +169,7 @@ def whole_slopes(T, B):
     return body
 
 
-@kernel("T* T* T* T* T* T* T* T* T* int64 int64 int64 T T int64")
+@kernel("T* T* A* A* A* A* A* A* T* int64 int64 int64 T T int64", "efd")
 def backward(T):
     """gx = weight / sqrt(var + eps) * (gy - gbias / count - xhat * gweight / count)"""
     zero, one = T(0), T(1)
@@ -180,11 +180,11 @@ def backward(T):
         l, more_l = i - plane * length, step - more * length  # noqa: E741
         c, more_c = plane % channels, more % channels
         while i < n:
-            g = gy[i]
-            if masked and normalized(x[i], mean[c], var[c], weight[c], bias[c], eps) <= zero:
+            g, seen = T(gy[i]), T(x[i])
+            if masked and normalized(seen, mean[c], var[c], weight[c], bias[c], eps) <= zero:
                 g = zero
             inverse = one / sqrt_of(var[c] + eps)
-            xhat = (x[i] - mean[c]) * inverse
+            xhat = (seen - mean[c]) * inverse
             gx[i] = weight[c] * inverse * (g - gbias[c] / count - xhat * (gweight[c] / count))
             i += step
             c, l = after(c, l, more_c, more_l, length)  # noqa: E741
@@ -201,31 +201,31 @@ def _parts(x: Any) -> tuple[int, int]:
     return part, math.ceil(count / part)
 
 
-@in_floats(reference.batch_norm_train)
+@in_floats(reference.batch_norm_train, "efd")
 def batch_norm_train(x: Any, weight: Any, bias: Any, eps: float) -> tuple[Any, Any, Any]:
     """(y, mean, var): y = (x - mean) / sqrt(var + eps) * weight + bias, with the biased variance."""
     mean, var = batch_norm_moments(x)
     return batch_norm_eval(x, mean, var, weight, bias, eps), mean, var
 
 
-@in_floats(reference.batch_norm_moments)
+@in_floats(reference.batch_norm_moments, "efd")
 def batch_norm_moments(x: Any) -> tuple[Any, Any]:
     """(mean, var) of each channel; the biased variance."""
     x = xp.ascontiguousarray(x)
-    images, channels, length = x.shape
+    (images, channels, length), wide = x.shape, computed_in(x.dtype)
     if not x.size:
-        return xp.full((channels,), math.nan, x.dtype), xp.full((channels,), math.nan, x.dtype)
+        return xp.full((channels,), math.nan, wide), xp.full((channels,), math.nan, wide)
     part, parts = _parts(x)
-    means, squares = xp.empty((channels, parts), x.dtype), xp.empty((channels, parts), x.dtype)
+    means, squares = xp.empty((channels, parts), wide), xp.empty((channels, parts), wide)
     grid = parts, capped(channels)
     part_moments.of(x.dtype, BLOCK)(grid, BLOCK, x, means, squares, images, channels, length, part, parts)
-    mean, var = xp.empty((channels,), x.dtype), xp.empty((channels,), x.dtype)
-    ready, blocks = whole_moments.of(x.dtype, BLOCK), min(channels, MOST_BLOCKS)
+    mean, var = xp.empty((channels,), wide), xp.empty((channels,), wide)
+    ready, blocks = whole_moments.of(wide, BLOCK), min(channels, MOST_BLOCKS)
     ready(blocks, BLOCK, means, squares, mean, var, channels, images * length, part, parts)
     return mean, var
 
 
-@in_floats(reference.batch_norm_train_grad)
+@in_floats(reference.batch_norm_train_grad, "efd")
 def batch_norm_train_grad(
     gy: Any, x: Any, mean: Any, var: Any, weight: Any, eps: float, bias: Any = None
 ) -> tuple[Any, Any, Any]:
@@ -236,26 +236,26 @@ def batch_norm_train_grad(
     Given the bias, gy is the gradient of max(y, 0), and counts as 0 where y <= 0.
     """
     gy, x = xp.ascontiguousarray(gy), xp.ascontiguousarray(x)
-    images, channels, length = x.shape
-    gx, gweight, gbias = xp.empty(x.shape, x.dtype), xp.zeros((channels,), x.dtype), xp.zeros((channels,), x.dtype)
+    (images, channels, length), wide = x.shape, computed_in(x.dtype)
+    gx, gweight, gbias = xp.empty(x.shape, x.dtype), xp.zeros((channels,), wide), xp.zeros((channels,), wide)
     if not x.size:
         return gx, gweight, gbias
-    rule = [xp.ascontiguousarray(a) for a in (mean, var, weight, weight if bias is None else bias)]
-    masked, eps = int(bias is not None), x.dtype.type(eps)
+    rule = [xp.ascontiguousarray(a, wide) for a in (mean, var, weight, weight if bias is None else bias)]
+    masked, eps = int(bias is not None), wide.type(eps)
     part, parts = _parts(x)
-    levels, slopes = xp.empty((channels, parts), x.dtype), xp.empty((channels, parts), x.dtype)
+    levels, slopes = xp.empty((channels, parts), wide), xp.empty((channels, parts), wide)
     sizes = images, channels, length, part, parts
     grid = parts, capped(channels)
     part_slopes.of(x.dtype, BLOCK)(grid, BLOCK, gy, x, *rule, levels, slopes, *sizes, eps, masked)
-    ready, blocks = whole_slopes.of(x.dtype, BLOCK), min(channels, MOST_BLOCKS)
+    ready, blocks = whole_slopes.of(wide, BLOCK), min(channels, MOST_BLOCKS)
     ready(blocks, BLOCK, levels, slopes, gbias, gweight, channels, parts)
-    count = x.dtype.type(images * length)
+    count = wide.type(images * length)
     ready = backward.of(x.dtype)
     ready(*flat(x.size), gy, x, *rule, gbias, gweight, gx, x.size, channels, length, eps, count, masked)
     return gx, gweight, gbias
 
 
-@in_floats(reference.batch_norm_eval)
+@in_floats(reference.batch_norm_eval, "efd")
 def batch_norm_eval(
     x: Any, mean: Any, var: Any, weight: Any, bias: Any, eps: float, other: Any = None, relu: bool = False
 ) -> Any:
@@ -263,8 +263,9 @@ def batch_norm_eval(
     x = xp.ascontiguousarray(x)
     y = xp.empty(x.shape, x.dtype)
     if x.size:
-        rule = [xp.ascontiguousarray(a) for a in (mean, var, weight, bias)]
+        wide = computed_in(x.dtype)
+        rule = [xp.ascontiguousarray(a, wide) for a in (mean, var, weight, bias)]
         added = x if other is None else xp.ascontiguousarray(other)
-        numbers = x.size, x.shape[1], x.shape[2], x.dtype.type(eps), int(other is not None), int(relu)
+        numbers = x.size, x.shape[1], x.shape[2], wide.type(eps), int(other is not None), int(relu)
         forward.of(x.dtype)(*flat(x.size), x, *rule, added, y, *numbers)
     return y

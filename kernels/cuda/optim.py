@@ -72,9 +72,7 @@ def formula(states: int) -> Callable[[Any], Any]:
     return note
 
 
-def _tables(
-    addresses: tuple[int, ...], sizes: tuple[int, ...], place: tuple[int, int]
-) -> tuple[Any, Any, Any, int]:
+def _tables(addresses: tuple[int, ...], sizes: tuple[int, ...], place: tuple[int, int]) -> tuple[Any, Any, Any, int]:
     """On the GPU: addresses, sizes, chunks; and how many chunks. `place` is the current one, which keeps them apart."""
     chunks = [(t, start) for t, size in enumerate(sizes) for start in range(0, size, CHUNK)]
     return table(addresses), table(sizes), table(chunks), len(chunks)

@@ -46,7 +46,7 @@ def max_forward(T):
                     for v in range(kw):
                         w = first_column + v * dw
                         if h >= 0 and h < height and w >= 0 and w < width:
-                            value = x[(plane * height + h) * width + w]
+                            value = T(x[(plane * height + h) * width + w])
                             if value > best or value != value or found == kh * kw:
                                 best, found = value, u * kw + v
                 if relu and best <= zero:
@@ -76,7 +76,7 @@ def max_backward(T):
                             if j >= 0:
                                 window = (plane * oh + i) * ow + j
                                 if argmax[window] == u * kw + v:
-                                    total += gy[window]
+                                    total += T(gy[window])
                 gx[plane * height * width + q] = total
 
     return body
@@ -101,9 +101,9 @@ def max_take(T):
 
 
 # argmax is a byte, or int32 for large windows
-MAX_FORWARD = [kernel(f"T* T* {kind}* int64* int64")(max_forward) for kind in ("uint8", "int32")]
-MAX_BACKWARD = [kernel(f"T* {kind}* T* int64*")(max_backward) for kind in ("uint8", "int32")]
-MAX_TAKE = [kernel(f"T* {kind}* T* int64*")(max_take) for kind in ("uint8", "int32")]
+MAX_FORWARD = [kernel(f"T* T* {kind}* int64* int64", "efd")(max_forward) for kind in ("uint8", "int32")]
+MAX_BACKWARD = [kernel(f"T* {kind}* T* int64*", "efd")(max_backward) for kind in ("uint8", "int32")]
+MAX_TAKE = [kernel(f"T* {kind}* T* int64*", "efd")(max_take) for kind in ("uint8", "int32")]
 
 
 @cuda.jit(device=True)
@@ -114,7 +114,7 @@ def counted(i, stride, pad, taps, size, padding_counts):
     return end - start if padding_counts else min(end, size) - max(start, 0)
 
 
-@kernel("T* T* int64* int64 int64")
+@kernel("T* T* int64* int64 int64", "efd")
 def avg_forward(T):
     """The sum of each window, divided by `divisor` or, if that is 0, by how many elements count."""
     zero = T(0)
@@ -133,13 +133,13 @@ def avg_forward(T):
                 total = zero
                 for h in range(top, bottom):
                     for w in range(left, right):
-                        total += x[(plane * height + h) * width + w]
+                        total += T(x[(plane * height + h) * width + w])
                 y[plane * oh * ow + p] = total / T(count)
 
     return body
 
 
-@kernel("T* T* int64* int64 int64")
+@kernel("T* T* int64* int64 int64", "efd")
 def avg_backward(T):
     """gx: every gy, divided likewise, for all elements of its window."""
     zero = T(0)
@@ -159,13 +159,13 @@ def avg_backward(T):
                         count = divisor
                         if divisor == 0:
                             count = high * counted(j, sw, pw, kw, width, padding_counts)
-                        total += gy[(plane * oh + i) * ow + j] / T(count)
+                        total += T(gy[(plane * oh + i) * ow + j]) / T(count)
                 gx[plane * height * width + q] = total
 
     return body
 
 
-@in_floats(reference.max_pool2d)
+@in_floats(reference.max_pool2d, "efd")
 def max_pool2d(x: Any, spec: PoolSpec, relu: bool = False) -> tuple[Any, Any]:
     """(y, argmax): the largest element of each window and the tap that saw it, the first of equals; NaN wins.
 
@@ -183,7 +183,7 @@ def max_pool2d(x: Any, spec: PoolSpec, relu: bool = False) -> tuple[Any, Any]:
     return y, argmax
 
 
-@in_floats(reference.max_pool2d_grad)
+@in_floats(reference.max_pool2d_grad, "efd")
 def max_pool2d_grad(gy: Any, argmax: Any, spec: PoolSpec) -> Any:
     """gx: every gy added where its window found the largest element."""
     gy, argmax = xp.ascontiguousarray(gy), xp.ascontiguousarray(argmax)
@@ -193,7 +193,7 @@ def max_pool2d_grad(gy: Any, argmax: Any, spec: PoolSpec) -> Any:
     return gx
 
 
-@in_floats(reference.max_pool2d_take)
+@in_floats(reference.max_pool2d_take, "efd")
 def max_pool2d_take(x: Any, argmax: Any, spec: PoolSpec) -> Any:
     """For each window the element of x that tap `argmax` sees, 0 where that means none: the gradient's adjoint."""
     x, argmax = xp.ascontiguousarray(x), xp.ascontiguousarray(argmax)
@@ -203,7 +203,7 @@ def max_pool2d_take(x: Any, argmax: Any, spec: PoolSpec) -> Any:
     return y
 
 
-@in_floats(reference.avg_pool2d)
+@in_floats(reference.avg_pool2d, "efd")
 def avg_pool2d(x: Any, spec: PoolSpec, count_include_pad: bool, divisor_override: int | None) -> Any:
     """The sum of each window divided by the number of elements that count."""
     x = xp.ascontiguousarray(x)
@@ -214,7 +214,7 @@ def avg_pool2d(x: Any, spec: PoolSpec, count_include_pad: bool, divisor_override
     return y
 
 
-@in_floats(reference.avg_pool2d_grad)
+@in_floats(reference.avg_pool2d_grad, "efd")
 def avg_pool2d_grad(gy: Any, spec: PoolSpec, count_include_pad: bool, divisor_override: int | None) -> Any:
     """gx: every gy divided likewise and added to all elements of its window."""
     gy = xp.ascontiguousarray(gy)

@@ -12,12 +12,12 @@ from numba import cuda
 from ..reference.reduce import Axes
 from .backend import SIMULATED, xp
 from .device import exp_of, log1p_of, sum_in_block
-from .launch import BLOCK, MOST_BLOCKS, flat, kernel
+from .launch import BLOCK, MOST_BLOCKS, computed_in, flat, kernel
 
 SEGMENT = 8 if SIMULATED else 1 << 13  # elements that one block adds up
 
 
-@kernel("T* T* int64 int64 int64 int64 int64", constants=((BLOCK,),))
+@kernel("T* A* int64 int64 int64 int64 int64", "efd", ((BLOCK,),))
 def sum_segments(T, B):
     """out[k, s] = sum over segment s of all x[i, k, j]: a block for each, its threads side by side along j.
 
@@ -35,7 +35,7 @@ def sum_segments(T, B):
             total = zero
             for e in range(start + t, end, B):
                 i = e // length
-                total += x[(i * kept + k) * length + e - i * length]
+                total += T(x[(i * kept + k) * length + e - i * length])
             total = sum_in_block(parts, t, B, total)
             if t == 0:
                 out[b] = total
@@ -57,21 +57,21 @@ def _runs(shape: tuple[int, ...], axes: Axes) -> tuple[int, int, int] | None:
 def _sum_runs(x: Any, outer: int, kept: int, length: int) -> Any:
     """The sums as a vector, in two steps where there is much to add."""
     segments = -(-outer * length // SEGMENT)
-    out = xp.empty((kept * segments,), x.dtype)
+    out = xp.empty((kept * segments,), computed_in(x.dtype))
     blocks = min(kept * segments, MOST_BLOCKS)
     sum_segments.of(x.dtype, BLOCK)(blocks, BLOCK, x, out, outer, kept, length, SEGMENT, segments)
     return out if segments == 1 else _sum_runs(out, 1, kept, segments)
 
 
 def sum(x: Any, axes: Axes, keepdims: bool) -> Any:
-    """The sum; float32 and float64 are added up in pairs, in a fixed order."""
+    """The sum; floating-point numbers are added up in pairs, in a fixed order, float16 in float32."""
     if not axes:
         return x.copy()
-    if x.dtype.char in "fd" and x.flags.c_contiguous and x.size:
+    if x.dtype.char in "efd" and x.flags.c_contiguous and x.size:
         form = _runs(x.shape, axes)
         if form is not None and (form[2] > 1 or form[1] == 1):  # CuPy adds up columns well
             shape = tuple(1 if d in axes else n for d, n in enumerate(x.shape) if keepdims or d not in axes)
-            return _sum_runs(x, *form).reshape(shape)
+            return _sum_runs(x, *form).reshape(shape).astype(x.dtype, copy=False)
     wide = np.float64 if x.dtype.kind == "f" else x.dtype
     return xp.sum(x, axis=axes, dtype=wide, keepdims=keepdims).astype(x.dtype)
 

@@ -28,16 +28,17 @@ def largest_and_total(x, start, length, parts, t, size, least, zero):
     """The largest element of a row, and the sum of exp(x - largest); for every thread of the block."""
     largest = least
     for k in range(t, length, size):
-        if x[start + k] > largest:
-            largest = x[start + k]
+        here = zero + x[start + k]  # float16 as float32
+        if here > largest:
+            largest = here
     largest = max_in_block(parts, t, size, largest)
     total = zero
     for k in range(t, length, size):
-        total += exp_of(x[start + k] - largest)
+        total += exp_of(zero + x[start + k] - largest)
     return largest, sum_in_block(parts, t, size, total)
 
 
-@kernel("T* T* int64 int64 int64", constants=SIZES)
+@kernel("T* T* int64 int64 int64", "efd", SIZES)
 def forward(T, B):
     """y = exp(x - max) / sum of them, for each row; or the logarithm of that."""
     zero, least = T(0), T(-math.inf)
@@ -50,13 +51,13 @@ def forward(T, B):
             largest, total = largest_and_total(x, start, length, parts, t, B, least, zero)
             log_total = log_of(total)
             for k in range(t, length, B):
-                shifted = x[start + k] - largest
+                shifted = T(x[start + k]) - largest
                 y[start + k] = shifted - log_total if logarithm else exp_of(shifted) / total
 
     return body
 
 
-@kernel("T* T* T* int64 int64 int64", constants=SIZES)
+@kernel("T* T* T* int64 int64 int64", "efd", SIZES)
 def backward(T, B):
     """gx = y * (gy - sum(gy * y)), for each row; or of the logarithm, gy - exp(y) * sum(gy)."""
     zero = T(0)
@@ -68,11 +69,12 @@ def backward(T, B):
             start = r * length
             total = zero
             for k in range(t, length, B):
-                total += gy[start + k] if logarithm else gy[start + k] * y[start + k]
+                total += T(gy[start + k]) if logarithm else T(gy[start + k]) * T(y[start + k])
             total = sum_in_block(parts, t, B, total)
             for k in range(t, length, B):
                 i = start + k
-                gx[i] = gy[i] - exp_of(y[i]) * total if logarithm else y[i] * (gy[i] - total)
+                g, out = T(gy[i]), T(y[i])
+                gx[i] = g - exp_of(out) * total if logarithm else out * (g - total)
 
     return body
 

@@ -99,6 +99,11 @@ class ndarray(np.ndarray):
         """A copy on the host."""
         return np.array(self.view(np.ndarray))
 
+    def set(self, x: np.ndarray, stream: Any = None) -> None:
+        """Copy an array of the host into this one."""
+        assert type(x) is np.ndarray and (x.shape, x.dtype) == (self.shape, self.dtype)
+        self.view(np.ndarray)[...] = x
+
     @property
     def __cuda_array_interface__(self) -> dict[str, Any]:
         """Where the memory is, and what is there."""
@@ -243,12 +248,12 @@ def gemmStridedBatchedEx(  # noqa: N802
     c: int, type_c: int, lead_c: int, step_c: int, batch: int, compute: int, algorithm: int,
 ) -> None:  # fmt: skip
     """cuBLAS's c = alpha * a @ b + beta * c, of matrices in memory column by column, given by addresses."""
-    dtype = np.dtype("fde"[type_c])
 
     def number(address: int) -> Any:
         return (ctypes.c_double if type_c == 1 else ctypes.c_float).from_address(address).value
 
-    def matrices(address: int, flip: int, height: int, width: int, lead: int, step: int) -> np.ndarray:
+    def matrices(address: int, code: int, flip: int, height: int, width: int, lead: int, step: int) -> np.ndarray:
+        dtype = np.dtype("fde"[code])
         height, width = (width, height) if flip else (height, width)
         assert lead >= max(height, 1) and width
         length = step * (batch - 1) + lead * (width - 1) + height
@@ -259,10 +264,15 @@ def gemmStridedBatchedEx(  # noqa: N802
         found = strided(memory, (batch, height, width), (step * size, size, lead * size), writeable=True)
         return found.swapaxes(1, 2) if flip else found
 
-    assert type_a == type_b == type_c and compute in ((70,) if type_c == 1 else (68, 77)), "an unknown product"
-    out = matrices(c, 0, rows, columns, lead_c, step_c)
-    wide = np.float32 if type_c == 2 else dtype
-    operands = matrices(a, flip_a, rows, depth, lead_a, step_a), matrices(b, flip_b, depth, columns, lead_b, step_b)
+    kinds = ((0, 0), (1, 1), (2, 2), (2, 0))
+    known = compute in ((70,) if type_c == 1 else (68, 77) if type_a == 0 else (68,))
+    assert type_a == type_b and (type_a, type_c) in kinds and known, "an unknown product"
+    out = matrices(c, type_c, 0, rows, columns, lead_c, step_c)
+    wide = np.float64 if type_c == 1 else np.float32
+    operands = (
+        matrices(a, type_a, flip_a, rows, depth, lead_a, step_a),
+        matrices(b, type_b, flip_b, depth, columns, lead_b, step_b),
+    )
     with np.errstate(all="ignore"):
         product = number(alpha) * np.matmul(*[x.astype(wide) for x in operands])
         out[...] = product + number(beta) * out.astype(wide) if number(beta) else product
@@ -351,8 +361,8 @@ class Event:
         """Nothing: it has happened."""
 
 
-def _alloc_pinned_memory(nbytes: int) -> Any:
-    return bytearray(nbytes)
+class PinnedMemoryPointer(bytearray):
+    """Memory of the host, as all of it."""
 
 
 _null = Stream(null=True)
@@ -375,7 +385,8 @@ cuda = SimpleNamespace(
     Event=Event,
     get_current_stream=lambda: _null,
     get_elapsed_time=lambda start, end: (end.time - start.time) * 1e3,
-    alloc_pinned_memory=_alloc_pinned_memory,
+    PinnedMemoryPointer=PinnedMemoryPointer,
+    alloc_pinned_memory=PinnedMemoryPointer,
     using_allocator=_nothing,
     runtime=SimpleNamespace(
         getDeviceCount=lambda: 1,

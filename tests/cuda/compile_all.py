@@ -60,7 +60,7 @@ def main():
                 report = {"kernel": f"{kernel.name}({dtype}{', ' + shown if shown else ''})", "dtype": str(dtype)}
                 report["threads"] = max([launch.THREADS, *[c for c in constants if type(c) is int]])
                 try:
-                    body = kernel.factory(dtype.type, *constants)
+                    body = kernel.factory(launch.computed_in(dtype).type, *constants)
                     ptx, _ = cuda.compile_ptx(body, kernel.types(dtype), cc=TARGET)
                     report |= machine_code(ptx)
                     report["divisions"] = [len(re.findall(rf"\b(?:div|rem)\.[us]{bits}\b", ptx)) for bits in (32, 64)]

@@ -12,7 +12,7 @@ from .._tensor import Tensor, need
 from ..kernels.geometry import GeometryError, _integer, _pair, conv_transpose_spec
 from ..ops import conv as primitive
 from ..ops.conv import Conv2dInputGrad
-from ..ops.elementwise import cast
+from ..ops.elementwise import cast, has_kernels
 from ..ops.matmul import same_kind
 from ..ops.shape import IndexGrad, reshape, squeeze, unsqueeze
 from .pad import pad
@@ -34,11 +34,6 @@ def in_float(name: str, function: Callable[..., Tensor], *tensors: Any) -> Tenso
             same_kind(name, tensors[0], t)
     wide = dtypes.float32 if kind == np.float16 else dtypes.float64
     return cast(function(*[None if t is None else cast(t, wide) for t in tensors]), tensors[0].dtype)
-
-
-def _plain(t: Any) -> bool:
-    kind = (t._later or t.array).dtype
-    return kind.kind == "f" and kind.itemsize >= 4
 
 
 def conv2d(
@@ -67,7 +62,7 @@ def conv2d(
         TypeError, ValueError, RuntimeError: with the rule and the numbers, if the arguments do not fit.
     """
     rule: Any = (stride, padding, dilation, groups)
-    if isinstance(input, Tensor) and not _plain(input):
+    if isinstance(input, Tensor) and not has_kernels(input):
         return in_float("conv2d", lambda x, w, b: primitive.conv2d(x, w, b, *rule), input, weight, bias)
     return primitive.conv2d(input, weight, bias, *rule)
 
@@ -138,7 +133,7 @@ def conv_transpose2d(
     Raises:
         TypeError, ValueError, RuntimeError: with the rule and the numbers, if the arguments do not fit.
     """
-    if isinstance(input, Tensor) and not _plain(input):
+    if isinstance(input, Tensor) and not has_kernels(input):
         return in_float(
             _op,
             lambda x, w, b: conv_transpose2d(x, w, b, stride, padding, output_padding, groups, dilation),

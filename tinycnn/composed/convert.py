@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from .. import dtypes
+from .._device import CPU, pinned
+from .._device import is_pinned as pinned_already
 from .._tensor import Size, Tensor, need, wrap
 from ..ops import create
 from ..ops.elementwise import cast, where
@@ -87,6 +89,26 @@ def type_as(input: Tensor, other: Tensor) -> Tensor:
     """`input` in the dtype of `other`."""
     need("type_as", other)
     return cast(input, other.dtype)
+
+
+def pin_memory(input: Tensor, device: Any = None) -> Tensor:
+    """`input` in page-locked memory of the host, from which GPUs copy by themselves; itself if it is there already.
+
+    It has no history. ``to("cuda", non_blocking=True)`` makes use of it.
+
+    Raises:
+        RuntimeError: for a tensor on a GPU; if there is no GPU, in words.
+    """
+    need("pin_memory", input)
+    if input.device is not CPU:
+        raise RuntimeError(f"pin_memory: only memory of the CPU can be pinned, this tensor is on {input.device}")
+    found = pinned(input.array)
+    return input if found is input.array else wrap(found)
+
+
+def is_pinned(input: Tensor, device: Any = None) -> bool:
+    """Whether this tensor, or the one it is a view of, was made by `pin_memory`."""
+    return input.device is CPU and pinned_already(input.array)
 
 
 def set_default_tensor_type(t: Any) -> None:

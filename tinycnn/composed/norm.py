@@ -11,12 +11,11 @@ import numpy as np
 from .. import dtypes
 from .._tensor import Tensor, host, need, wrap
 from ..ops import norm as primitive
-from ..ops.elementwise import cast, eq, where
+from ..ops.elementwise import cast, eq, has_kernels, where
 from ..ops.group_norm import GroupNorm, RmsNorm
 from ..ops.matmul import same_kind
 from ..ops.reduce import mean, sum
 from ..ops.shape import as_sizes, expand, reshape
-from .conv import _plain
 from .math import clamp_min
 from .pad import pad
 from .pool import avg_pool2d
@@ -52,9 +51,9 @@ def batch_norm(
     if isinstance(input, Tensor) and input.array.dtype == np.float16:
         wide = [None if t is None else cast(t, dtypes.float32) for t in (running_mean, running_var, weight, bias)]
         rule: Any = (*wide, training, momentum, eps)
-        y = primitive.batch_norm(cast(input, dtypes.float32), *rule)
+        y = primitive.batch_norm(input if has_kernels(input) else cast(input, dtypes.float32), *rule)
         for old, new in zip((running_mean, running_var), wide, strict=False):
-            if old is not None and new is not None and training:
+            if old is not None and new is not None and new is not old and training:
                 old.copy_(new)
         return cast(y, input.dtype)
     return primitive.batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
@@ -70,7 +69,7 @@ def _check_weights(name: str, x: Tensor, weight: Any, bias: Any, shape: tuple[in
 
 def _wide(name: str, input: Tensor, *others: Any) -> tuple[Any, ...]:
     need_float(name, input)
-    if _plain(input):
+    if input.array.itemsize >= 4:
         return (input, *others)
     return tuple(None if t is None else cast(t, dtypes.float32) for t in (input, *others))
 

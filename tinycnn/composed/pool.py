@@ -11,10 +11,10 @@ from .._tensor import Tensor, filled, host, need, wrap
 from ..kernels.geometry import _integer, _pair
 from ..ops import elementwise as ew
 from ..ops import pool as primitive
-from ..ops.elementwise import cast
+from ..ops.elementwise import cast, has_kernels
 from ..ops.matmul import matmul
 from ..ops.shape import IndexPut, flatten, matrix_transpose, reshape, squeeze, unsqueeze
-from .conv import Ints, _one, _plain
+from .conv import Ints, _one
 from .reduce import max
 
 
@@ -54,7 +54,7 @@ def max_pool2d(
     Raises:
         TypeError, ValueError, RuntimeError: with the rule and the numbers, if the arguments do not fit.
     """
-    if isinstance(input, Tensor) and not _plain(input):
+    if isinstance(input, Tensor) and not has_kernels(input):
         kind = input.dtype
         if kind.category == dtypes.BOOL:
             raise RuntimeError("max_pool2d: not for bool tensors; convert with .float()")
@@ -107,7 +107,7 @@ def avg_pool2d(
         TypeError, ValueError, RuntimeError: with the rule and the numbers, if the arguments do not fit.
     """
     rule: Any = (kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
-    if isinstance(input, Tensor) and not _plain(input):
+    if isinstance(input, Tensor) and not has_kernels(input):
         if input.array.dtype.kind != "f" and input.array.dtype != np.int64:
             raise RuntimeError(f"avg_pool2d: not for {input.dtype} tensors; convert with .float()")
         wide = cast(input, dtypes.float64 if input.array.dtype.kind != "f" else dtypes.float32)

@@ -600,7 +600,11 @@ class Module:
                 raise TypeError(f"to: expected a device, a dtype or a Tensor, got {a!r}")
         if dtype is not None and not dtypes.as_dtype(dtype).is_floating_point:
             raise TypeError(f"to: a module can only be converted to a floating-point dtype, got {dtype!r}")
-        return self._apply(lambda t: t.to(device=device, dtype=dtype if t.is_floating_point() else None))
+        return self._apply(
+            lambda t: t.to(
+                device=device, dtype=dtype if t.is_floating_point() else None, non_blocking=bool(non_blocking)
+            )
+        )
 
     def float(self) -> Self:
         """Floating-point parameters and buffers become float32."""

@@ -993,13 +993,13 @@ class Move(Function):
     """The same numbers on another device; the gradient comes back to the old one."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, place: _device.device) -> Tensor:
+    def forward(ctx: Any, x: Tensor, place: _device.device, non_blocking: bool = False) -> Tensor:
         ctx.source = x.device
-        return wrap(_device.moved(x.array, x.device, place), place)
+        return wrap(_device.moved(x.array, x.device, place, non_blocking), place)
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> Any:
-        return Move.apply(g, ctx.source), None
+        return (Move.apply(g, ctx.source), *[None] * (len(ctx.edges) - 1))
 
 
 def to(
@@ -1015,6 +1015,10 @@ def to(
     ``to(other_tensor)``; then `non_blocking` and `copy`, by position too.
 
     Returns `input` itself if nothing changes and `copy` is False. Differentiable.
+
+    Args:
+        non_blocking: what lies in pinned memory (`pin_memory`) travels to a GPU on a stream of its own, while the
+            program and the kernels that do not need it go on. It must not be written to before it is used there.
     """
     rest = list(args)
     if rest and isinstance(rest[0], Tensor):
@@ -1027,18 +1031,28 @@ def to(
             dtype = rest.pop(0)
     if len(rest) > 2 or any([not isinstance(flag, bool) for flag in rest]):
         raise TypeError(f"to: expected a device, a dtype or a Tensor, then non_blocking and copy, got {args!r}")
-    copy = rest[1] if len(rest) == 2 else copy
+    if rest:
+        non_blocking, copy = rest[0], rest[1] if len(rest) == 2 else copy
     result = input
     if device is not None:
         place = _device.as_device(device)
         if place is not input.device and place != input.device:
-            result, copy = Move.apply(result, place), False
+            result, copy = Move.apply(result, place, bool(non_blocking)), False
     result = result if dtype is None else cast(result, dtypes.as_dtype(dtype))
     return Clone.apply(result) if copy and result is input else result
 
 
-def require_float(name: str, x: Any) -> None:
+def has_kernels(x: Tensor) -> bool:
+    """Whether convolution, pooling and the like compute with x as it is: float16 has kernels on GPUs only."""
+    kind = (x._later or x.array).dtype
+    return kind.kind == "f" and (kind.itemsize >= 4 or x.device is not CPU)
+
+
+def require_float(name: str, x: Any, half: bool = False) -> None:
     """Refuse what a kernel cannot compute with.
+
+    Args:
+        half: whether it computes with float16 on a GPU.
 
     Raises:
         TypeError: if `x` is not a Tensor.
@@ -1046,5 +1060,5 @@ def require_float(name: str, x: Any) -> None:
     """
     need(name, x)
     kind = (x._later or x.array).dtype
-    if kind.kind != "f" or kind.itemsize < 4:
+    if kind.kind != "f" or (kind.itemsize < 4 and not (half and has_kernels(x))):
         raise RuntimeError(f"{name}: expected float32 or float64, got {x.dtype}; convert with .float()")

@@ -9,9 +9,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from .. import dtypes
 from .._tensor import Later, Tensor, filled, wrap
 from ..autograd import Function, is_grad_enabled
-from .elementwise import Masked, require_float
+from .elementwise import Masked, cast, require_float
 from .matmul import same_kind
 from .reduce import mean, sum
 from .shape import reshape
@@ -106,6 +107,7 @@ class BatchNormTrain(Function):
             return wrap(gx.reshape(x.array.shape), g.device), *(wrap(a, g.device) for a in others), None
         rank = x.array.ndim
         axes = (0, *range(2, rank))
+        x, g = cast(x, weight.dtype), cast(g, weight.dtype)
         centred = x - mean(x, axes, True)
         xhat = centred / (mean(centred * centred, axes, True) + ctx.eps) ** 0.5
         gx = g - mean(g, axes, True) - xhat * mean(g * xhat, axes, True)
@@ -126,6 +128,7 @@ class BatchNormEval(Function):
     def backward(ctx: Any, g: Tensor) -> Any:
         x, mu, var, weight = ctx.saved_tensors
         inverse = (var + ctx.eps) ** -0.5
+        x, g = cast(x, weight.dtype), cast(g, weight.dtype)
         rank, needed = x.array.ndim, ctx.needs_input_grad
         axes = (0, *range(2, rank))
         return (
@@ -162,23 +165,25 @@ def batch_norm(
         ValueError: if training sees one value per channel only, or eps is not positive.
         RuntimeError: if sizes, dtypes or devices do not fit, or running statistics are missing in evaluation.
     """
-    require_float("batch_norm", input)
+    require_float("batch_norm", input, half=True)
     shape = input.array.shape
     if len(shape) < 2:
         raise RuntimeError(f"batch_norm: expected at least 2 dimensions (N, C, ...), got shape {tuple(shape)}")
     if not eps > 0:
         raise ValueError(f"batch_norm: eps must be positive, got {eps}")
     channels = shape[1]
+    half = input.dtype is dtypes.float16  # what is normalized; all that goes with it is float32
+    like = filled((0,), dtypes.float32.numpy, input.device) if half else input
     named = {"running_mean": running_mean, "running_var": running_var, "weight": weight, "bias": bias}
     for name, t in named.items():
         if t is not None:
-            same_kind("batch_norm", input, t, name)
+            same_kind("batch_norm", like, t, name)
             if t.array.shape != (channels,):
                 raise RuntimeError(
                     f"batch_norm: {name} must have shape ({channels},), one for each channel, "
                     f"got {tuple(t.array.shape)}"
                 )
-    kind, place = input.array.dtype, input.device
+    kind, place = like.array.dtype, input.device
     w = filled((channels,), kind, place, 1) if weight is None else weight
     b = filled((channels,), kind, place) if bias is None else bias
     count = shape[0] * math.prod(shape[2:])

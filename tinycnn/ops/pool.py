@@ -110,7 +110,7 @@ def max_pool2d(
     Raises:
         TypeError, ValueError, RuntimeError: with the rule and the numbers, if the arguments do not fit.
     """
-    require_float("max_pool2d", input)
+    require_float("max_pool2d", input, half=True)
     single = len((input._later or input.array).shape) == 3
     x = unsqueeze(input, 0) if single else input
     known = is_plain(kernel_size) and (stride is None or is_plain(stride)) and is_plain(padding) and is_plain(dilation)
@@ -172,7 +172,7 @@ def avg_pool2d(
     Raises:
         TypeError, ValueError, RuntimeError: with the rule and the numbers, if the arguments do not fit.
     """
-    require_float("avg_pool2d", input)
+    require_float("avg_pool2d", input, half=True)
     if divisor_override is not None and (
         isinstance(divisor_override, bool) or not isinstance(divisor_override, int) or divisor_override == 0
     ):

@@ -8,7 +8,7 @@ from .. import dtypes
 from .._tensor import Tensor, filled, need, wrap
 from ..autograd import Function
 from ..random import Generator, generator_or_default
-from .elementwise import cast, require_float
+from .elementwise import cast, has_kernels, require_float
 
 
 class Dropout(Function):
@@ -42,8 +42,9 @@ def dropout(
     if (not training or p == 0.0) and isinstance(input, Tensor):
         return input
     need("dropout", input)
-    x = cast(input, dtypes.float32) if input.dtype is dtypes.float16 else input
-    require_float("dropout", x)
+    narrow = input.dtype is dtypes.float16 and not has_kernels(input)
+    x = cast(input, dtypes.float32) if narrow else input
+    require_float("dropout", x, half=True)
     if p == 1.0:
         result = x * filled(x.array.shape, x.array.dtype, x.device)
     else:

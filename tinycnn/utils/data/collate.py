@@ -91,6 +91,21 @@ def default_convert(data: Any) -> Any:
     return data
 
 
+def pin(batch: Any) -> Any:
+    """`batch` with its tensors in pinned memory; what else has a method ``pin_memory`` is asked for it."""
+    if isinstance(batch, Tensor):
+        return batch if batch.is_cuda else batch.pin_memory()
+    if isinstance(batch, (str, bytes)):
+        return batch
+    if isinstance(batch, Mapping):
+        return _like(batch, {key: pin(value) for key, value in batch.items()})
+    if isinstance(batch, tuple) and not hasattr(batch, "_fields"):
+        return tuple(pin(value) for value in batch)
+    if isinstance(batch, Sequence):
+        return _like(batch, [pin(value) for value in batch])
+    return batch.pin_memory() if hasattr(batch, "pin_memory") else batch
+
+
 def _like(example: Any, values: Any) -> Any:
     """`values` in a container of the type of `example`, or in a plain dict or list if that cannot be made."""
     try:

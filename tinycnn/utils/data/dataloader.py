@@ -10,9 +10,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import Any, Generic, TypeVar
 
+from ...kernels.cuda import probe
 from ...random import Generator, generator_or_default
 from ._worker import WorkerInfo, local, seeded
-from .collate import default_collate, default_convert
+from .collate import default_collate, default_convert, pin
 from .dataset import Dataset, IterableDataset, tensor_batch
 from .sampler import BatchSampler, RandomSampler, Sampler, SequentialSampler
 
@@ -37,7 +38,8 @@ class DataLoader(Generic[T]):
         batch_sampler: gives lists of indices, instead of `batch_size`, `shuffle`, `sampler` and `drop_last`.
         num_workers: threads; 0 loads in the thread that asks.
         collate_fn: from a list of samples to a batch; `default_collate` if None.
-        pin_memory: accepted; host memory needs no pinning here.
+        pin_memory: put the tensors of a batch into page-locked memory, from which ``.to("cuda", non_blocking=True)``
+            copies while kernels run; without a GPU nothing is done.
         drop_last: leave out a last batch that is not full.
         timeout: seconds to wait for a batch of a worker; 0 waits for ever.
         worker_init_fn: called with the worker's number in each worker before it loads.
@@ -45,7 +47,7 @@ class DataLoader(Generic[T]):
         generator: draws the order and the base seed; the default generator if None.
         prefetch_factor: batches in the making per worker; 2 if None.
         persistent_workers: keep the threads (and a stream's copies) from epoch to epoch.
-        pin_memory_device: accepted, as `pin_memory`.
+        pin_memory_device: accepted; the memory serves every GPU.
         in_order: accepted; batches come in order in any case.
 
     Raises:
@@ -216,14 +218,20 @@ class DataLoader(Generic[T]):
             return itertools.repeat(self.batch_size)
         return iter(self.sampler if self.batch_sampler is None else self.batch_sampler)
 
-    def _fetcher(self, dataset: Any) -> Callable[[Any], Any]:
+    def _fetcher(self, dataset: Any) -> Any:
+        fetcher: Any
         if isinstance(dataset, IterableDataset):
-            return _StreamFetcher(dataset, self.collate_fn, self.drop_last)
-        return _MapFetcher(dataset, self.collate_fn, self.batch_sampler is not None)
+            fetcher = _StreamFetcher(dataset, self.collate_fn, self.drop_last)
+        else:
+            fetcher = _MapFetcher(dataset, self.collate_fn, self.batch_sampler is not None)
+        fetcher.pins = self.pin_memory and not probe.problem()
+        return fetcher
 
 
 class _MapFetcher:
     """Loads the batch at some indices."""
+
+    pins = False  # whether the batch is put into pinned memory
 
     def __init__(self, dataset: Any, collate_fn: Callable[[Any], Any], batched: bool) -> None:
         self.dataset, self.collate_fn, self.batched = dataset, collate_fn, batched
@@ -243,6 +251,8 @@ class _MapFetcher:
 
 class _StreamFetcher:
     """Loads the next samples of a stream; `_END` after the last."""
+
+    pins = False
 
     def __init__(self, dataset: Any, collate_fn: Callable[[Any], Any], drop_last: bool) -> None:
         self.dataset, self.collate_fn, self.drop_last = dataset, collate_fn, drop_last
@@ -301,11 +311,12 @@ def _start(info: WorkerInfo, init: Callable[[int], Any] | None) -> None:
             init(info.id)
 
 
-def _load(fetch: Callable[[Any], Any], key: Any, number: int, seed: int, worker: int | None) -> Any:
+def _load(fetch: Any, key: Any, number: int, seed: int, worker: int | None) -> Any:
     """Load one batch under its own generator."""
     try:
         with seeded(seed):
-            return fetch(key)
+            batch = fetch(key)
+            return pin(batch) if fetch.pins else batch
     except Exception as error:
         who = "" if worker is None else f" in worker {worker}"
         what = "" if key is None or isinstance(fetch, _StreamFetcher) else f" (indices {_brief(key)})"
