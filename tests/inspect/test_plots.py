@@ -99,7 +99,7 @@ def test_confusion():
     counts = inspect.confusion_counts(torch.tensor([0, 0, 1, 2]), [0, 1, 1, 1])
     assert counts.tolist() == [[1, 1, 0], [0, 1, 0], [0, 1, 0]]
     figure = png(inspect.confusion_matrix([0, 0, 1, 2], [0, 1, 1, 1], ["cat", "dog", "horse"], normalize=True))
-    assert titles(figure) == ["50.00% of 4 right"]
+    assert titles(figure) == ["50.00% of 4 right; numbers: % of the row"]
     assert sorted(t.get_text() for t in figure.axes[0].texts) == ["100", "100", "50", "50"]
     with pytest.raises(ValueError, match="nothing to draw"):
         inspect.confusion_matrix([], [])

@@ -101,6 +101,22 @@ def test_logits_and_gradients_are_torchvisions(name, undrawn):
     assert found == pytest.approx(TABLE[name][3], rel=1e-8, abs=1e-11)
 
 
+@pytest.mark.parametrize("name", ["squeezenet1_1", "resnet18", "mobilenet_v3_small"])
+def test_the_recipe_draws_weights_of_which_each_matters(name, undrawn):
+    """Else the comparison above would not see a layer that is wrong."""
+    model = models.get_model(name, **recipe.options(name)).double().eval()
+    model.load_state_dict({key: tinycnn.from_numpy(value) for key, value in recipe.weights(model).items()})
+    x = tinycnn.from_numpy(recipe.wave((1, 3, 32, 32), 0.5))
+    with tinycnn.no_grad():
+        before = model(x).numpy()
+        for key, weight in model.named_parameters():
+            if key.endswith("weight"):
+                kept = weight.clone()
+                weight.zero_()
+                assert np.linalg.norm(model(x).numpy() - before) > 0.01 * np.linalg.norm(before), key
+                weight.copy_(kept)
+
+
 def macs(model, *shape):
     """Multiplications of all convolutions and linear layers for one image."""
     found = []

@@ -343,7 +343,8 @@ def confusion_matrix(labels: Any, predicted: Any, classes: Sequence[str] | None 
     place.set(xlabel="predicted", ylabel="right")
     total = int(counts.sum())
     accuracy = f"{np.trace(counts) / total:.2%}" if total else "nothing"
-    place.set_title(f"{accuracy} of {total:,} right", fontsize=11)
+    what = "; numbers: % of the row" if normalize else ""
+    place.set_title(f"{accuracy} of {total:,} right{what}", fontsize=11)
     if n <= 30:
         for i, j in np.argwhere(counts):
             text = f"{100 * shares[i, j]:.0f}" if normalize else f"{counts[i, j]}"
