@@ -1,6 +1,8 @@
-"""Reductions: sums of floating-point numbers by Numba, the rest by NumPy."""
+"""Reductions: sums of floating-point numbers, also running ones, by Numba, the rest by NumPy."""
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 from numba import prange, uintp
@@ -15,7 +17,6 @@ from ..reference.reduce import (
     argmax,
     argmin,
     cumprod,
-    cumsum,
     logcumsumexp,
     mean,
     prod,
@@ -122,3 +123,40 @@ def sum(x: np.ndarray, axes: Axes, keepdims: bool) -> np.ndarray:
         launch(sum_runs, x.reshape(outer, kept, length), out, elements=x.size)
     shape = tuple(1 if d in axes else n for d, n in enumerate(x.shape) if keepdims or d not in axes)
     return out.reshape(shape)
+
+
+@kernel(parallel=True)
+def running_sums(workers, x, out, back):
+    """out[o, i, j] = sum over p <= i (p >= i with `back`) of x[o, p, j], in float64, BAND columns j at a time."""
+    outer, length, inner = x.shape
+    bands = (inner + BAND - 1) // BAND
+    units = outer * bands
+    for worker in prange(workers):
+        totals = np.empty(BAND)
+        for unit in range(units * worker // workers, units * (worker + 1) // workers):
+            o, first = unit // bands, unit % bands * BAND
+            width = uintp(min(BAND, inner - first))
+            total = 0.0
+            for j in range(width):
+                totals[j] = 0
+            for step in range(length):
+                i = length - 1 - step if back else step
+                if inner == 1:
+                    total += x[o, i, 0]
+                    out[o, i, 0] = total
+                else:
+                    row, to = x[o, i, first : first + width], out[o, i, first : first + width]
+                    for j in range(width):
+                        totals[j] += row[j]
+                        to[j] = totals[j]
+
+
+def cumsum(x: np.ndarray, axis: int, back: bool) -> np.ndarray:
+    """Sums of the first 1, 2, ... entries along `axis`; with `back` of the last ones. Added up in float64."""
+    if x.size <= SMALL or x.dtype not in (np.float32, np.float64) or not x.flags.carray:
+        return reference.cumsum(x, axis, back)
+    out = empty(x.shape, x.dtype)
+    axis %= x.ndim
+    form = math.prod(x.shape[:axis]), x.shape[axis], math.prod(x.shape[axis + 1 :])
+    launch(running_sums, x.reshape(form), out.reshape(form), back, elements=x.size)
+    return out

@@ -187,7 +187,16 @@ N, LARGE = elementwise.PARALLEL, elementwise.LARGE
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("n", [1, 17, N - 1, N, N + 17])
 @pytest.mark.parametrize(
-    ("flat", "number"), [("add", True), ("sub", False), ("mul", True), ("div", True), ("relu_grad", False)]
+    ("flat", "number"),
+    [
+        ("add", True),
+        ("sub", False),
+        ("mul", True),
+        ("div", True),
+        ("maximum", True),
+        ("minimum", True),
+        ("relu_grad", False),
+    ],
 )
 def test_flat_loops_of_two_operands(flat, number, dtype, n):
     a, b = draw_normal(n, dtype, n, n)
@@ -198,6 +207,48 @@ def test_flat_loops_of_two_operands(flat, number, dtype, n):
         out = np.full(n, 7, dtype)
         launch(kernel, a, second, out)
         assert np.array_equal(out, plain(a, second), equal_nan=True)  # bit for bit: one rounding each
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_bounds_that_are_numbers(dtype):
+    (a,) = draw_normal(1, dtype, N + 1)
+    a[3], a[5] = np.nan, np.inf
+    for bound in (0.25, -1, np.nan, np.asarray(0.5, dtype)):
+        for name in ("maximum", "minimum"):
+            expected = getattr(reference_elementwise, name)(a, np.asarray(bound, dtype))
+            assert np.array_equal(getattr(elementwise, name)(a, bound), expected, equal_nan=True)
+            assert np.array_equal(getattr(elementwise, name)(bound, a), expected, equal_nan=True)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("exponent", [2, 3, 2.0, 3.0, 2.5])
+def test_powers(dtype, exponent):
+    (a,) = draw_normal(2, dtype, 100)
+    a[3], a[5], a[7] = np.nan, -np.inf, 0
+    near(elementwise.pow(a, exponent), reference_elementwise.pow(a, exponent))
+    whole = np.arange(5)
+    assert np.array_equal(elementwise.pow(whole, 3), whole**3)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("back", [False, True])
+def test_running_sums(dtype, back):
+    band = reduce.BAND
+    for shape in (
+        (reduce.SMALL + 1,),
+        (4, reduce.SMALL),
+        (70, band - 1),
+        (70, band),
+        (70, band + 1),
+        (2, 33, 3 * band, 1),
+    ):
+        (x,) = draw_normal(3, dtype, shape)
+        x.reshape(-1)[7] = np.inf
+        for axis in range(len(shape)):
+            near(reduce.cumsum(x, axis, back), reference_reduce.cumsum(x, axis, back))
+            near(reduce.cumsum(x, axis - len(shape), back), reference_reduce.cumsum(x, axis, back))
+    strided = x.T
+    near(reduce.cumsum(strided, 0, back), reference_reduce.cumsum(strided, 0, back))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

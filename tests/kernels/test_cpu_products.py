@@ -166,6 +166,8 @@ def test_bits_do_not_depend_on_the_number_of_threads():
                     *(gemm.matmul_tile(a, b, flip_a, flip_b) for a, b, flip_a, flip_b in products),
                     cpu.sum(x, (0, 2, 3), False),
                     cpu.sum(np.tile(x.reshape(-1), 20), (0,), False),
+                    cpu.cumsum(x, 3, False),
+                    cpu.cumsum(x, 0, True),
                     cpu.dropout(x, 0.4, 99),
                     *cpu.batch_norm_train(x.reshape(5, 6, -1), w[:6, 0, 0, 0].copy(), w[:6, 0, 0, 1].copy(), 1e-5),
                     cpu.softmax(x.reshape(-1, 14)),
