@@ -3,10 +3,11 @@
     winograd4, winograd2    3 x 3 kernels with stride 1, by tiles of 4 x 4 or 2 x 2; float32 (`winograd`)
     direct                  everything (`direct`); the gradient of the weights as products of matrices
     dots                    the gradient of the weights where a group has few of them (`direct`)
+    phases                  dilated ones, as ordinary ones of more images for Winograd's algorithm (`phases`)
     depthwise               a filter for each channel (`depthwise`)
 
 `choose` decides, by the shape and the dtype only, so that the bits of a result depend on nothing else.
-`tinycnn.backends.cpu.allow_winograd` can forbid the first two.
+`tinycnn.backends.cpu.allow_winograd` can forbid Winograd's.
 """
 
 from __future__ import annotations
@@ -18,10 +19,11 @@ import numpy as np
 
 from .. import settings
 from ..geometry import ConvSpec
-from . import depthwise, direct, winograd
+from . import depthwise, direct, phases, winograd
 from .memory import zeros
 from .simd import LANES32
 
+WINOGRAD = "winograd4", "winograd2"
 FEW = 1 << 16  # elements: sums of dot products that a thread keeps, lanes and all
 
 
@@ -31,7 +33,8 @@ def cycles(spec: ConvSpec, way: str, weight_grad: bool = False) -> float:
     Counted for each pair of channel and filter. With full vectors, two multiply-adds a cycle compute LANES32 outputs
     in half as many cycles as there are products for each of them. Winograd's transforms were measured: those of a
     vector of tiles cost some hundred cycles for every channel and filter, those of a vector of weights too. For the
-    gradient of the weights the filters fill vectors, or else lanes are summed.
+    gradient of the weights the filters fill vectors, or else lanes are summed. To cut images into phases and join them
+    takes 4 cycles for an element.
     """
     channels, filters = spec.in_channels // spec.groups, spec.out_channels // spec.groups
     high, wide = spec.output_size
@@ -42,6 +45,11 @@ def cycles(spec: ConvSpec, way: str, weight_grad: bool = False) -> float:
         if way == "dots":
             return spent * 1.6 if weight_grad and channels * filters * taps * LANES32 <= FEW else math.inf
         return spent * 1.5 * -(-filters // LANES32) * LANES32 / filters if weight_grad else spent
+    if way == "phases":
+        if not phases.apply(spec):
+            return math.inf
+        moved = spec.batch * (channels * math.prod(spec.input_size) + filters * high * wide)
+        return 4 * moved + min(cycles(phases.undilated(spec), inner, weight_grad) for inner in WINOGRAD)
     (top, _), (left, _) = spec.padding
     fits = spec.kernel_size == (3, 3) and spec.stride == (1, 1) == spec.dilation and top <= 2 and left <= 2
     if not fits:
@@ -58,7 +66,7 @@ def cycles(spec: ConvSpec, way: str, weight_grad: bool = False) -> float:
 def _choice(spec: ConvSpec, weight_grad: bool, allow_winograd: bool) -> str:
     if depthwise.applies(spec, weight_grad):
         return "depthwise"
-    ways = ("direct", "dots", *("winograd4", "winograd2") * allow_winograd)
+    ways = ("direct", "dots", *(*WINOGRAD, "phases") * allow_winograd)
     return min(ways, key=lambda way: cycles(spec, way, weight_grad))
 
 
@@ -76,6 +84,9 @@ def conv2d(x: np.ndarray, w: np.ndarray, b: np.ndarray | None, spec: ConvSpec) -
         return depthwise.forward(x, w, b, spec)
     if way == "direct":
         return direct.forward(x, w, b, spec)
+    if way == "phases":
+        y = conv2d(phases.split(x, spec.dilation), w, b, phases.undilated(spec))
+        return phases.join(y, spec.dilation, spec.output_size)
     return winograd.forward(x, w, b, spec, 4 if way == "winograd4" else 2)
 
 
@@ -88,6 +99,9 @@ def conv2d_input_grad(gy: np.ndarray, w: np.ndarray, spec: ConvSpec) -> np.ndarr
         return depthwise.input_grad(gy, w, spec)
     if way == "direct":
         return direct.input_grad(gy, w, spec)
+    if way == "phases":
+        gx = conv2d_input_grad(phases.split(gy, spec.dilation), w, phases.undilated(spec))
+        return phases.join(gx, spec.dilation, spec.input_size)
     return winograd.input_grad(gy, w, spec, 4 if way == "winograd4" else 2)
 
 
@@ -102,4 +116,7 @@ def conv2d_weight_grad(gy: np.ndarray, x: np.ndarray, spec: ConvSpec) -> np.ndar
         return direct.weight_grad(gy, x, spec)
     if way == "dots":
         return direct.weight_grad_by_dots(gy, x, spec)
+    if way == "phases":
+        gy, x = phases.split(gy, spec.dilation), phases.split(x, spec.dilation)
+        return conv2d_weight_grad(gy, x, phases.undilated(spec))
     return winograd.weight_grad(gy, x, spec, 4 if way == "winograd4" else 2)

@@ -238,7 +238,7 @@ def lay_out(x, x0, channels, i0, band, planes, plane, out, o, g):
 
 
 @helper
-def _spread(x, i, x_row, apart, out, o, o_row, step, n, rows):
+def spread(x, i, x_row, apart, out, o, o_row, step, n, rows):
     """out[o + r*o_row + j] = x[i + j % step * apart + r*x_row + j // step] for j < n and r < rows"""
     if step == 1:
         copy_rows(x, i, x_row, 1, 0, n, out, o, o_row, n, rows)
@@ -370,7 +370,7 @@ def sweep(
                         for o in range(some):
                             for up in range(y_sh):
                                 top = i0 * y_sh + up
-                                _spread(
+                                spread(
                                     memory, kept + up * y_sw * apart + o * positions, columns, apart, y,
                                     y0 + o * y_area + top * y_width, y_sh * y_width, y_sw, y_width,
                                     min(count, (y_height - top + y_sh - 1) // y_sh),

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tinycnn import backends
 from tinycnn.kernels import column
-from tinycnn.kernels.cpu import conv, direct, simd, threads, winograd
+from tinycnn.kernels.cpu import conv, direct, phases, simd, threads, winograd
 from tinycnn.kernels.cpu.winograd_simd import matrices
 from tinycnn.kernels.geometry import GeometryError, conv_spec
 from tinycnn.kernels.reference import conv as reference
@@ -172,6 +172,29 @@ def test_winograd(way, m, padding, monkeypatch):
         )
 
 
+@pytest.mark.parametrize("dilation", [(2, 2), (1, 2), (3, 2), (5, 7)])
+@pytest.mark.parametrize("size", [(12, 14), (11, 15), (13, 13), (4, 5)])
+def test_dilated_convolutions_of_phases(size, dilation, monkeypatch):
+    """Sizes that the dilation divides and others, phases without a pixel; padding before and behind may differ."""
+    monkeypatch.setattr(conv, "choose", lambda spec, *_, **__: "phases" if spec.dilation != (1, 1) else "winograd2")
+    spec = conv_spec((2, 3, *size), (4, 3, 3, 3), padding=dilation, dilation=dilation)
+    assert phases.apply(spec)
+    check(spec, np.float32, conv.conv2d, conv.conv2d_input_grad, conv.conv2d_weight_grad)
+    spec = dataclasses.replace(spec, output_size=(size[0] - 1, size[1] - 2))
+    check(spec, np.float32, conv.conv2d, conv.conv2d_input_grad, conv.conv2d_weight_grad)
+
+
+def test_phases_apply_to_dilation_without_stride():
+    for rule, applies in [
+        (dict(padding=2, dilation=2), True),
+        (dict(padding=0, dilation=(1, 3)), True),
+        (dict(padding=1, dilation=2), False),
+        (dict(padding=2, dilation=2, stride=2), False),
+        (dict(padding=1), False),
+    ]:
+        assert phases.apply(conv_spec((2, 3, 12, 12), (4, 3, 3, 3), **rule)) is applies
+
+
 def test_winograd_around_a_block_of_tiles():
     for m in (2, 4):
         for tiles in (winograd.BLOCK - 1, winograd.BLOCK, winograd.BLOCK + 1, 2 * winograd.BLOCK + 1):
@@ -237,13 +260,15 @@ def test_the_choice_depends_on_the_shape_and_the_dtype():
     assert both((1, 64, 8, 8), (64, 64, 3, 3), padding=1)[0] == "direct"  # very few
     assert both((1, 512, 7, 7), (512, 512, 3, 3), padding=1)[0] == "winograd2"  # weights cost more than images
     assert both((128, 3, 32, 32), (16, 3, 3, 3), padding=1)[0] == "direct"  # few channels
+    assert both((2, 128, 14, 14), (128, 128, 3, 3), padding=2, dilation=2) == ("phases", "phases")
+    assert both((16, 32, 28, 28), (32, 32, 3, 3), padding=2, dilation=2) == ("direct", "direct")  # few channels
     assert both((64, 6, 14, 14), (3, 6, 5, 5)) == ("direct", "dots")
     assert both((9, 64, 32, 32), (64, 1, 3, 3), groups=64) == ("depthwise", "depthwise")
     assert both((9, 64, 32, 32), (64, 1, 5, 5), groups=64) == ("depthwise", "dots")
     assert both((9, 64, 32, 32), (64, 1, 3, 3), groups=64, stride=3) == ("direct", "dots")
     for weight, rule in (
         ((64, 64, 3, 3), dict(padding=1, stride=2)),
-        ((64, 64, 3, 3), dict(padding=2, dilation=2)),
+        ((64, 64, 3, 3), dict(padding=1, dilation=2)),
         ((64, 64, 3, 3), dict(padding=3)),
         ((64, 64, 5, 5), dict(padding=2)),
         ((64, 64, 1, 1), {}),
