@@ -129,8 +129,14 @@ def test_switches_are_kept():
     torch.use_deterministic_algorithms(False)
     assert not torch.are_deterministic_algorithms_enabled()
     torch.set_float32_matmul_precision("high")
+    assert torch.get_float32_matmul_precision() == "high" and torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = False
+    assert torch.get_float32_matmul_precision() == "highest"
+    torch.set_float32_matmul_precision("highest")
+    torch.backends.cuda.matmul.allow_tf32 = True
     assert torch.get_float32_matmul_precision() == "high"
     torch.set_float32_matmul_precision("highest")
+    assert not torch.backends.cuda.matmul.allow_tf32
     with pytest.raises(ValueError, match="highest"):
         torch.set_float32_matmul_precision("low")
 

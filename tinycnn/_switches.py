@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from .kernels import settings
+
 _deterministic = [False, False]
 _precision = ["highest"]
 
@@ -25,7 +27,9 @@ def is_deterministic_algorithms_warn_only_enabled() -> bool:
 
 
 def set_float32_matmul_precision(precision: str) -> None:
-    """Kept, without an effect: products of float32 are computed in float32.
+    """Let GPUs multiply float32 with 10 bits of mantissa ("high" and "medium"), or not ("highest").
+
+    It is the switch `backends.cuda.allow_tf32`, for convolutions too. The CPU computes in float32 in any case.
 
     Raises:
         ValueError: if it is not "highest", "high" or "medium".
@@ -33,11 +37,14 @@ def set_float32_matmul_precision(precision: str) -> None:
     if precision not in ("highest", "high", "medium"):
         raise ValueError(f'set_float32_matmul_precision: expected "highest", "high" or "medium", got {precision!r}')
     _precision[0] = precision
+    settings.allow_tf32 = precision != "highest"
 
 
 def get_float32_matmul_precision() -> str:
-    """What `set_float32_matmul_precision` was told; "highest" at first."""
-    return _precision[0]
+    """What `set_float32_matmul_precision` was told, or what `backends.cuda.allow_tf32` means; "highest" at first."""
+    if settings.allow_tf32 is (_precision[0] != "highest"):
+        return _precision[0]
+    return "high" if settings.allow_tf32 else "highest"
 
 
 def compile(model: Callable[..., Any] | None = None, **options: Any) -> Any:

@@ -18,6 +18,7 @@ from numba import cuda
 from .. import settings
 from ..reference import optim as reference
 from .backend import SIMULATED, place, table, xp
+from .copies import pinned
 from .device import abs_of, at, sqrt_of
 from .launch import MOST_BLOCKS, THREADS, kernel
 
@@ -25,18 +26,22 @@ Arrays = list[Any]
 CHUNK = 8 if SIMULATED else 1 << 12  # elements of one unit of work
 
 
-@kernel("int64* int64* int64* int64 int64 T T T T T T T T T T", constants=())
+@kernel("int64* int64* int64* int64 int64 T* int64 T T T T T T T T T T", constants=())
 def multi(T, formula, states):
     """p, a, b, c = formula(p, g, a, b, c, numbers) for every element; the first `states` of a, b, c are there.
 
     Args of the kernel:
         objects: addresses: of all parameters, then of all gradients, then of each piece of state.
         chunks: pairs (parameter, first element).
+        given, kept: in a graph (`kept`) the numbers are read where every replay writes new ones.
     """
     each = cuda.jit(device=True)(formula(T))
     zero = T(0)
 
-    def body(objects, sizes, chunks, count, tensors, n0, n1, n2, n3, n4, n5, n6, n7, n8, n9):
+    def body(objects, sizes, chunks, count, tensors, given, kept, n0, n1, n2, n3, n4, n5, n6, n7, n8, n9):
+        if kept:
+            n0, n1, n2, n3, n4 = given[0], given[1], given[2], given[3], given[4]
+            n5, n6, n7, n8, n9 = given[5], given[6], given[7], given[8], given[9]
         for chunk in range(cuda.blockIdx.x, count, cuda.gridDim.x):
             t, start = chunks[2 * chunk], chunks[2 * chunk + 1]
             end = min(start + CHUNK, sizes[t])
@@ -94,15 +99,48 @@ def _launch(formula: Any, kinds: Sequence[Arrays], numbers: Sequence[float]) -> 
             taken.setdefault(kind, []).append(i)
         else:
             left.append(i)
+    if left and settings.numbers is not None:
+        _refuse()
     for kind, which in taken.items():
+        given = [kind.type(n) for n in (*numbers, *(0.0,) * (10 - len(numbers)))]
+        if not any([kinds[0][i].size for i in which]):
+            continue
+        if settings.filling is not None:
+            fill(next(settings.filling, None), given)
+            continue
         addresses = tuple([arrays[i].data.ptr for arrays in kinds for i in which])
         make = _tables if settings.capturing else _known_tables
         objects, sizes, chunks, count = make(addresses, tuple([kinds[0][i].size for i in which]), place())
-        if count:
-            given = [kind.type(n) for n in (*numbers, *(0.0,) * (10 - len(numbers)))]
-            ready = multi.of(kind, formula, formula.states)
-            ready(min(count, MOST_BLOCKS), THREADS, objects, sizes, chunks, count, len(which), *given)
+        there, kept = objects, 0  # an address that nobody reads
+        if settings.numbers is not None:
+            there, kept = xp.empty((10,), kind), 1
+            settings.numbers.append(there)
+        ready = multi.of(kind, formula, formula.states)
+        ready(min(count, MOST_BLOCKS), THREADS, objects, sizes, chunks, count, len(which), there, kept, *given)
     return left
+
+
+def _refuse() -> None:
+    raise RuntimeError(
+        "the step of this optimizer has numbers, such as the learning rate, that a graph would repeat for ever: it "
+        "takes contiguous parameters of float32 or float64, and RMSprop neither centered nor with a momentum"
+    )
+
+
+def fill(there: Any, numbers: Sequence[Any]) -> None:
+    """Write the numbers of a captured launch, before what is launched on this stream from now on.
+
+    Raises:
+        RuntimeError: without a place for them: the optimizer makes other launches than it did in the capture.
+    """
+    if there is None:
+        raise RuntimeError(
+            "CUDAGraph.replay: the optimizer has other parameters than in the capture; leave its groups and their "
+            "options other than numbers as they are, or capture anew"
+        )
+    waiting = pinned(np.array(numbers, there.dtype))
+    settings.held.append(waiting)
+    there.set(waiting, stream=xp.cuda.get_current_stream())
 
 
 def _one(kinds: Sequence[Arrays], i: int) -> list[Arrays]:
@@ -447,6 +485,8 @@ def rmsprop_step(
     kinds = (params, grads, square_avgs, grad_avgs, buffers)
     numbers = -1 if maximize else 1, weight_decay, lr, alpha, 1 - alpha, eps
     plain = not grad_avgs and not buffers
+    if not plain and settings.numbers is not None:
+        _refuse()
     for i in _launch(_rmsprop, kinds[:3], numbers) if plain else range(len(params)):
         reference.rmsprop_step(
             *_one(kinds, i), lr=lr, alpha=alpha, eps=eps, weight_decay=weight_decay, momentum=momentum,

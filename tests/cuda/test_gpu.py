@@ -151,6 +151,55 @@ def test_a_captured_step_is_the_step():
         close(b.detach().cpu().numpy(), a.detach().cpu().numpy())
 
 
+def test_a_replay_counts_a_step_and_takes_the_rate_of_now():
+    results = []
+    for graphed in (False, True):
+        p = tinycnn.ones(5, device="cuda", requires_grad=True)
+        optimizer = tinycnn.optim.Adam([p], lr=0.1)
+
+        def step(p=p, optimizer=optimizer):
+            optimizer.zero_grad()
+            (p * p).sum().backward()
+            optimizer.step()
+
+        again = tinycnn.cuda.graphs.captured(step).replay if graphed else step
+        for _ in range(0 if graphed else 3):
+            step()
+        for rate in (0.3, 0.05, 0.2):
+            optimizer.param_groups[0]["lr"] = rate
+            again()
+        tinycnn.cuda.synchronize()
+        results.append(p.detach().cpu().numpy())
+    close(*results)
+
+
+def test_pinned_memory_travels_beside_kernels():
+    x = tinycnn.randn(1 << 20).pin_memory()
+    assert x.is_pinned() and x[5:].is_pinned()
+    total = tinycnn.zeros(1 << 20, device="cuda")
+    for _ in range(20):
+        y = x.to("cuda", non_blocking=True)
+        total += y
+        del y
+    tinycnn.cuda.synchronize()
+    close(total.cpu().numpy(), 20 * x.numpy().astype(float))
+
+
+def test_half_precision_trains():
+    net, (x, target) = small_net(), batch()
+    optimizer, scaler = tinycnn.optim.SGD(net.parameters(), lr=0.1), tinycnn.amp.GradScaler("cuda")
+    losses = []
+    for _ in range(10):
+        optimizer.zero_grad()
+        with tinycnn.autocast("cuda"):
+            loss = nn.functional.cross_entropy(net(x), target)
+        scaler.scale(loss).backward()
+        scaler.step(optimizer)
+        scaler.update()
+        losses.append(loss.item())
+    assert losses[-1] < losses[0]
+
+
 def test_memory_is_shared_with_cupy():
     import cupy
 

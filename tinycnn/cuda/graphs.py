@@ -11,13 +11,15 @@ GPU to do them. Captured as a graph, the step is one launch::
         step.replay()
 
 What is captured reads and writes the same memory at every replay, takes the same branches, and uses the same numbers:
-new inputs are written into the old tensors, and a learning rate stays what it was. Nothing in it may ask the GPU for a
-number (`item()`, printing), and class numbers are not checked.
+new inputs are written into the old tensors, and dropout zeroes the same elements. An optimizer's numbers are its own:
+every replay counts a step, and takes the learning rate and the rest as they are in ``param_groups`` by then. Nothing in
+a graph may ask the GPU for a number (`item()`, printing), and class numbers are not checked.
 """
 
 from __future__ import annotations
 
 import contextlib
+import importlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -42,6 +44,8 @@ class CUDAGraph:
         self._stream: Any = xp.cuda.Stream(non_blocking=True)
         self._graph: Any = None
         self._held: list[object] = []  # memory of the host that a replay reads
+        self._steps: list[Any] = []  # of optimizers: what asks for their numbers, and where these are
+        self._travelling: list[tuple[Any, list[object]]] = []  # such numbers, and when they have arrived
 
     @contextlib.contextmanager
     def memory(self) -> Iterator[None]:
@@ -53,28 +57,58 @@ class CUDAGraph:
     def capture_begin(self) -> None:
         """Capture from now on; everything must be launched on the graph's stream, as inside of `graph`."""
         self._stream.begin_capture()
-        settings.capturing, settings.held = True, self._held
+        self._steps = []
+        settings.capturing, settings.held, settings.steps = True, self._held, self._steps
 
     def capture_end(self) -> None:
         """End the capture; the graph is ready."""
-        settings.capturing, settings.held = False, []
+        _no_capture()
         self._graph = self._stream.end_capture()
 
     def replay(self) -> None:
-        """Launch everything again, on the current stream.
+        """Launch everything again, on the current stream; the steps of optimizers with the numbers that they have now.
 
         Raises:
-            RuntimeError: if nothing was captured.
+            RuntimeError: if nothing was captured, or an optimizer has other parameters by now.
         """
         if self._graph is None:
             raise RuntimeError("CUDAGraph.replay: nothing was captured")
-        self._graph.launch(self._cuda.get_current_stream())
+        stream = self._cuda.get_current_stream()
+        if self._steps:
+            self._travelling = [(arrival, held) for arrival, held in self._travelling if not arrival.done]
+            held = refresh(self._steps)
+            self._travelling.append((stream.record(), held))
+        self._graph.launch(stream)
 
     def reset(self) -> None:
         """Forget what was captured, and give its memory back."""
         self._graph = None
         self._held.clear()
+        self._steps.clear()
         self._pool.free_all_blocks()
+
+
+def _no_capture() -> None:
+    settings.capturing, settings.held, settings.steps = False, [], []
+
+
+def refresh(steps: list[Any]) -> list[object]:
+    """Count captured steps (`settings.steps`), and write their numbers before what is launched next.
+
+    Returns the memory of the host that the numbers are copied from.
+    """
+    fill = importlib.import_module("tinycnn.kernels.cuda.optim").fill
+    held: list[object] = []
+    settings.held = held
+    try:
+        for again, launches in steps:
+            settings.filling = places = iter(launches)
+            again()
+            if next(places, None) is not None:
+                fill(None, ())
+    finally:
+        settings.filling, settings.held = None, []
+    return held
 
 
 @contextlib.contextmanager
@@ -92,7 +126,7 @@ def graph(cuda_graph: CUDAGraph, pool: Any = None, stream: Any = None, **options
         try:
             yield
         except Exception as error:
-            settings.capturing, settings.held = False, []
+            _no_capture()
             with contextlib.suppress(Exception):
                 cuda_graph._stream.end_capture()
             raise RuntimeError(

@@ -12,6 +12,7 @@ import numpy as np
 from .._device import device as Device
 from .._tensor import Tensor, wrap
 from ..autograd import RemovableHandle, enable_grad
+from ..kernels import settings
 from ..nn.module import clear_grad
 
 
@@ -27,6 +28,11 @@ def check_number(owner: str, name: str, value: Any, low: float, high: float = ma
     if not (low <= value < high or (closed and value == high)):
         interval = f"at least {low}" if high == math.inf else f"in [{low}, {high}{']' if closed else ')'}"
         raise ValueError(f"{owner}: {name} must be {interval}{' and finite' if high == math.inf else ''}, got {value}")
+
+
+def _numbers(state: dict[str, Any]) -> dict[str, Any]:
+    """What of a parameter's state is no tensor, such as the count of its steps."""
+    return {key: value for key, value in state.items() if not isinstance(value, Tensor)}
 
 
 class Optimizer:
@@ -136,11 +142,43 @@ class Optimizer:
         if closure is not None:
             with enable_grad():
                 loss = closure()
-        for group in self.param_groups:
-            self._update(group)
+        if settings.capturing:
+            self._capture()
+        else:
+            self._step_groups()
         for hook in list(self._post_hooks.values()):
             hook(self, (closure,), {})
         return loss
+
+    def _step_groups(self) -> None:
+        for group in self.param_groups:
+            self._update(group)
+
+    def _capture(self) -> None:
+        """Step inside a graph: every replay will ask for the numbers of its step."""
+        grads = [(p, p.grad) for group in self.param_groups for p in group["params"] if p.grad is not None]
+
+        def again() -> None:  # with these gradients, which zero_grad may have taken away
+            before = [p._grad for p, _ in grads]
+            for p, g in grads:
+                p._grad = g
+            try:
+                self._step_groups()
+            finally:
+                for (p, _), g in zip(grads, before, strict=True):
+                    p._grad = g
+
+        counts = {p: _numbers(state) for p, state in self.state.items()}
+        settings.numbers = []
+        try:
+            self._step_groups()
+            settings.steps.append((again, settings.numbers))
+        finally:
+            settings.numbers = None
+            for p, state in self.state.items():  # nothing was done yet, so nothing is counted
+                for key in _numbers(state):
+                    del state[key]
+                state.update(counts.get(p, {}))
 
     def register_step_pre_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
         """Call ``hook(optimizer, args, kwargs)`` before each step; it may return other (args, kwargs)."""
