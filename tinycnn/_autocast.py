@@ -73,8 +73,10 @@ class State(threading.local):
         """Cast for these device types from now on."""
         self.enabled = enabled
         self.active = {place: self.dtypes[place] for place in enabled} or None
+        (_threads.add if enabled else _threads.discard)(threading.get_ident())
 
 
+_threads: set[int] = set()  # that are inside of blocks: a quick no for all functions while there are none
 state = State()
 
 
@@ -85,7 +87,7 @@ def autocasts(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(function)
     def call(*args: Any, **options: Any) -> Any:
-        if state.active is None:
+        if not _threads or state.active is None:
             return function(*args, **options)
         return _inside(function, rules, args, options)
 
