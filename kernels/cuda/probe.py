@@ -11,6 +11,7 @@ import os
 import sys
 from typing import Any
 
+LIBRARIES = "cublas", "nvrtc", "nvvm"  # what CuPy and numba-cuda load of CUDA when they are first used
 INSTALL = "pip install 'tinycnn[cuda13]' (for drivers of CUDA 13), or 'tinycnn[cuda12]'"
 
 
@@ -75,13 +76,39 @@ def wrong_version(known: int) -> str:
     return ""
 
 
+def missing_libraries() -> str:
+    """The libraries of CUDA that are not to be found, in words; "" if all are there."""
+    try:
+        find: Any = importlib.import_module("cuda.pathfinder").load_nvidia_dynamic_lib
+    except ImportError:  # older packages look for themselves
+        return ""
+    missing = []
+    for name in LIBRARIES:
+        try:
+            find(name)
+        except Exception:  # pathfinder's own, or the loader's
+            missing.append(name)
+    if not missing:
+        return ""
+    return f"CuPy and numba-cuda are installed, but not what they need of CUDA ({', '.join(missing)}): {INSTALL}"
+
+
+def broken_compiler() -> str:
+    """Whether numba-cuda cannot be imported, in words; "" if it can."""
+    try:
+        importlib.import_module("numba.cuda")
+    except Exception as error:  # a numba that does not fit, in many ways
+        return f"numba-cuda is installed but cannot be imported ({error}): reinstall it, {INSTALL}"
+    return ""
+
+
 @functools.cache
 def problem() -> str:
     """Why tensors cannot be put on a GPU, in words that say what to do; "" if they can."""
     if simulated():
         return ""
     known, _, wrong = driver()
-    return wrong or missing_packages() or wrong_version(known)
+    return wrong or missing_packages() or wrong_version(known) or missing_libraries() or broken_compiler()
 
 
 def no_such_gpu(index: int | None) -> str:

@@ -173,7 +173,7 @@ def cross_entropy(x: Any, target: Any, ignore_index: int) -> tuple[Any, Any]:
 
 def cross_entropy_grad(scale: Any, x: Any, lse: Any, target: Any, ignore_index: int) -> Any:
     """gx = scale * (softmax(x) - onehot(target)) for each row, 0 where the target is ignored."""
-    scale, x, target = xp.ascontiguousarray(scale), xp.ascontiguousarray(x), xp.ascontiguousarray(target)
+    scale, x, lse, target = [xp.ascontiguousarray(a) for a in (scale, x, lse, target)]
     gx = xp.empty(x.shape, x.dtype)
     if x.size:
         rows, length = x.shape

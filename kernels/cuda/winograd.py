@@ -219,8 +219,8 @@ def output_tiles(T, B):
     def body(m, bias, y, shape, first, count, run, with_bias):
         pixels = cuda.shared.array(size, T)
         starts = cuda.shared.array(B, np.int64)
-        rows = cuda.shared.array(B, np.int32)
-        columns = cuda.shared.array(B, np.int32)
+        rows = cuda.shared.array(B, np.int64)
+        columns = cuda.shared.array(B, np.int64)
         tile = cuda.local.array(36, T)
         t = cuda.threadIdx.x
         filters, height, width, high, wide = shape[0], shape[1], shape[2], shape[5], shape[6]

@@ -42,6 +42,21 @@ def machine_code(ptx):
     }
 
 
+def narrow(body, types):
+    """The sums, products and loops over whole numbers of less than 64 bits in a kernel, by Numba's types."""
+    from numba.core import types as kinds
+
+    compiler = import_module("numba.cuda.compiler")
+    calls = compiler.compile_cuda(body, kinds.void, types, cc=TARGET).type_annotation.calltypes
+    found = []
+    for expression, signature in calls.items():
+        kind = signature.return_type if signature else None
+        computed = getattr(expression, "op", "") in ("binop", "inplace_binop") and isinstance(kind, kinds.Integer)
+        if (computed and kind.bitwidth < 64) or (isinstance(kind, kinds.RangeType) and kind.dtype.bitwidth < 64):
+            found.append(f"{expression}: {signature}")
+    return found
+
+
 def main():
     sys.modules["cupy"] = import_module("tinycnn.kernels.cuda.stand_in")
     launch = import_module("tinycnn.kernels.cuda.launch")
@@ -63,6 +78,7 @@ def main():
                     body = kernel.factory(launch.computed_in(dtype).type, *constants)
                     ptx, _ = cuda.compile_ptx(body, kernel.types(dtype), cc=TARGET)
                     report |= machine_code(ptx)
+                    report["narrow"] = narrow(body, kernel.types(dtype)) if constants == kernel.constants[0] else []
                     report["divisions"] = [len(re.findall(rf"\b(?:div|rem)\.[us]{bits}\b", ptx)) for bits in (32, 64)]
                     report["float64"] = [line.strip() for line in ptx.splitlines() if re.search(r"\.f64\b", line)][:5]
                 except Exception as error:

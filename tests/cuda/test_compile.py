@@ -47,3 +47,8 @@ def test_kernels_of_float32_compute_in_float32(reports):
 def test_a_division_of_64_bits_comes_with_one_of_32(reports):
     """Taken where both numbers are small, which is five times as fast."""
     assert not [r["kernel"] for r in reports if "error" not in r and r["divisions"][0] < r["divisions"][1]]
+
+
+def test_indices_have_64_bits(reports):
+    """Arrays may have more than 2**31 elements."""
+    assert not [(r["kernel"], r["narrow"]) for r in reports if r.get("narrow")]

@@ -16,11 +16,15 @@ pytestmark = pytest.mark.skipif(probe.simulated(), reason="Numba's simulator sta
 
 @pytest.fixture
 def machine(monkeypatch):
-    """A machine whose driver knows CUDA 13.2, with one GPU, CuPy for CUDA 13.0 and numba-cuda."""
-    cupy = SimpleNamespace(cuda=SimpleNamespace(runtime=SimpleNamespace(runtimeGetVersion=lambda: 13000)))
+    """A machine whose driver knows CUDA 13.2, with one GPU, CuPy for CUDA 13.0, numba-cuda and CUDA's libraries."""
+    packages = {
+        "cupy": SimpleNamespace(cuda=SimpleNamespace(runtime=SimpleNamespace(runtimeGetVersion=lambda: 13000))),
+        "numba.cuda": SimpleNamespace(),
+        "cuda.pathfinder": SimpleNamespace(load_nvidia_dynamic_lib=lambda name: None),
+    }
     monkeypatch.setattr(probe, "driver", lambda: (13020, 1, ""))
     monkeypatch.setattr(probe, "_is_there", lambda module: True)
-    monkeypatch.setattr(probe.importlib, "import_module", lambda name: cupy)
+    monkeypatch.setattr(probe.importlib, "import_module", packages.__getitem__)
     probe.problem.cache_clear()
     yield monkeypatch
     probe.problem.cache_clear()
@@ -58,6 +62,35 @@ def test_a_broken_installation(machine):
 
     machine.setattr(probe.importlib, "import_module", broken)
     assert "cannot be imported (libnvrtc.so.13" in probe.problem()
+
+
+def test_libraries_that_are_missing(machine):
+    def find(name):
+        if name != "nvrtc":
+            raise RuntimeError(f"no {name}")
+
+    before = probe.importlib.import_module
+    pathfinder = SimpleNamespace(load_nvidia_dynamic_lib=find)
+    machine.setattr(
+        probe.importlib, "import_module", lambda name: pathfinder if name == "cuda.pathfinder" else before(name)
+    )
+    assert "not what they need of CUDA (cublas, nvvm): pip install 'tinycnn[cuda13]'" in probe.problem()
+
+
+@pytest.mark.parametrize(
+    ("module", "text"),
+    [("numba.cuda", "numba-cuda is installed but cannot be imported (no numba.cuda)"), ("cuda.pathfinder", "")],
+)
+def test_packages_that_do_not_fit(machine, module, text):
+    before = probe.importlib.import_module
+
+    def import_module(name):
+        if name == module:
+            raise ImportError(f"no {name}")
+        return before(name)
+
+    machine.setattr(probe.importlib, "import_module", import_module)
+    assert text in probe.problem() if text else probe.problem() == ""
 
 
 class FakeDriver:
