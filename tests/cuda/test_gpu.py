@@ -6,44 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from on_devices import SAMPLES, drawn, on
 from tolerances import GRADIENTS, VALUES, close
 
 import tinycnn
 from tinycnn import nn
 from tinycnn.kernels.cuda import probe
-from tinycnn.testing.optable import OPS
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(bool(probe.problem()), reason=probe.problem() or "there is a GPU")]
-HOST = ("as_tensor", "from_numpy", "prod: zeros", "cumprod: zeros")  # they are about NumPy's arrays
-SAMPLES = [
-    pytest.param(op, sample, id=f"{op.name}-{i}")
-    for op in OPS
-    if op.name not in HOST
-    for i, sample in enumerate(op.samples)
-]
-
-
-def drawn(op, sample, dtype):
-    rng = np.random.default_rng(0)
-    result = []
-    for shape in sample:
-        count = int(np.prod(shape))
-        spread = (rng.permutation(count) + 0.5 + 0.3 * rng.random()) / max(count, 1)
-        numbers = op.low + (op.high - op.low) * (spread if op.spaced else rng.random(count))
-        result.append(numbers.reshape(shape).astype(dtype))
-    return result
-
-
-def on(place, op, arrays):
-    with tinycnn.device(place):
-        tinycnn.manual_seed(0)
-        inputs = [tinycnn.tensor(x, requires_grad=op.gradient) for x in arrays]
-        result = op.function(*inputs)
-        assert result.device.type == place
-        if op.gradient:
-            result.sum().backward()
-    return result.detach().cpu().numpy(), [None if x.grad is None else x.grad.cpu().numpy() for x in inputs]
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -51,16 +22,16 @@ def on(place, op, arrays):
 def test_value_and_gradient(op, sample, dtype):
     arrays = drawn(op, sample, dtype)
     result, grads = on("cuda", op, arrays)
-    expected = np.asarray(op.reference(*[x.astype(np.float64) for x in arrays]))
-    close(result, expected, dtype if result.dtype.kind == "f" else np.float64, VALUES)
+    expected, host = np.asarray(op.reference(*[x.astype(np.float64) for x in arrays])), result.cpu().numpy()
+    close(host, expected, dtype if host.dtype.kind == "f" else np.float64, VALUES)
     again, grads_again = on("cuda", op, arrays)
     if "empty" not in op.name:
-        np.testing.assert_array_equal(result, again)
+        np.testing.assert_array_equal(host, again.cpu().numpy())
     for mine, mine_again, cpus in zip(grads, grads_again, on("cpu", op, arrays)[1], strict=True):
         assert (mine is None) == (cpus is None)
         if mine is not None:
-            close(mine, cpus, table=GRADIENTS)
-            np.testing.assert_array_equal(mine, mine_again)
+            close(mine.cpu().numpy(), cpus.numpy(), table=GRADIENTS)
+            np.testing.assert_array_equal(mine.cpu().numpy(), mine_again.cpu().numpy())
 
 
 def small_net():
@@ -126,6 +97,10 @@ def test_tensors_of_more_than_2_to_the_31_elements():
     x = tinycnn.full((2**31 + 5,), -1.0, device="cuda")
     x[-1] = 3
     assert tinycnn.relu(x).sum().item() == 3
+    image = x[: 1 << 31].view(1 << 15, 1, 256, 256)
+    assert nn.functional.max_pool2d(image, 256).sum().item() == -(1 << 15)
+    y = nn.functional.avg_pool2d(image[-2:], 2)  # the end of it, at offsets that 32 bits do not count
+    assert y.shape == (2, 1, 128, 128) and (y == -1).all().item()
 
 
 def test_memory_that_does_not_suffice_is_explained():
@@ -218,3 +193,46 @@ def test_memory_is_shared_with_cupy():
 def test_examples(arguments):
     done = subprocess.run([sys.executable, *arguments], cwd=ROOT / "examples", capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
+
+
+def test_winograds_convolution_is_close_to_plain_sums():
+    tinycnn.manual_seed(0)
+    x, w, b = [tinycnn.randn(*s, device="cuda", requires_grad=True) for s in ((8, 64, 57, 55), (48, 64, 3, 3), (48,))]
+    upstream, switches, results = tinycnn.randn(8, 48, 57, 55, device="cuda"), tinycnn.backends.cuda, []
+    try:
+        for allowed in (True, True, False):
+            switches.allow_winograd = allowed
+            y = nn.functional.conv2d(x, w, b, padding=1)
+            results.append([t.detach().cpu().numpy() for t in (y, *tinycnn.autograd.grad(y, (x, w, b), upstream))])
+    finally:
+        switches.allow_winograd = True
+    for first, second, plain in zip(*results, strict=True):
+        np.testing.assert_array_equal(first, second)
+        assert np.square(first - plain).mean() <= 1e-10 * np.square(plain).mean()
+    assert (results[0][0] != results[2][0]).any()  # it was taken
+
+
+def test_products_on_two_streams_do_not_disturb_each_other():
+    tinycnn.manual_seed(0)
+    operands = [tinycnn.randn(64, 50_000, device="cuda") for _ in range(2)]  # long sums, which need workspace
+    expected = [x @ x.T for x in operands]
+    tinycnn.cuda.synchronize()
+    streams = [tinycnn.cuda.Stream() for _ in operands]
+    for _ in range(50):
+        found = []
+        for stream, x in zip(streams, operands, strict=True):
+            with tinycnn.cuda.stream(stream):
+                found.append(x @ x.T)
+        tinycnn.cuda.synchronize()
+        for mine, alone in zip(found, expected, strict=True):
+            close(mine.cpu().numpy() / 1000, alone.cpu().numpy() / 1000)
+
+
+@pytest.mark.parametrize("length", [512, 100_000])
+def test_long_rows_keep_their_digits(length):
+    x = tinycnn.tensor(np.random.default_rng(0).standard_normal((4, length)).astype(np.float32) + 100, device="cuda")
+    rows = x.cpu().numpy().astype(np.float64)
+    mean, deviation = rows.mean(1, keepdims=True), rows.std(1, keepdims=True)
+    normalized = nn.functional.layer_norm(x, (length,)).cpu().numpy()
+    assert np.abs(normalized - (rows - mean) / deviation).max() < 1e-3
+    assert nn.functional.mse_loss(x, tinycnn.zeros_like(x)).item() == pytest.approx(np.square(rows).mean(), rel=1e-6)

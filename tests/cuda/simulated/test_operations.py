@@ -2,42 +2,10 @@
 
 import numpy as np
 import pytest
+from on_devices import SAMPLES, drawn, on
 from tolerances import GRADIENTS, VALUES, close
 
 import tinycnn
-from tinycnn.testing.optable import OPS
-
-# They hold tensors of the CPU themselves, or are about NumPy's arrays.
-HOST = ("as_tensor", "from_numpy", "prod: zeros", "cumprod: zeros")
-SAMPLES = [
-    pytest.param(op, sample, id=f"{op.name}-{i}")
-    for op in OPS
-    if op.name not in HOST
-    for i, sample in enumerate(op.samples)
-]
-
-
-def drawn(op, sample):
-    rng = np.random.default_rng(0)
-    result = []
-    for shape in sample:
-        count = int(np.prod(shape))
-        spread = (rng.permutation(count) + 0.5 + 0.3 * rng.random()) / max(count, 1)
-        numbers = op.low + (op.high - op.low) * (spread if op.spaced else rng.random(count))
-        result.append(numbers.reshape(shape).astype(np.float32))
-    return result
-
-
-def on(place, op, arrays):
-    """Result and gradients of an operation on a device."""
-    with tinycnn.device(place):
-        tinycnn.manual_seed(0)
-        inputs = [tinycnn.tensor(x, requires_grad=op.gradient) for x in arrays]
-        result = op.function(*inputs)
-        assert result.device.type == place
-        if op.gradient:
-            result.sum().backward()
-    return result.detach(), [x.grad for x in inputs]
 
 
 @pytest.mark.parametrize(("op", "sample"), SAMPLES)
