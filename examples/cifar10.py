@@ -6,6 +6,9 @@
     python examples/cifar10.py --model resnet20 --augment --epochs 100 --batch-size 128 --lr 0.1
                                                          a residual net, by the recipe in recipe.py
 
+Five epochs of the recipe on 20,000 images (--batches 1 2 --epochs 5 --warm-up 1 --average 0.99, the other options as
+above), stopped after the second and resumed, gave 34, 53, 63, 67 and 69.3 % of the test images.
+
 Weights, learning curves and the mistakes are written to ./runs/cifar10.
 """
 

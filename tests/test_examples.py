@@ -116,19 +116,21 @@ def test_classify_says_what_is_missing(tmp_path):
     assert done.returncode != 0 and "nowhere.png is not there" in done.stderr
 
 
-def test_transfer_runs_and_freezes(tmp_path):
+def test_transfer_runs_and_freezes(tmp_path, monkeypatch):
     done = run(ROOT / "examples/transfer.py", "--epochs", 2, "--each", 4, "--out", tmp_path)
     assert done.returncode == 0, done.stderr
     rows = [line.split(":")[0] for line in done.stdout.splitlines()[2:]]
-    assert rows == ["from nothing", "new layer alone", "fine-tuned"]
+    assert rows == ["from nothing", "new layers alone", "fine-tuned"]
     before, after = (tinycnn.load(tmp_path / f"{name}.safetensors") for name in ("first_half", "weights"))
     assert before.keys() == after.keys()
     assert not np.array_equal(before["conv1.weight"].numpy(), after["conv1.weight"].numpy())
 
+    monkeypatch.syspath_prepend(str(ROOT / "examples"))
     example = runpy.run_path(str(ROOT / "examples/transfer.py"))
-    model = models.cifar.ResNet(8)
-    new = example["replace_last"](model, 3)
-    assert model.linear is new and (new.in_features, new.out_features) == (64, 3)
+    model = models.LeNet5(num_classes=5)
+    old, new = model.fc1, example["replace_linear"](model, 3)
+    assert [tuple(p.shape) for p in new[::2]] == [(120, 400), (84, 120), (3, 84)]
+    assert model.fc1 is not old and model.fc3.weight is new[4]
 
 
 def test_the_recipes_rates(monkeypatch):

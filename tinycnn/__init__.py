@@ -224,7 +224,13 @@ from .composed.reduce import (
     unique,
     unique_consecutive,
 )
-from .composed.resample import alpha_dropout, channel_shuffle, pixel_shuffle, pixel_unshuffle
+from .composed.resample import (
+    alpha_dropout,
+    channel_shuffle,
+    feature_alpha_dropout,
+    pixel_shuffle,
+    pixel_unshuffle,
+)
 from .composed.shape import (
     as_strided,
     atleast_1d,

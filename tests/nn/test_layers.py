@@ -398,3 +398,17 @@ def test_the_gradient_of_elu_far_below_0():
     x = t.tensor([-20.0], requires_grad=True)
     F.elu(x).sum().backward()
     assert x.grad.item() == pytest.approx(np.exp(-20.0), rel=1e-5)
+
+
+def test_feature_alpha_dropout_takes_whole_channels_and_keeps_mean_and_variance():
+    t.manual_seed(0)
+    layer, x = nn.FeatureAlphaDropout(0.3), t.randn(200, 50, 3, 2)
+    y = layer(x)
+    a = 1 / np.sqrt(0.7 * (1 + 0.3 * 1.7580993408473766**2))
+    b = a * 1.7580993408473766 * 0.3
+    dropped = np.isclose(y.numpy(), b - a * 1.7580993408473766, atol=1e-6).all((2, 3))
+    assert np.allclose(y.numpy()[~dropped], (a * x.numpy() + b)[~dropped], atol=1e-5)
+    assert abs(dropped.mean() - 0.3) < 0.02 and abs(y.mean().item()) < 0.05 and abs(y.var().item() - 1) < 0.05
+    assert layer.eval()(x) is x
+    with pytest.raises(RuntimeError, match="at least 2 dimensions"):
+        F.feature_alpha_dropout(t.ones(3), training=True)

@@ -241,14 +241,36 @@ def alpha_dropout(
 ) -> Tensor:
     """Dropout to the smallest value of SELU, scaled so that mean 0 and variance 1 stay (Klambauer et al. 2017)."""
     need_float("alpha_dropout", input)
+    return _alpha("alpha_dropout", input, p, training, inplace, input.array.shape, generator)
+
+
+def feature_alpha_dropout(input: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False) -> Tensor:
+    """`alpha_dropout` of whole channels of (N, C, ...)."""
+    need_float("feature_alpha_dropout", input)
+    ndim = input.array.ndim
+    if ndim < 2:
+        raise RuntimeError(f"feature_alpha_dropout: expected at least 2 dimensions (N, C, ...), got {ndim}")
+    return _alpha("feature_alpha_dropout", input, p, training, inplace, input.array.shape[:2] + (1,) * (ndim - 2))
+
+
+def _alpha(
+    name: str,
+    input: Tensor,
+    p: float,
+    training: bool,
+    inplace: bool,
+    drawn: tuple[int, ...],
+    generator: Generator | None = None,
+) -> Tensor:
+    """What is kept is drawn in the shape `drawn`."""
     if not 0.0 <= p <= 1.0:
-        raise ValueError(f"alpha_dropout: p must lie in [0, 1], got {p}")
+        raise ValueError(f"{name}: p must lie in [0, 1], got {p}")
     if not training or p == 0.0:
         return input
     if p == 1.0:
         return input * 0
     low = -1.7580993408473766
-    kept = dropout(filled(input.array.shape, np.dtype(np.float32), input.device, 1), p, True, False, generator)
+    kept = dropout(filled(drawn, np.dtype(np.float32), input.device, 1), p, True, False, generator)
     mask = cast(kept * (1 - p), input.dtype)
     a = 1 / math.sqrt((1 - p) * (1 + p * low * low))
     result = (input * mask + (1 - mask) * low) * a - a * low * p

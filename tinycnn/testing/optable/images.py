@@ -411,6 +411,7 @@ IMAGES = (
     _drop("dropout1d", F.dropout1d),
     _drop("dropout2d", F.dropout2d),
     _drop("alpha_dropout", F.alpha_dropout),
+    _drop("feature_alpha_dropout", F.feature_alpha_dropout),
     Op(
         "nn.functional.grid_sample",
         lambda x, g: F.grid_sample(x, g, align_corners=False),
