@@ -214,6 +214,23 @@ def test_a_function_of_ones_own(function, kind):
     assert x.grad.array.tolist() == [[8.0, 8.0], [8.0, 8.0]]
 
 
+def test_a_checkpoint_runs_again_as_it_ran():
+    from tinycnn.utils.checkpoint import checkpoint
+
+    results = []
+    for kept in (True, False):
+        tinycnn.manual_seed(0)
+        layer, x = nn.Linear(3, 3), tinycnn.randn(2, 3, requires_grad=True)
+        with on_cpu():
+            h = layer(x)  # the weight is cast here
+            h = layer(h) if kept else checkpoint(layer, h)
+            assert h.dtype is float16 and len(state.cache) == 3  # and x
+        h.float().sum().backward()
+        results.append([h.tolist(), x.grad.tolist(), layer.weight.grad.tolist(), layer.bias.grad.tolist()])
+    for a, b in zip(*results, strict=True):
+        np.testing.assert_allclose(a, b, rtol=2e-3, atol=2e-3)  # shared casts add their gradients up in float16
+
+
 # -- the scaler -------------------------------------------------------------------------------------------------------
 
 

@@ -8,9 +8,10 @@ own code never goes through these names, so nothing in it knows of autocast.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import FunctionType
 from typing import Any
 
@@ -78,6 +79,22 @@ class State(threading.local):
 
 _threads: set[int] = set()  # that are inside of blocks: a quick no for all functions while there are none
 state = State()
+
+
+@contextlib.contextmanager
+def as_then(enabled: frozenset[str], kinds: dict[str, Any]) -> Iterator[None]:
+    """A block with autocast as it was when `state.enabled` and `state.dtypes` were these.
+
+    No cast is taken from the cache, so that what is done twice takes the same from outside both times.
+    """
+    before = state.enabled, state.dtypes, state.caching
+    state.dtypes, state.caching = kinds, False
+    state.switch(enabled)
+    try:
+        yield
+    finally:
+        _, state.dtypes, state.caching = before
+        state.switch(before[0])
 
 
 @functools.cache

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from .. import autograd
+from .._autocast import as_then
+from .._autocast import state as autocast
 from .._tensor import Tensor, filled
 from ..autograd import Function
 from ..random import generator_or_default
@@ -85,19 +87,24 @@ def checkpoint(
         return function(*args, **kwargs)
     generator = generator_or_default()
     state = generator.get_state() if preserve_rng_state else None
+    casting = autocast.enabled, autocast.dtypes
+
+    def run() -> Any:
+        with as_then(*casting):
+            return function(*args, **kwargs)
 
     def again() -> Any:
         if state is None:
-            return function(*args, **kwargs)
+            return run()
         now = generator.get_state()
         generator.set_state(state)
         try:
-            return function(*args, **kwargs)
+            return run()
         finally:
             generator.set_state(now)
 
     began = autograd.next_birth()
-    result = function(*args, **kwargs)
+    result = run()
     outputs = _tensors(result)
     outside = _outside(outputs, began)
     if not outside:
