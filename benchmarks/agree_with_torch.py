@@ -92,6 +92,8 @@ def convert(value: Any, memo: dict[int, Any] | None = None) -> Any:
         return getattr(tinycnn, str(value).split(".")[1])
     if isinstance(value, torch.device):
         return home
+    if isinstance(value, str) and value == "cpu":
+        return str(home)
     if isinstance(value, torch.Size):
         return tinycnn.Size(value)
     if isinstance(value, torch.Generator):
