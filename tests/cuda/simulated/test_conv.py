@@ -37,8 +37,10 @@ def there(x):
     return gpu.xp.asarray(x)
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("name", SHAPES)
+CASES = [(name, np.float32) for name in SHAPES] + [("all at once", np.float64), ("depthwise", np.float64)]
+
+
+@pytest.mark.parametrize(("name", "dtype"), CASES)
 def test_convolution_and_its_gradients(name, dtype):
     image, weight, *rest = SHAPES[name]
     spec = conv_spec(image, weight, *rest)
