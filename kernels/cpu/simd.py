@@ -9,6 +9,7 @@ however often it is called. All arrays they are given are 1-D and contiguous; an
 from __future__ import annotations
 
 import contextlib
+import functools
 import platform
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -118,12 +119,12 @@ class Vectors:
             args = [value, typed, ir.Constant(_i32, self._bits // 8), mask]
             self._call(f"llvm.masked.store.{self._suffix(value.type)}.p0", ir.VoidType(), args)
 
-    def prefetch(self, pointer: ir.Value) -> None:
-        """Ask for the cache line there, which need not exist."""
+    def prefetch(self, pointer: ir.Value, write: bool = False) -> None:
+        """Ask for the cache line there, which need not exist, perhaps to write to it."""
         kind = ir.FunctionType(ir.VoidType(), [pointer.type, _i32, _i32, _i32])
         function = cgutils.get_or_insert_function(self.build.module, kind, "llvm.prefetch.p0")
-        read, soon, data = (ir.Constant(_i32, n) for n in (0, 3, 1))
-        self.build.call(function, [pointer, read, soon, data])
+        purpose, soon, data = (ir.Constant(_i32, n) for n in (int(write), 3, 1))
+        self.build.call(function, [pointer, purpose, soon, data])
 
     def sums(self, starts: Sequence[ir.Value]) -> list[ir.Value]:
         """Variables with these starts; LLVM keeps them in registers."""
@@ -525,10 +526,32 @@ def turn(
     return sig, outlined("turn", _build_turn)
 
 
-def _build_turn(v: Vectors, *args: ir.Value) -> None:
+@intrinsic
+def turn_inside(
+    typing: Any, x: Any, i: Any, x_row: Any, rows: Any, cols: Any, out: Any, o: Any, o_row: Any
+) -> Any:  # fmt: skip
+    """As `turn`, but nothing is written for r >= rows."""
+    if not of_floats(x, out):
+        return None
+    sig = types.void(x, *[_index] * 4, out, *[_index] * 2)
+    return sig, outlined("turn_inside", functools.partial(_build_turn, inside=True))
+
+
+def _build_turn(v: Vectors, *args: ir.Value, inside: bool = False) -> None:
     x, i, x_row, rows, cols, out, o, o_row = args
-    build = v.build
-    wide = v.below(cols)
+    build, half = v.build, v.lanes // 2
+    rest = build.icmp_signed("<", build.select(build.icmp_signed("<", rows, cols), rows, cols), number(v.lanes))
+    with build.if_then(build.not_(rest)):  # a whole block: the halves of the rows change places while they are loaded
+        starts = [v.at(x, i, build.mul(number(r), x_row)) for r in range(v.lanes)]
+        whole = []
+        for column in (0, half):
+            for r in range(half):
+                upper, lower = (v.load(v.at(starts[n], column), count=half) for n in (r, r + half))
+                whole.append(v.shuffle(upper, lower, range(v.lanes)))
+        for p, value in enumerate(transposed(v, whole, half)):
+            v.store(value, v.at(out, o, build.mul(number(p), o_row)))
+        build.ret_void()
+    wide, high = v.below(cols), v.below(rows) if inside else None
     none = ir.Constant(wide.type, [0] * v.lanes)
     block = []
     for r in range(v.lanes):
@@ -536,13 +559,33 @@ def _build_turn(v: Vectors, *args: ir.Value) -> None:
         block.append(v.load(v.at(x, i, build.mul(number(r), x_row)), mask))
     for p, column in enumerate(transposed(v, block)):
         with build.if_then(build.icmp_signed("<", number(p), cols)):
-            v.store(column, v.at(out, o, build.mul(number(p), o_row)))
+            v.store(column, v.at(out, o, build.mul(number(p), o_row)), high)
 
 
-def transposed(v: Vectors, block: Sequence[ir.Value]) -> list[ir.Value]:
-    """lanes vectors of a square block, transposed: squares of 1, 2, 4, ... lanes change places across the diagonal."""
+@intrinsic
+def ask(typing: Any, x: Any, i: Any, step: Any, write: Any) -> Any:
+    """Ask for the cache lines of x[i + r*step], r < lanes of a vector; what is not in x does no harm."""
+    if not of_floats(x):
+        return None
+    return types.void(x, *[_index] * 2, _bool), outlined("ask", _build_ask)
+
+
+def _build_ask(v: Vectors, *args: ir.Value) -> None:
+    x, i, step, write = args
+    with v.build.if_else(write) as branches:
+        for purpose, branch in zip((True, False), branches, strict=True):
+            with branch:
+                for r in range(v.lanes):
+                    v.prefetch(v.at(x, i, v.build.mul(number(r), step)), purpose)
+
+
+def transposed(v: Vectors, block: Sequence[ir.Value], stop: int = 0) -> list[ir.Value]:
+    """lanes vectors of a square block, transposed: squares of 1, 2, 4, ... lanes change places across the diagonal.
+
+    Squares of `stop` lanes and more have done so before.
+    """
     block, lanes, size = list(block), v.lanes, 1
-    while size < lanes:
+    while size < (stop or lanes):
         for i in range(lanes):
             if not i & size:
                 a, b = block[i], block[i + size]

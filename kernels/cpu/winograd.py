@@ -4,8 +4,13 @@ The output is cut into tiles of m x m, numbered through (image, row of tiles, ti
 consecutive tiles. V, U and M are what the transforms make of input, weights and output; k counts the s*s positions,
 s = m + 2:
 
-    V[k] (C, tiles)   from the patches of the input        U[k] (O, C)   from the weights
-    M[k] (O, tiles) = U[k] @ V[k]                          y from M
+    V[k] (tiles, C)   from the patches of the input        U[k] (C, O)   from the weights
+    M[k] (tiles, O) = V[k] @ U[k]                          y from M
+
+All transforms have channels (or filters) side by side in the lanes of a vector: the pixels are first transposed in
+squares, [pixel][lane], so that a tile may begin anywhere, images may have any width, and what lies outside is a mask
+for a column or a row of zeros. In memory V[k] is [C / LANES32][tile][lane], U[k] and M[k] are in panels of one or two
+vectors of filters: [panel][channel][filter], [panel][tile][filter].
 
 Padding 1 is the natural case: the patch of a tile begins one element above and left of it. With padding 0 the tiles
 are laid out as with padding 1 and the outermost output is not stored; with padding 2 they begin one element earlier.
@@ -24,27 +29,30 @@ from ..geometry import ConvSpec, adjoint
 from .gemm import add_parts, plain, product
 from .jit import helper, kernel
 from .memory import empty
-from .simd import COLUMNS32, LANES32, ROWS, turn
+from .simd import COLUMNS32, LANES32, ROWS, VECTORS, ask, turn, turn_inside
 from .threads import launch, scratch, workers
 from .winograd_simd import (
-    input_tiles,
-    join_tiles,
-    output_grad_tiles,
-    output_tiles,
-    split_tiles,
+    HEIGHTS,
+    input_tile,
+    lane_tile,
+    output_grad_tile,
+    output_tile,
     weight_grad_tiles,
     weight_tiles,
 )
 
-PANEL = max(LANES32, 2 * ROWS)  # filters whose weights lie side by side in U
-BLOCK = COLUMNS32  # tiles of a block are a multiple of it
-FEW = 6 * BLOCK  # tiles whose V may be read from the third cache for every panel of filters
+PANEL = 2 * LANES32  # filters whose weights lie side by side in U, if there are more than LANES32
+TILES = ROWS * VECTORS  # memory is for a multiple of so many tiles, for the rows that a register tile computes in vain
+BLOCK = ROWS * VECTORS  # tiles of a block, at least, if there are so many
+LONGER = 2 * BLOCK  # of a block, where its tiles share the transforms of the weights
+FEW = 288  # tiles whose V may be read from the third cache for every panel of filters
 CHUNK = 16  # channels that are transformed at a time
 SHARE = 128  # filters of which a thread computes all products of one k
 SHARED = 3 << 20  # elements of V and M that are made at a time: they stay in the third cache
-KEPT = 64 * 1024  # elements of U, and of M, that a thread keeps for several panels
+KEPT = 96 * 1024  # elements of U, and of M, that a thread keeps for several panels
 NEAR = 56 * 1024  # elements of V of a block, if that is more than the least: best measured
 PRIVATE = 160 * 1024  # elements of V that a thread keeps to itself: they stay in its second cache
+TURNED = 8 * 1024  # elements of transposed pixels, if that is more than a row of tiles: they stay in the first cache
 RUN = 1024  # tiles of one partial sum of a weight gradient: short, so that float32 keeps its digits
 LONG = 192  # tiles of a block of a weight gradient, at most
 PARTS = 8  # partial sums of a weight gradient, at most
@@ -66,19 +74,34 @@ def apart(size: int) -> int:
 _apart = helper(apart)
 
 
+def filled(channels: int) -> int:
+    """The channels that fill whole vectors."""
+    return -(-channels // LANES32) * LANES32
+
+
+def room(tiles: int) -> int:
+    """The tiles that fill whole register tiles."""
+    return -(-tiles // TILES) * TILES
+
+
+def panel_of(filters: int) -> int:
+    """The filters of a panel."""
+    return LANES32 if filters <= LANES32 else PANEL
+
+
+_filled, _room, _panel_of = helper(filled), helper(room), helper(panel_of)
+
+
 @dataclass(frozen=True)
 class Plan:
     """How a convolution is cut up.
 
     Attributes:
         numbers: what the kernels unpack with `_geometry`.
-        edges: for every tile of an image, which neighbours it has; see `input_tiles`. Long enough to begin at any tile
-            and to run for a block.
         blocks: how many blocks of tiles there are.
     """
 
     numbers: tuple[int, ...]
-    edges: np.ndarray
     blocks: int
 
 
@@ -97,148 +120,162 @@ def plan(spec: ConvSpec, m: int, longest: int = 0) -> Plan:
     wide = -(-(max(ow + 1 - left, width) - back) // m)
     channels, filters = spec.in_channels // spec.groups, spec.out_channels // spec.groups
     tiles = spec.batch * high * wide
-    room = NEAR // ((m + 2) ** 2 * channels) // BLOCK
-    block = BLOCK * max(1, min(room, 4, -(-tiles // BLOCK // 16)))
     if longest:
-        block = -(-_even(tiles, longest) // LANES32) * LANES32
-    row, col = np.divmod(np.arange(high * wide), wide)
-    edges = (row > 0) + 2 * (row < high - 1) + 4 * (col > 0) + 8 * (col < wide - 1)
+        block = -(-_even(tiles, longest) // HEIGHTS[1]) * HEIGHTS[1]
+    else:
+        near = NEAR // ((m + 2) ** 2 * filled(channels) * BLOCK)
+        block = min(BLOCK * max(1, min(near, 4)), -(-tiles // 16 // HEIGHTS[1]) * HEIGHTS[1])
     return Plan(
         numbers=(
             *(spec.batch, spec.groups, channels, filters, height, width, oh, ow),
             *(up, back, top, left, m, high, wide, block),
         ),
-        edges=np.resize(edges, high * wide + block + LANES32).astype(np.uint8),
         blocks=-(-tiles // block),
     )
 
 
-def _planes(numbers: tuple[int, ...]) -> tuple[int, int]:
-    """(elements of one plane of `split_tiles` for a block and the rows of tiles around it, of two times m * m)."""
-    m, wide, block = numbers[12], numbers[14], numbers[15]
-    plane = ((block + wide - 2) // wide + 3) * wide + 2 * LANES32
-    return plane, 2 * m * m * plane
+def _pixels(numbers: tuple[int, ...]) -> int:
+    """Elements of memory for transposed pixels, and for the bias beside them."""
+    height, width, m, block = (numbers[i] for i in (4, 5, 12, 15))
+    row = min(max(width, numbers[7]) + m, m * block + 2) * LANES32
+    return max(TURNED, (m + 2) * row) + 2 * LANES32
 
 
 @helper
-def _split(x, i, height, width, up, back, t, count, halo, planes, o, plane, g):
-    """Fill the m * m planes of tiles t : t + count from the images x[i], x[i + i_step] ..., each (height, width).
+def _rows_of_tiles(t, count, pitch, g):
+    """The next tiles that are transposed together, of `count` from t on: (image, row, tile, rows, tiles in each row).
 
-    The first tile of an image begins at (up, back) of it. Tile t lies at place o + LANES32 + its position in the row +
-    a row; with a halo of 1 the planes also hold what touches the tiles above and below.
+    As many whole rows of an image as there is room for, if one of their pixel rows takes `pitch` pixels; or a part of a
+    row.
     """
-    i, i_step = i
     m, high, wide = g
-    first, last = t // wide, (t + count - 1) // wide
-    image, ty = first // high, first % high
-    row = first
-    while row <= last:  # image after image
-        rows = min(high - ty, last + 1 - row)
-        begin = m * (row - first + 1)  # rows are counted from the row of tiles before the first
-        end = begin + m * rows
-        y = up + ty * m - begin  # of row 0
-        split_tiles(
-            m, x, i + image * i_step + y * width + back, width, -back, width - back, -y, height - y,
-            begin - (halo if ty > 0 else 0), end + (halo if ty + rows < high else 0),
-            planes, o + LANES32, plane, wide,
-        )  # fmt: skip
-        row += rows
-        image, ty = image + 1, 0
+    image, ty, tx = t // (high * wide), t // wide % high, t % wide
+    if tx > 0 or count < wide:
+        return image, ty, tx, 1, min(wide - tx, count)
+    fit = (TURNED // (LANES32 * pitch) - 2) // m
+    return image, ty, 0, max(1, min(high - ty, count // wide, fit)), wide
 
 
 @helper
-def gather(x, group, c0, c1, t, count, v, vi, step, edges, planes, o, plane, g):
-    """v[vi + k*step + (c - c0)*block + j] = element k of B^T d B for tile t + j of channel c, c0 <= c < c1."""
-    _, groups, channels, _, height, width, _, _, up, back, _, _, m, high, wide, block = g
-    first, size = o + LANES32 + wide + t % wide, height * width
-    for c in range(c0, c1 + 1):  # split one channel ahead: what has just been stored in parts is slow to load whole
-        ahead, behind = c % 2 * m * m * plane, (c - 1) % 2 * m * m * plane
-        if c < c1:
-            images = (group * channels + c) * size, groups * channels * size
-            _split(x, images, height, width, up, back, t, count, 1, planes, o + ahead, plane, (m, high, wide))
-        if c > c0:
-            for j in range(0, count, LANES32):
-                input_tiles(
-                    m, planes, first + behind + j, plane, wide, edges, t % (high * wide) + j,
-                    v, vi + (c - 1 - c0) * block + j, step,
-                )  # fmt: skip
+def _turn_pixels(x, i, plane, members, shape, top, bottom, left, right, out, o):
+    """out[o + (y - top, p - left) * LANES32 + c] = pixel (y, p) of image x[i + c*plane], 0 where there is no row y."""
+    height, width = shape
+    pitch, size = right - left, (right - left) * LANES32
+    begin, end = min(max(top, 0), bottom), max(min(bottom, height), top)
+    for j in range((begin - top) * size):
+        out[o + j] = 0
+    for j in range((end - top) * size, (bottom - top) * size):
+        out[o + j] = 0
+    rows, run = end - begin, pitch
+    if pitch == width:  # the rows follow each other
+        rows, run = 1, pitch * rows
+    for r in range(rows):
+        source, target = i + (begin + r) * width + left, o + (begin - top + r) * size
+        for p in range(0, run, LANES32):
+            turn(x, source + p, plane, members, min(LANES32, run - p), out, target + p * LANES32, LANES32)
 
 
 @helper
-def gather_grad(gy, group, begin, end, t, count, out, oi, step, row, memory, o, plane, turned, g):
-    """out[oi + k*step + j*row + filter - begin] = element k of A gy A^T for tile t + j of filters begin : end.
+def gather(x, halo, group, c0, c1, t, count, after, v, vi, row, panel, step, memory, o, g):
+    """The transforms of tiles t : t + count of channels c0 : c1, where memory[o:] is for transposed pixels.
 
-    The transform has its tiles side by side; a panel of filters of it is kept at memory[turned], then transposed.
+    Pixels are asked for one round ahead: the caches do not foresee sixteen images at once. Tile `after` comes next.
+
+    With a halo of 1, B^T d B of the input; with 0, A gy A^T of the gradient of the output (filters are channels then).
+    Element k of tile t + j and channel c0 + c goes to v[vi + k*step + j*row + c // LANES32 * panel + c % LANES32].
     """
-    _, groups, _, filters, _, _, oh, ow, up, back, top, left, m, high, wide, block = g
-    first, size = o + LANES32 + wide + t % wide, oh * ow
-    for o0 in range(begin, end, LANES32):
-        some = min(LANES32, end - o0)
-        for lane in range(some + 1):  # one filter ahead, as in `gather`
-            ahead, behind = lane % 2 * m * m * plane, (lane - 1) % 2 * m * m * plane
-            if lane < some:
-                images = (group * filters + o0 + lane) * size, groups * filters * size
-                place = up - 1 + top, back - 1 + left
-                _split(gy, images, oh, ow, *place, t, count, 0, memory, o + ahead, plane, (m, high, wide))
-            if lane > 0:
-                for j in range(0, count, LANES32):
-                    output_grad_tiles(
-                        m, memory, first + behind + j, plane,
-                        memory, turned + (lane - 1) * block + j, _apart(LANES32 * block),
+    _, groups, channels, filters, height, width, oh, ow, up, back, top, left, m, high, wide, _ = g
+    first, across = up - 1, back - 1  # where the patch of an image's first tile begins
+    if halo == 0:
+        channels, height, width, first, across = filters, oh, ow, first + top, across + left
+    size = height * width
+    for c in range(c0, c1, LANES32):
+        target = vi + (c - c0) // LANES32 * panel
+        done = 0
+        while done < count:
+            image, ty, tx, tall, many = _rows_of_tiles(t + done, count - done, width, (m, high, wide))
+            y, begin = first + m * ty, max(across + m * tx, 0)
+            end = max(min(across + m * (tx + many) + 2 * halo, width), begin)
+            _turn_pixels(
+                x, ((image * groups + group) * channels + c) * size, size, min(LANES32, c1 - c), (height, width),
+                y, y + m * tall + 2 * halo, begin, end, memory, o,
+            )  # fmt: skip
+            pitch = (end - begin) * LANES32
+            ahead, channel = t + done + tall * many, c  # what comes next
+            if done + tall * many == count:
+                ahead, channel = (t, c + LANES32) if c + LANES32 < c1 else (after, c0)
+            image, ty, p = ahead // (high * wide), ahead // wide % high, across + m * (ahead % wide)
+            following = ((image * groups + group) * channels + channel) * size + (first + m * ty) * width + p
+            for i in range(tall):
+                for j in range(many):
+                    r, p = j % (LANES32 // m), across + m * (tx + j)
+                    if r < m:
+                        ask(x, following + (i * m + r) * width + (j - r) * m, size, False)
+                    source, place = o + i * m * pitch + (p - begin) * LANES32, target + (done + i * many + j) * row
+                    if halo:
+                        input_tile(m, memory, source, pitch, -p, width - p, v, place, step)
+                    else:
+                        output_grad_tile(m, memory, source, pitch, -p, width - p, v, place, step)
+            done += tall * many
+
+
+@helper
+def scatter(products, i, step, group, o0, o1, t, count, b, y, memory, o, g):
+    """y = A^T M A + b for tiles t : t + count of filters o0 : o1, where memory[o:] is for transposed pixels.
+
+    They are those of a panel of some width. Element k of M is products[i + k*step + tile*width + filter - o0].
+    """
+    _, groups, _, filters, _, _, oh, ow, up, back, top, left, m, high, wide, _ = g
+    first, across, size, width = up - 1 + top, back - 1 + left, oh * ow, _panel_of(filters)
+    pixels = o + LANES32
+    for f in range(o0, o1, LANES32):
+        some = min(LANES32, o1 - f)
+        for lane in range(LANES32):
+            memory[o + lane] = b[group * filters + f + lane] if lane < some and b.size else products.dtype.type(0)
+        source = i + f - o0
+        done = 0
+        while done < count:
+            image, ty, tx, tall, many = _rows_of_tiles(t + done, count - done, m * wide, (m, high, wide))
+            pitch = many * m
+            for r in range(tall):
+                for j in range(many):
+                    output_tile(
+                        m, products, source + (done + r * many + j) * width, step, memory, o,
+                        memory, pixels + (r * pitch + j) * m * LANES32, pitch * LANES32,
                     )  # fmt: skip
-        for k in range((m + 2) ** 2):
-            for j in range(0, count, LANES32):
-                turn(
-                    memory, turned + k * _apart(LANES32 * block) + j, block, some, min(LANES32, count - j),
-                    out, oi + k * step + j * row + o0 - begin, row,
-                )  # fmt: skip
+            down, p = first + m * ty, across + m * tx  # where the first pixel belongs
+            begin, end = max(down, 0), min(down + m * tall, oh)
+            left_of, right = max(p, 0), min(p + pitch, ow)
+            rows, run = end - begin, right - left_of
+            if run == ow and run == pitch:  # the rows follow each other
+                rows, run = 1, rows * run
+            target = ((image * groups + group) * filters + f) * size
+            for r in range(rows):
+                from_pixel = pixels + ((begin - down + r) * pitch + left_of - p) * LANES32
+                to = target + (begin + r) * ow + left_of
+                for q in range(0, run, LANES32):
+                    turn_inside(memory, from_pixel + q * LANES32, LANES32, min(LANES32, run - q), some, y, to + q, size)
+            done += tall * many
 
 
 @helper
-def scatter(products, i, step, group, o0, o1, t, count, b, y, rows, r, g):
-    """y = A^T M A + b for tiles t : t + count of filters o0 : o1; M's element k is products[i + k*step + ...].
-
-    rows[r:] holds the m rows of pixels of one filter's tiles before they are written where they belong.
-    """
-    _, groups, _, filters, _, _, oh, ow, up, back, top, left, m, high, wide, block = g
-    first, pixels = t // wide, block * m
-    for o in range(o0, o1 + 1):  # written one filter behind, as in `gather`
-        ahead, behind = r + o % 2 * m * pixels, r + (o - 1) % 2 * m * pixels
-        if o < o1:
-            bias = b[group * filters + o] if b.size else products.dtype.type(0)
-            for j in range(0, count, LANES32):
-                output_tiles(m, products, i + (o - o0) * block + j, step, bias, rows, ahead + j * m, pixels)
-        if o > o0:
-            image, ty = first // high, first % high
-            begin, start, left_over = t % wide, behind, count  # the first tile in its row; where its pixels are
-            while left_over > 0:
-                # a part of a row of tiles, or as many whole rows as there are in this image
-                whole = begin == 0 and left_over >= wide
-                some = min(wide - begin, left_over)
-                tall = min(high - ty, left_over // wide) if whole else 1
-                down, across = up - 1 + top + ty * m, back - 1 + left + begin * m  # where the output lies
-                before = max(-across, 0)
-                target = ((image * groups + group) * filters + o - 1) * oh + down
-                join_tiles(
-                    m, rows, start + before, pixels, y, target * ow + across + before, ow,
-                    min(some * m, ow - across) - before, max(-down, 0), min(tall * m, oh - down), wide,
-                )  # fmt: skip
-                left_over -= some * tall
-                start += some * tall * m
-                begin, ty = 0, ty + tall
-                if ty == high:
-                    image, ty = image + 1, 0
+def multiply(v, vi, panel, u, ui, products, place, rows, width, depth, add):
+    """M[k] = (M[k] if add) + V[k] @ U[k] for `rows` tiles, a panel of filters of that width, and `depth` channels."""
+    height = HEIGHTS[0] if width == LANES32 else HEIGHTS[1]
+    for r in range(0, rows, height):
+        few = min(height, rows - r)
+        lane_tile(v, vi + r * LANES32, panel, u, ui, products, place + r * width, few, depth, add, width)
 
 
 @helper
-def transform_panel(w, i, o_step, c_step, filters, c0, c1, m, flip, u, ui, u_step, taps):
-    """u[ui + k*u_step + (c - c0)*PANEL + o] = element k of G w G^T for filters o < PANEL and channels c0 <= c < c1.
+def transform_panel(w, i, o_step, c_step, filters, width, c0, c1, m, flip, u, ui, u_step, taps):
+    """u[ui + k*u_step + (c - c0)*width + o] = element k of G w G^T for filters o < width and channels c0 <= c < c1.
 
     Filter o and channel c of w are at w[i + o*o_step + c*c_step]; there are `filters` of them, the rest of u is 0.
     `flip` turns the nine taps round. Some channels at a time are transposed to taps: filters in lanes, tap after tap.
     """
     together = LANES32 if c_step == 9 else 1  # channels whose taps follow each other
-    for o in range(0, PANEL, LANES32):
+    for o in range(0, width, LANES32):
         rows = max(min(filters - o, LANES32), 0)
         source = i + (o if rows else 0) * o_step
         for c in range(c0, c1, together):
@@ -250,119 +287,120 @@ def transform_panel(w, i, o_step, c_step, filters, c0, c1, m, flip, u, ui, u_ste
                 first, tap = n * 9 * LANES32, LANES32
                 if flip:
                     first, tap = first + 8 * LANES32, -LANES32
-                weight_tiles(m, taps, first, tap, u, ui + (c - c0 + n) * PANEL + o, u_step)
+                weight_tiles(m, taps, first, tap, u, ui + (c - c0 + n) * width + o, u_step)
 
 
 @kernel(parallel=True)
 def weights(workers, w, u, filters, channels, m, o_step, c_step, flip):
-    """u[panel][k][c][PANEL] = element k of G w G^T, filters in lanes.
+    """u[panel][k][c][filter] = element k of G w G^T, filters in lanes.
 
     Filter o and channel c of w are at o*o_step + c*c_step; `flip` turns the nine taps round, for the gradient.
     for panel of filters, CHUNK channels, shared out to the workers: transpose the taps; transform
     """
-    panels, chunks = (filters + PANEL - 1) // PANEL, (channels + CHUNK - 1) // CHUNK
-    u_step = _apart(channels * PANEL)
+    width, chunks = _panel_of(filters), (channels + CHUNK - 1) // CHUNK
+    panels, u_step = (filters + width - 1) // width, _apart(channels * width)
     for worker in prange(workers):
         taps = np.empty(9 * LANES32 * LANES32, w.dtype)
         for unit in range(worker, panels * chunks, workers):
             panel, c0 = unit // chunks, unit % chunks * CHUNK
             transform_panel(
-                w, panel * PANEL * o_step, o_step, c_step, filters - panel * PANEL, c0, min(c0 + CHUNK, channels), m,
-                flip, u, panel * (m + 2) ** 2 * u_step + c0 * PANEL, u_step, taps,
+                w, panel * width * o_step, o_step, c_step, filters - panel * width, width,
+                c0, min(c0 + CHUNK, channels), m, flip, u, panel * (m + 2) ** 2 * u_step + c0 * width, u_step, taps,
             )  # fmt: skip
 
 
 @kernel(parallel=True)
-def private(workers, x, u, b, y, blocks, edges, planes, plane, memory, g):
+def private(workers, x, u, b, y, blocks, pixels, memory, size, g):
     """y for few channels: a thread keeps V and M of a block of tiles in its second cache.
 
     for unit = (group, block of tiles), shared out to the workers:
         V = the transforms of the block, all channels
         for panel of filters:
-            for k: M[k] (PANEL, tiles) = U[panel, k] @ V[k]
+            for k: M[k] (tiles, filters) = V[k] @ U[panel, k]
             y = the transform of M
     """
     _, groups, channels, filters, _, _, _, _, _, _, _, _, m, high, wide, block = g
-    depth, panels = (m + 2) ** 2, (filters + PANEL - 1) // PANEL
-    tiles = g[0] * high * wide
-    v_step, m_step = _apart(channels * block), _apart(PANEL * block)
-    size = planes + depth * (v_step + m_step) + 2 * m * m * block
+    depth, width = (m + 2) ** 2, _panel_of(filters)
+    panels, tiles, lanes = (filters + width - 1) // width, g[0] * high * wide, _room(block) * LANES32
+    v_step, m_step = _apart(_room(block) * _filled(channels)), _apart(_room(block) * width)
+    u_step = _apart(channels * width)
     for worker in prange(workers):
         o = worker * size
-        v, products = o + planes, o + planes + depth * v_step
-        rows = products + depth * m_step
+        v = o + pixels
+        products = v + depth * v_step
         for unit in range(worker, groups * blocks, workers):
             group, t = unit // blocks, unit % blocks * block
-            count = min(block, tiles - t)
-            gather(x, group, 0, channels, t, count, memory, v, v_step, edges, memory, o, plane, g)
+            count, after = min(block, tiles - t), (unit + workers) % blocks * block
+            gather(x, 1, group, 0, channels, t, count, after, memory, v, LANES32, lanes, v_step, memory, o, g)
             for panel in range(panels):
-                o0, o1 = panel * PANEL, min((panel + 1) * PANEL, filters)
                 for k in range(depth):
-                    product(
-                        u, ((group * panels + panel) * depth + k) * _apart(channels * PANEL), 1, PANEL,
-                        memory, v + k * v_step, block, memory, products + k * m_step, block,
-                        o1 - o0, count, channels, False, COLUMNS32,
+                    multiply(
+                        memory, v + k * v_step, lanes, u, ((group * panels + panel) * depth + k) * u_step,
+                        memory, products + k * m_step, count, width, channels, False,
                     )  # fmt: skip
-                scatter(memory, products, m_step, group, o0, o1, t, count, b, y, memory, rows, g)
+                o0, o1 = panel * width, min((panel + 1) * width, filters)
+                scatter(memory, products, m_step, group, o0, o1, t, count, b, y, memory, o, g)
 
 
 @kernel(parallel=True)
-def gather_all(workers, x, v, first, blocks, edges, planes, plane, memory, g):
-    """v[group, block, k] (C, tiles) = the transforms of the input, blocks first : first + blocks of tiles.
+def gather_all(workers, x, v, first, blocks, pixels, memory, g):
+    """v[group, block, k] (tiles, C) = the transforms of the input, blocks first : first + blocks of tiles.
 
     for unit = (group, block, CHUNK channels), shared out to the workers
     """
     _, groups, channels, _, _, _, _, _, _, _, _, _, m, high, wide, block = g
-    tiles, step = g[0] * high * wide, _apart(channels * block)
+    tiles, lanes = g[0] * high * wide, _room(block) * LANES32
+    step = _apart(_room(block) * _filled(channels))
     chunks = (channels + CHUNK - 1) // CHUNK
     for worker in prange(workers):
         for unit in range(worker, groups * blocks * chunks, workers):
             number, c0 = unit // chunks, unit % chunks * CHUNK
             group, t = number // blocks, (first + number % blocks) * block
-            gather(
-                x, group, c0, min(c0 + CHUNK, channels), t, min(block, tiles - t), v,
-                number * (m + 2) ** 2 * step + c0 * block, step, edges, memory, worker * planes, plane, g,
-            )  # fmt: skip
+            target = number * (m + 2) ** 2 * step + c0 // LANES32 * lanes
+            c1, count = min(c0 + CHUNK, channels), min(block, tiles - t)
+            o = worker * pixels
+            gather(x, 1, group, c0, c1, t, count, t + count, v, target, LANES32, lanes, step, memory, o, g)
 
 
 @kernel(parallel=True)
 def multiply_all(workers, u, v, products, first, blocks, g):
-    """products[group, block, k] (O, tiles) = U[k] @ V[block, k]
+    """products[group, block, k] (tiles, O) = V[block, k] @ U[k]
 
     for unit = (group, k, SHARE filters), shared out to the workers: its part of U[k] stays in the second cache
         for block of tiles: for panel of filters
     """
     _, groups, channels, filters, _, _, _, _, _, _, _, _, m, high, wide, block = g
-    depth, tiles = (m + 2) ** 2, g[0] * high * wide
-    v_step, m_step = _apart(channels * block), _apart(filters * block)
-    shares, panels = (filters + SHARE - 1) // SHARE, (filters + PANEL - 1) // PANEL
+    depth, tiles, rows, width = (m + 2) ** 2, g[0] * high * wide, _room(block), _panel_of(filters)
+    shares, panels = (filters + SHARE - 1) // SHARE, (filters + width - 1) // width
+    v_step, m_step, u_step = _apart(rows * _filled(channels)), _apart(rows * panels * width), _apart(channels * width)
     for worker in prange(workers):
         for unit in range(worker, groups * depth * shares, workers):
             group, rest = unit // (depth * shares), unit % (depth * shares)
             k, begin = rest // shares, rest % shares * SHARE
             for number in range(group * blocks, (group + 1) * blocks):
                 count = min(block, tiles - (first + number % blocks) * block)
-                for o in range(begin, min(begin + SHARE, filters), PANEL):
-                    product(
-                        u, ((group * panels + o // PANEL) * depth + k) * _apart(channels * PANEL), 1, PANEL,
-                        v, (number * depth + k) * v_step, block, products, (number * depth + k) * m_step + o * block,
-                        block, min(PANEL, filters - o), count, channels, False, COLUMNS32,
+                for o in range(begin, min(begin + SHARE, filters), width):
+                    multiply(
+                        v, (number * depth + k) * v_step, rows * LANES32,
+                        u, ((group * panels + o // width) * depth + k) * u_step,
+                        products, (number * depth + k) * m_step + o * rows, count, width, channels, False,
                     )  # fmt: skip
 
 
 @kernel(parallel=True)
-def scatter_all(workers, products, b, y, first, blocks, memory, g):
-    """y from products[group, block]; for unit = (group, block, PANEL filters), shared out to the workers"""
+def scatter_all(workers, products, b, y, first, blocks, pixels, memory, g):
+    """y from products[group, block]; for unit = (group, block, panel of filters), shared out to the workers"""
     _, groups, _, filters, _, _, _, _, _, _, _, _, m, high, wide, block = g
-    tiles, step = g[0] * high * wide, _apart(filters * block)
-    panels = (filters + PANEL - 1) // PANEL
+    rows, width = _room(block), _panel_of(filters)
+    panels = (filters + width - 1) // width
+    tiles, step = g[0] * high * wide, _apart(rows * panels * width)
     for worker in prange(workers):
         for unit in range(worker, groups * blocks * panels, workers):
-            number, o = unit // panels, unit % panels * PANEL
+            number, o = unit // panels, unit % panels * width
             group, t = number // blocks, (first + number % blocks) * block
             scatter(
-                products, number * (m + 2) ** 2 * step + o * block, step, group, o, min(o + PANEL, filters), t,
-                min(block, tiles - t), b, y, memory, worker * 2 * m * m * block, g,
+                products, number * (m + 2) ** 2 * step + o * rows, step, group, o, min(o + width, filters), t,
+                min(block, tiles - t), b, y, memory, worker * pixels, g,
             )  # fmt: skip
 
 
@@ -373,29 +411,29 @@ def by_panels(workers, w, v, b, y, o_step, c_step, flip, several, chunk, memory,
     for unit = (group, `several` panels of filters), shared out to the workers:
         for chunk of channels:
             U of the panels, in the thread's second cache
-            for block of tiles: for k: for panel: M[k] += U[k] @ V[k]; y from M after the last chunk
+            for block of tiles: for k: for panel: M[k] += V[k] @ U[k]; y from M after the last chunk
     """
     batch, groups, channels, filters, _, _, _, _, _, _, _, _, m, high, wide, block = g
-    depth, tiles = (m + 2) ** 2, batch * high * wide
-    blocks, panels = (tiles + block - 1) // block, (filters + PANEL - 1) // PANEL
+    depth, tiles, rows, width = (m + 2) ** 2, batch * high * wide, _room(block), _panel_of(filters)
+    blocks, panels = (tiles + block - 1) // block, (filters + width - 1) // width
     units = (panels + several - 1) // several
-    v_step, m_step, u_step = _apart(channels * block), _apart(PANEL * block), _apart(chunk * PANEL)
+    v_step, m_step, u_step = _apart(rows * _filled(channels)), _apart(rows * width), _apart(chunk * width)
     kept = blocks if chunk < channels else 1  # blocks whose M is kept
     for worker in prange(workers):
         taps = np.empty(9 * LANES32 * LANES32, w.dtype)
         u = worker * size
         products = u + several * depth * u_step
-        rows = products + several * kept * depth * m_step
+        pixels = products + several * kept * depth * m_step
         for unit in range(worker, groups * units, workers):
             group, lowest = unit // units, unit % units * several
             members = min(several, panels - lowest)
             for c0 in range(0, channels, chunk):
                 c1 = min(c0 + chunk, channels)
                 for p in range(members):
-                    o = (lowest + p) * PANEL
+                    o = (lowest + p) * width
                     transform_panel(
-                        w, group * channels * filters * 9 + o * o_step, o_step, c_step, filters - o, c0, c1, m, flip,
-                        memory, u + p * depth * u_step, u_step, taps,
+                        w, group * channels * filters * 9 + o * o_step, o_step, c_step, filters - o, width, c0, c1, m,
+                        flip, memory, u + p * depth * u_step, u_step, taps,
                     )  # fmt: skip
                 for number in range(blocks):
                     t = number * block
@@ -403,23 +441,22 @@ def by_panels(workers, w, v, b, y, o_step, c_step, flip, several, chunk, memory,
                     place = products + number % kept * members * depth * m_step
                     for k in range(depth):
                         for p in range(members):
-                            product(
-                                memory, u + (p * depth + k) * u_step, 1, PANEL,
-                                v, ((group * blocks + number) * depth + k) * v_step + c0 * block, block,
-                                memory, place + (p * depth + k) * m_step, block,
-                                min(PANEL, filters - (lowest + p) * PANEL), count, c1 - c0, c0 > 0, COLUMNS32,
+                            multiply(
+                                v, ((group * blocks + number) * depth + k) * v_step + c0 * rows, rows * LANES32,
+                                memory, u + (p * depth + k) * u_step, memory, place + (p * depth + k) * m_step,
+                                count, width, c1 - c0, c0 > 0,
                             )  # fmt: skip
                     if c1 == channels:
                         for p in range(members):
-                            o = (lowest + p) * PANEL
+                            o = (lowest + p) * width
                             scatter(
-                                memory, place + p * depth * m_step, m_step, group, o, min(o + PANEL, filters), t, count,
-                                b, y, memory, rows, g,
+                                memory, place + p * depth * m_step, m_step, group, o, min(o + width, filters), t,
+                                count, b, y, memory, pixels, g,
                             )  # fmt: skip
 
 
 def transform_weights(w: np.ndarray, groups: int, m: int, flip: bool) -> np.ndarray:
-    """U [group][panel][k][channel][PANEL] of w (O, C / groups, 3, 3).
+    """U [group][panel][k][channel][filter] of w (O, C / groups, 3, 3).
 
     Args:
         flip: for the gradient of the input: channels and filters change places, the taps are turned round.
@@ -428,7 +465,8 @@ def transform_weights(w: np.ndarray, groups: int, m: int, flip: bool) -> np.ndar
     steps = channels * 9, 9
     if flip:
         filters, channels, steps = channels, filters, steps[::-1]
-    size = -(-filters // PANEL) * (m + 2) ** 2 * apart(channels * PANEL)
+    width = panel_of(filters)
+    size = -(-filters // width) * (m + 2) ** 2 * apart(channels * width)
     u = empty((groups, size), w.dtype)
     taps = plain(w).reshape(groups, -1)
     for group in range(groups):
@@ -459,6 +497,8 @@ def forward(
     cut = plan(spec, m)
     batch, groups, channels, filters, *_, high, wide, _ = cut.numbers
     way = way or choose(channels, filters, batch * high * wide, m)
+    if way == "panels":
+        cut = plan(spec, m, LONGER)
     x, w, y = plain(x).reshape(-1), plain(w), empty(spec.output_shape, x.dtype)
     bias = np.empty(0, x.dtype) if b is None else plain(b)
     if way == "private":
@@ -471,26 +511,25 @@ def forward(
 
 
 def _private(x: np.ndarray, u: np.ndarray, b: np.ndarray, y: np.ndarray, cut: Plan) -> None:
-    channels, m, block = cut.numbers[2], cut.numbers[12], cut.numbers[15]
-    plane, planes = _planes(cut.numbers)
-    size = planes + (m + 2) ** 2 * (apart(channels * block) + apart(PANEL * block)) + 2 * m * m * block
+    channels, filters, m, block = (cut.numbers[i] for i in (2, 3, 12, 15))
+    pixels, width = _pixels(cut.numbers), panel_of(filters)
+    size = pixels + (m + 2) ** 2 * (apart(room(block) * filled(channels)) + apart(room(block) * width))
     memory = scratch(workers() * size + LANES32, x.dtype)
-    launch(private, x, u, b, y, cut.blocks, cut.edges, planes, plane, memory, cut.numbers)
+    launch(private, x, u, b, y, cut.blocks, pixels, memory, size, cut.numbers)
 
 
 def _shared(x: np.ndarray, u: np.ndarray, b: np.ndarray, y: np.ndarray, cut: Plan) -> None:
     groups, channels, filters, m, block = (cut.numbers[i] for i in (1, 2, 3, 12, 15))
-    plane, planes = _planes(cut.numbers)
-    depth = (m + 2) ** 2
-    v_size, m_size = (groups * depth * apart(c * block) for c in (channels, filters))
+    pixels, depth, width = _pixels(cut.numbers), (m + 2) ** 2, panel_of(filters)
+    v_size, m_size = (groups * depth * apart(room(block) * c) for c in (filled(channels), -(-filters // width) * width))
     together = _even(cut.blocks, SHARED // (v_size + m_size))
     v, products = empty(together * v_size, x.dtype), empty(together * m_size, x.dtype)
-    memory = scratch(workers() * max(planes, 2 * m * m * block) + LANES32, x.dtype)
+    memory = scratch(workers() * pixels + LANES32, x.dtype)
     for first in range(0, cut.blocks, together):
         blocks = min(together, cut.blocks - first)
-        launch(gather_all, x, v, first, blocks, cut.edges, planes, plane, memory, cut.numbers)
+        launch(gather_all, x, v, first, blocks, pixels, memory, cut.numbers)
         launch(multiply_all, u, v, products, first, blocks, cut.numbers)
-        launch(scatter_all, products, b, y, first, blocks, memory, cut.numbers)
+        launch(scatter_all, products, b, y, first, blocks, pixels, memory, cut.numbers)
 
 
 def _even(count: int, most: int) -> int:
@@ -500,16 +539,16 @@ def _even(count: int, most: int) -> int:
 
 def _panels(x: np.ndarray, w: np.ndarray, b: np.ndarray, y: np.ndarray, cut: Plan, flip: bool) -> None:
     groups, channels, filters, m, block = (cut.numbers[i] for i in (1, 2, 3, 12, 15))
-    plane, planes = _planes(cut.numbers)
-    depth = (m + 2) ** 2
-    v = empty(cut.blocks * groups * depth * apart(channels * block), x.dtype)
+    pixels, depth, width = _pixels(cut.numbers), (m + 2) ** 2, panel_of(filters)
+    v = empty(cut.blocks * groups * depth * apart(room(block) * filled(channels)), x.dtype)
     # Each chunk of V comes from the third cache once for all panels of a unit, as many as leave room for their M and U.
-    several = max(1, min(4, -(-filters // PANEL) // 8, KEPT // (cut.blocks * depth * apart(PANEL * block))))
-    chunk = channels if several == 1 else min(channels, max(16, KEPT // (several * depth * PANEL) // 16 * 16))
+    m_size = depth * apart(room(block) * width)
+    several = max(1, min(4, -(-filters // width) // 8, KEPT // (cut.blocks * m_size)))
+    chunk = min(channels, max(16, KEPT // (several * depth * width) // 16 * 16))
     kept = cut.blocks if chunk < channels else 1
-    size = several * depth * (apart(chunk * PANEL) + kept * apart(PANEL * block)) + 2 * m * m * block
-    memory = scratch(workers() * max(size, planes) + LANES32, x.dtype)
-    launch(gather_all, x, v, 0, cut.blocks, cut.edges, planes, plane, memory, cut.numbers)
+    size = several * (depth * apart(chunk * width) + kept * m_size) + pixels
+    memory = scratch(workers() * size + LANES32, x.dtype)
+    launch(gather_all, x, v, 0, cut.blocks, pixels, memory, cut.numbers)
     steps = (9, filters * 9) if flip else (channels * 9, 9)
     launch(by_panels, w.reshape(-1), v, b, y, *steps, flip, several, chunk, memory, size, cut.numbers)
 
@@ -534,8 +573,21 @@ def finish_grad(sums, i, step, row, m, filters, channels, taps, gw, target, targ
                     gw[first + lane * target_row + q] = taps[q * LANES32 + lane]
 
 
+@helper
+def multiply_grad(v, vi, panel, y, yi, y_row, sums, place, row, channels, filters, depth, add):
+    """S[k] (C, filters) = (S[k] if add) + V[k]^T @ (A gy A^T)[k] over `depth` tiles."""
+    vectors = (filters + LANES32 - 1) // LANES32
+    strips = (vectors + VECTORS - 1) // VECTORS
+    width = (vectors + strips - 1) // strips * LANES32  # strips of about equal width
+    for c in range(0, channels, LANES32):
+        product(
+            v, vi + c // LANES32 * panel, 1, LANES32, y, yi, y_row, sums, place + c * row, row,
+            min(LANES32, channels - c), filters, depth, add, max(width, COLUMNS32 if vectors == 1 else 0),
+        )  # fmt: skip
+
+
 @kernel(parallel=True)
-def private_grad(workers, gy, x, gw, parts, blocks, edges, planes, plane, padded, memory, size, g):
+def private_grad(workers, gy, x, gw, parts, blocks, pixels, padded, memory, size, g):
     """gw[part] = what the part's tiles contribute to it.
 
     for unit = (part, group), shared out to the workers; all in the thread's second cache:
@@ -543,14 +595,13 @@ def private_grad(workers, gy, x, gw, parts, blocks, edges, planes, plane, padded
         gw[part, group] from S
     """
     _, groups, channels, filters, _, _, _, _, _, _, _, _, m, high, wide, block = g
-    depth, tiles = (m + 2) ** 2, g[0] * high * wide
-    v_step, y_step, s_step = _apart(channels * block), _apart(block * padded), _apart(channels * padded)
+    depth, tiles, lanes = (m + 2) ** 2, g[0] * high * wide, block * LANES32
+    v_step, y_step, s_step = _apart(block * _filled(channels)), _apart(block * padded), _apart(channels * padded)
     for worker in prange(workers):
         o = worker * size
-        v = o + planes
+        v = o + pixels
         y = v + depth * v_step
-        turned = y + depth * y_step
-        sums = turned + depth * _apart(LANES32 * block)
+        sums = y + depth * y_step
         taps = np.empty(9 * LANES32 * LANES32, gw.dtype)
         for unit in range(worker, parts * groups, workers):
             part, group = unit // groups, unit % groups
@@ -558,19 +609,19 @@ def private_grad(workers, gy, x, gw, parts, blocks, edges, planes, plane, padded
             for number in range(begin, blocks * (part + 1) // parts):
                 t = number * block
                 count = min(block, tiles - t)
-                gather(x, group, 0, channels, t, count, memory, v, v_step, edges, memory, o, plane, g)
-                gather_grad(gy, group, 0, filters, t, count, memory, y, y_step, padded, memory, o, plane, turned, g)
+                gather(x, 1, group, 0, channels, t, count, t + count, memory, v, LANES32, lanes, v_step, memory, o, g)
+                gather(gy, 0, group, 0, filters, t, count, t + count, memory, y, padded, LANES32, y_step, memory, o, g)
                 for k in range(depth):
-                    product(
-                        memory, v + k * v_step, block, 1, memory, y + k * y_step, padded,
-                        memory, sums + k * s_step, padded, channels, padded, count, number > begin, COLUMNS32,
+                    multiply_grad(
+                        memory, v + k * v_step, lanes, memory, y + k * y_step, padded,
+                        memory, sums + k * s_step, padded, channels, padded, count, number > begin,
                     )  # fmt: skip
             target = unit * filters * channels * 9
             finish_grad(memory, sums, s_step, padded, m, filters, channels, taps, gw, target, channels * 9)
 
 
 @kernel(parallel=True)
-def gather_all_grad(workers, gy, y, first, blocks, planes, plane, padded, several, memory, size, g):
+def gather_all_grad(workers, gy, y, first, blocks, pixels, padded, several, memory, g):
     """y[group, block, k, panel] (tiles, several) = A gy A^T, panels of `several` filters.
 
     for unit = (group, block, LANES32 filters), shared out to the workers
@@ -579,15 +630,12 @@ def gather_all_grad(workers, gy, y, first, blocks, planes, plane, padded, severa
     tiles, step = g[0] * high * wide, _apart(block * ((padded + several - 1) // several * several))
     vectors = padded // LANES32
     for worker in prange(workers):
-        o = worker * size
         for unit in range(worker, groups * blocks * vectors, workers):
             number, o0 = unit // vectors, unit % vectors * LANES32
             group, t = number // blocks, (first + number % blocks) * block
             target = number * (m + 2) ** 2 * step + o0 // several * several * block + o0 % several
-            gather_grad(
-                gy, group, o0, min(o0 + LANES32, filters), t, min(block, tiles - t), y, target, step, several,
-                memory, o, plane, o + planes, g,
-            )  # fmt: skip
+            o1, count = min(o0 + LANES32, filters), min(block, tiles - t)
+            gather(gy, 0, group, o0, o1, t, count, t + count, y, target, several, 0, step, memory, worker * pixels, g)
 
 
 @kernel(parallel=True)
@@ -601,7 +649,8 @@ def multiply_all_grad(workers, v, y, gw, first, blocks, some, several, padded, m
     _, groups, channels, filters, _, _, _, _, _, _, _, _, m, high, wide, block = g
     depth, tiles = (m + 2) ** 2, g[0] * high * wide
     pieces, panels = (channels + some - 1) // some, (padded + several - 1) // several
-    v_step, y_step, s_step = _apart(channels * block), _apart(block * panels * several), _apart(some * several)
+    v_step = _apart(_room(block) * _filled(channels))
+    y_step, s_step = _apart(block * panels * several), _apart(some * several)
     for worker in prange(workers):
         sums = worker * size
         taps = np.empty(9 * LANES32 * LANES32, gw.dtype)
@@ -612,10 +661,10 @@ def multiply_all_grad(workers, v, y, gw, first, blocks, some, several, padded, m
             for k in range(depth):
                 for number in range(blocks):
                     place = (group * blocks + number) * depth + k
-                    product(
-                        v, place * v_step + c * block, block, 1, y, place * y_step + o * block, several,
-                        memory, sums + k * s_step, several, here, width,
-                        min(block, tiles - (first + number) * block), number > 0, COLUMNS32,
+                    multiply_grad(
+                        v, place * v_step + c * _room(block), _room(block) * LANES32,
+                        y, place * y_step + o * block, several, memory, sums + k * s_step, several, here, width,
+                        min(block, tiles - (first + number) * block), number > 0,
                     )  # fmt: skip
             finish_grad(
                 memory, sums, s_step, several, m, min(width, filters - o), here, taps,
@@ -645,16 +694,13 @@ def _private_grad(gy: np.ndarray, x: np.ndarray, spec: ConvSpec, m: int, padded:
     """What each part of the tiles contributes."""
     cut = plan(spec, m)
     channels, block = cut.numbers[2], cut.numbers[15]
-    plane, planes = _planes(cut.numbers)
-    sizes = channels * block, padded * block, LANES32 * block, channels * padded
-    size = planes + (m + 2) ** 2 * sum(apart(s) for s in sizes)
+    pixels = _pixels(cut.numbers)
+    sizes = filled(channels) * block, padded * block, channels * padded
+    size = pixels + (m + 2) ** 2 * sum(apart(s) for s in sizes)
     memory = scratch(workers() * size + LANES32, x.dtype)
     parts = max(1, min(PARTS, cut.blocks))
     gw = empty((parts, math.prod(spec.weight_shape)), x.dtype)
-    launch(
-        private_grad, gy, x, gw.reshape(-1), parts, cut.blocks, cut.edges, planes, plane, padded, memory, size,
-        cut.numbers,
-    )  # fmt: skip
+    launch(private_grad, gy, x, gw.reshape(-1), parts, cut.blocks, pixels, padded, memory, size, cut.numbers)
     return gw
 
 
@@ -662,25 +708,25 @@ def _shared_grad(gy: np.ndarray, x: np.ndarray, spec: ConvSpec, m: int, padded: 
     """What each round over some blocks of tiles contributes."""
     cut = plan(spec, m, LONG)
     groups, channels, block = (cut.numbers[i] for i in (1, 2, 15))
-    plane, planes = _planes(cut.numbers)
-    depth = (m + 2) ** 2
+    pixels, depth = _pixels(cut.numbers), (m + 2) ** 2
     some, several = min(channels, SOME), min(padded, SEVERAL)
     while max(some, several) > LANES32 and groups * -(-channels // some) * -(-padded // several) < UNITS:
         if some >= several:
             some = -(-some // 2 // LANES32) * LANES32
         else:
             several = -(-several // 2 // LANES32) * LANES32
-    v_size, y_size = (groups * depth * apart(c * block) for c in (channels, -(-padded // several) * several))
+    v_size = groups * depth * apart(room(block) * filled(channels))
+    y_size = groups * depth * apart(block * (-(-padded // several) * several))
     together = _even(cut.blocks, min(SHARED // (v_size + y_size), RUN // block))
     v, y = empty(together * v_size, x.dtype), empty(together * y_size, x.dtype)
-    size, s_size = planes + depth * apart(LANES32 * block), depth * apart(some * several)
-    memory = scratch(workers() * max(size, s_size) + LANES32, x.dtype)
+    s_size = depth * apart(some * several)
+    memory = scratch(workers() * max(pixels, s_size) + LANES32, x.dtype)
     firsts = range(0, cut.blocks, together)
     gw = empty((len(firsts), math.prod(spec.weight_shape)), x.dtype)
     for number, first in enumerate(firsts):
         blocks = min(together, cut.blocks - first)
-        launch(gather_all, x, v, first, blocks, cut.edges, planes, plane, memory, cut.numbers)
-        launch(gather_all_grad, gy, y, first, blocks, planes, plane, padded, several, memory, size, cut.numbers)
+        launch(gather_all, x, v, first, blocks, pixels, memory, cut.numbers)
+        launch(gather_all_grad, gy, y, first, blocks, pixels, padded, several, memory, cut.numbers)
         launch(multiply_all_grad, v, y, gw[number], first, blocks, some, several, padded, memory, s_size, cut.numbers)
     return gw
 

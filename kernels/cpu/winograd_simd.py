@@ -8,7 +8,7 @@ B (s, s) and G (s, 3), found from interpolation points (Toom and Cook),
 so that the s*s products of a patch and a filter do the work of 9 * m * m, and summed over channels each of the s*s
 positions is a product of matrices. The gradient of w has the same form: G^T [ (A gy A^T) . (B^T d B) ] G.
 
-Every function here handles as many tiles (or filters) as a vector has lanes, element (i, j) of all of them in one
+Every function here handles as many channels (or filters) as a vector has lanes, element (i, j) of all of them in one
 register; the matrices are constants in the code.
 """
 
@@ -24,11 +24,12 @@ from numba.core import types
 from numba.extending import intrinsic
 from numpy.polynomial import polynomial
 
-from .simd import Vectors, function_of, number, of_floats, pointers
+from .simd import AHEAD, ROWS, VECTORS, Vectors, function_of, number, of_floats, outlined, pointers
 
 # The points at which the polynomials are compared, besides infinity. For m = 4 the usual 0, +-1, +-2 lose three times
 # as many digits; with these every constant of B is still exact in binary. Points of opposite sign stand side by side.
 POINTS = {2: (0.0, 1.0, -1.0), 4: (0.0, 0.75, -0.75, 1.5, -1.5)}
+HEIGHTS = min(ROWS * VECTORS, 2 * ROWS), ROWS * VECTORS // 2  # rows of a `lane_tile` of one vector, of two
 Matrix = np.ndarray[Any, np.dtype[np.float64]]
 
 
@@ -130,165 +131,155 @@ def _for_both(name: str, build: Callable[..., None]) -> Callable[..., Any]:
 _index = types.intp
 
 
-# -- the input ----------------------------------------------------------------------------------------------------
+# -- products -----------------------------------------------------------------------------------------------------
 
 
-def _build_split(m: int, v: Vectors, *args: ir.Value) -> None:
-    x, i, width, first, last, above, below, begin, end, out, o, plane, wide = args
+def _build_lane_tile(v: Vectors, *args: ir.Value) -> None:
+    *rest, width = args
+    single = v.build.icmp_signed("==", width, number(v.lanes))
+    with v.build.if_else(single) as branches:
+        for vectors, branch in zip((1, 2), branches, strict=True):
+            height = HEIGHTS[vectors - 1]
+            with branch:
+                few = v.build.icmp_signed("<=", rest[7], number(height // 2))
+                with v.build.if_else(few) as halves:
+                    for part, half in zip((2, 1), halves, strict=True):
+                        with half:
+                            _one_lane_tile(v, height // part, vectors, *rest)
+
+
+def _one_lane_tile(v: Vectors, height: int, vectors: int, *args: ir.Value) -> None:
+    a, ai, a_panel, b, bi, c, ci, _, depth, add = args
     build, lanes = v.build, v.lanes
-    part = 2 * lanes // m  # tiles of two vectors
-    above, below = _clamp(v, above, begin, end), _clamp(v, below, begin, end)
-
-    with v.loop(wide, part) as t:
-        j = build.mul(t, number(m))
-        masks = []
-        for half in range(2):
-            start, stop = (build.sub(build.sub(bound, j), number(half * lanes)) for bound in (first, last))
-            masks.append(build.and_(build.not_(v.below(start)), v.below(stop)))
-        written = v.below(build.sub(wide, t), lanes=part)
-
-        def rows(start: ir.Value, stop: ir.Value, image: bool) -> None:
-            with v.loop(build.sub(stop, start)) as k:
-                r = build.add(start, k)
-                halves = [v.constant(0)] * 2
-                if image:
-                    source = v.at(x, i, build.mul(r, width), j)
-                    halves = [v.load(v.at(source, half * lanes), masks[half]) for half in range(2)]
-                down, position = build.sdiv(r, number(m)), build.srem(r, number(m))
-                target = v.at(out, o, build.mul(down, wide), build.mul(plane, build.mul(position, number(m))), t)
-                for q in range(m):
-                    lane = v.shuffle(halves[0], halves[1], range(q, 2 * lanes, m))
-                    v.store(lane, v.at(target, build.mul(plane, number(q))), written)
-
-        rows(begin, above, False)
-        rows(above, below, True)
-        rows(below, end, False)
-
-
-def _clamp(v: Vectors, x: ir.Value, least: ir.Value, most: ir.Value) -> ir.Value:
-    x = v.build.select(v.build.icmp_signed("<", x, least), least, x)
-    return v.build.select(v.build.icmp_signed(">", x, most), most, x)
+    places = [(r, i) for r in range(height) for i in range(vectors)]
+    targets = [v.at(c, ci, (r * vectors + i) * lanes) for r, i in places]
+    sums = v.sums([v.constant(0)] * len(places))
+    with v.loop(depth, lanes) as p:
+        left_over = build.sub(depth, p)
+        few = build.select(build.icmp_signed("<", left_over, number(lanes)), left_over, number(lanes))
+        panel = v.at(a, ai, build.mul(build.udiv(p, number(lanes)), a_panel))
+        with v.loop(few) as k:
+            row = v.at(b, bi, build.mul(build.add(p, k), number(vectors * lanes)))
+            right = [v.load(v.at(row, i * lanes)) for i in range(vectors)]
+            for i in range(vectors):
+                v.prefetch(v.at(row, (vectors * AHEAD + i) * lanes))
+            column = v.at(panel, k)
+            for r in range(height):
+                left = v.splat(build.load(v.at(column, r * lanes)))
+                for i in range(vectors):
+                    total = sums[r * vectors + i]
+                    build.store(v.fma(left, right[i], build.load(total)), total)
+    with build.if_then(add):
+        for total, target in zip(sums, targets, strict=True):
+            build.store(build.fadd(build.load(total), v.load(target)), total)
+    for total, target in zip(sums, targets, strict=True):
+        v.store(build.load(total), target)
 
 
 @intrinsic
-def split_tiles(
-    typing: Any, m: Any, x: Any, i: Any, width: Any, first: Any, last: Any, above: Any, below: Any, begin: Any,
-    end: Any, out: Any, o: Any, plane: Any, wide: Any,
+def lane_tile(
+    typing: Any, a: Any, ai: Any, a_panel: Any, b: Any, bi: Any, c: Any, ci: Any, rows: Any, depth: Any, add: Any,
+    width: Any,
 ) -> Any:  # fmt: skip
-    """out[o + r // m * wide + (r % m * m + q) * plane + t] = x[i + r*width + m*t + q] for q < m and t < wide.
+    """c[r, j] = (c[r, j] if add else 0) + sum over k < depth of a[r, k] * b[k, j], for r < rows and j < width.
 
-    For the rows begin <= r < end of an image, begin >= 0: m of them make a row of tiles, `wide` tiles long, and each
-    position in a tile has a plane. 0 where first <= m*t + q < last and above <= r < below are not so.
+    An element is found at
+
+        a[ai + k // lanes * a_panel + r * lanes + k % lanes]    b[bi + k * width + j]    c[ci + r * width + j]
+
+    so that the distances are constants of the code, and no row needs a register for its address. The width is one
+    vector or two, and HEIGHTS says how many rows of them there are at most. Rows missing to half of that are computed
+    as well, and there must be memory for them. All of a is read before c is written.
     """
-    if not of_floats(x, out):
+    if not of_floats(a, b, c):
         return None
-    return types.void(_index, x, *[_index] * 8, out, *[_index] * 3), _for_both("winograd_split", _build_split)
+    sig = types.void(a, *[_index] * 2, b, _index, c, *[_index] * 3, types.boolean, _index)
+    return sig, outlined("winograd_lane_tile", _build_lane_tile)
+
+
+# -- the input and the gradient of the output ---------------------------------------------------------------------
+
+
+def _build_patch(size: int, matrix: Matrix, m: int, v: Vectors, *args: ir.Value) -> None:
+    pixels, i, pitch, first, last, out, o, step = args
+    build, s = v.build, m + 2
+    masks = []
+    for c in range(size):
+        inside = build.and_(build.icmp_signed("<=", first, number(c)), build.icmp_signed(">", last, number(c)))
+        masks.append(v.below(build.select(inside, number(v.lanes), number(0))))
+
+    def element(r: int, c: int) -> ir.Value:
+        return v.load(v.at(pixels, i, build.mul(pitch, number(r)), c * v.lanes), masks[c])
+
+    for r, values in _both_ways(v, matrix, size, element, m, transpose=False):
+        for c, value in enumerate(values):
+            v.store(value, v.at(out, o, build.mul(step, number(r * s + c))))
 
 
 def _build_input(m: int, v: Vectors, *args: ir.Value) -> None:
-    planes, i, plane, width, edges, e, out, o, step = args
-    build, s = v.build, m + 2
-    kind = ir.VectorType(ir.IntType(8), v.lanes)
-    bits = build.load(build.bitcast(v.at(edges, e), kind.as_pointer()), align=1)
+    _build_patch(m + 2, matrices(m)[1], m, v, *args)
 
-    def has(bit: int) -> ir.Value:
-        return build.icmp_unsigned("!=", build.and_(bits, ir.Constant(kind, [bit] * v.lanes)), ir.Constant(kind, None))
 
-    neighbours = {(0, -1): has(1), (0, 1): has(2), (1, -1): has(4), (1, 1): has(8)}  # (axis, side)
+def _build_output_grad(m: int, v: Vectors, *args: ir.Value) -> None:
+    _build_patch(m, matrices(m)[0], m, v, *args)
 
-    def element(row: int, col: int) -> ir.Value:
-        """Element (row, col) of the patches, which begin one above and one left of their tiles."""
-        (down, u), (across, w) = divmod(row - 1, m), divmod(col - 1, m)
-        place = v.at(planes, i, build.mul(plane, number(u * m + w)), build.mul(width, number(down)), across)
-        masks = [neighbours[axis, side] for axis, side in ((0, down), (1, across)) if side]
-        mask = build.and_(*masks) if len(masks) == 2 else masks[0] if masks else None
-        return v.load(place, mask)
 
-    for row, values in _both_ways(v, matrices(m)[1], s, element, m, transpose=False):
-        for col, value in enumerate(values):
-            v.store(value, v.at(out, o, build.mul(step, number(row * s + col))))
+def _patch_type(pixels: Any, out: Any) -> Any:
+    return types.void(_index, pixels, *[_index] * 4, out, *[_index] * 2)
 
 
 @intrinsic
-def input_tiles(
-    typing: Any, m: Any, planes: Any, i: Any, plane: Any, width: Any, edges: Any, e: Any, out: Any, o: Any, step: Any
+def input_tile(
+    typing: Any, m: Any, pixels: Any, i: Any, pitch: Any, first: Any, last: Any, out: Any, o: Any, step: Any
 ) -> Any:
-    """out[o + k*step + lane] = element k of B^T d B for the tiles at planes[i + lane].
+    """out[o + k*step + lane] = element k of B^T d B, where d[r, c] is pixels[i + r*pitch + c*lanes + lane].
 
-    Args:
-        plane: elements between the planes made by `split_tiles`.
-        width: tiles in a row; what lies below is so many lanes further on.
-        edges: a byte for each tile: 1, 2, 4, 8 are set where there is something above, below, left, right of it. What
-            is not there counts as 0.
+    Columns that are not first <= c < last count as 0.
     """
-    if not of_floats(planes, out):
+    if not of_floats(pixels, out):
         return None
-    return types.void(_index, planes, *[_index] * 3, edges, _index, out, *[_index] * 2), _for_both(
-        "winograd_input", _build_input
-    )
+    return _patch_type(pixels, out), _for_both("winograd_input", _build_input)
+
+
+@intrinsic
+def output_grad_tile(
+    typing: Any, m: Any, pixels: Any, i: Any, pitch: Any, first: Any, last: Any, out: Any, o: Any, step: Any
+) -> Any:
+    """out[o + k*step + lane] = element k of A gy A^T, where gy[r, c] is found as d in `input_tile`."""
+    if not of_floats(pixels, out):
+        return None
+    return _patch_type(pixels, out), _for_both("winograd_output_grad", _build_output_grad)
 
 
 # -- the output ---------------------------------------------------------------------------------------------------
 
 
-def _interleaved(v: Vectors, values: Sequence[ir.Value]) -> list[ir.Value]:
-    """m vectors a, b, ... as m vectors a0 b0 ... a1 b1 ..."""
-    if len(values) == 1:
-        return list(values)
-    half = v.lanes // 2
-    even, odd = _interleaved(v, values[::2]), _interleaved(v, values[1::2])
-    picks = [[h * half + k // 2 + (v.lanes if k % 2 else 0) for k in range(v.lanes)] for h in range(2)]
-    return [v.shuffle(a, b, pick) for a, b in zip(even, odd, strict=True) for pick in picks]
-
-
 def _build_output(m: int, v: Vectors, *args: ir.Value) -> None:
-    products, i, step, bias, out, o, row = args
+    products, i, step, bias, b, out, o, pitch = args
     build, s = v.build, m + 2
 
     def element(r: int, c: int) -> ir.Value:
         return v.load(v.at(products, i, build.mul(step, number(r * s + c))))
 
-    shift = v.splat(bias)
+    shift = v.load(v.at(bias, b))
     for r, values in _both_ways(v, matrices(m)[0], s, element, m, transpose=True):
-        shifted = [build.fadd(value, shift) for value in values]
-        for k, value in enumerate(_interleaved(v, shifted)):
-            v.store(value, v.at(out, o, build.mul(row, number(r)), k * v.lanes))
+        for c, value in enumerate(values):
+            v.store(build.fadd(value, shift), v.at(out, o, build.mul(pitch, number(r)), c * v.lanes))
 
 
 @intrinsic
-def output_tiles(typing: Any, m: Any, products: Any, i: Any, step: Any, bias: Any, out: Any, o: Any, row: Any) -> Any:
-    """out[o + r*row + m*lane + c] = element (r, c) of A^T M A + bias; element k of M is products[i + k*step + lane]."""
-    if not of_floats(products, out):
+def output_tile(
+    typing: Any, m: Any, products: Any, i: Any, step: Any, bias: Any, b: Any, out: Any, o: Any, pitch: Any
+) -> Any:
+    """out[o + r*pitch + c*lanes + lane] = element (r, c) of A^T M A + bias[b + lane].
+
+    Element k of M is products[i + k*step + lane].
+    """
+    if not of_floats(products, bias, out):
         return None
-    return types.void(_index, products, *[_index] * 2, products.dtype, out, *[_index] * 2), _for_both(
+    return types.void(_index, products, *[_index] * 2, bias, _index, out, *[_index] * 2), _for_both(
         "winograd_output", _build_output
     )
-
-
-def _build_join(m: int, v: Vectors, *args: ir.Value) -> None:
-    rows, i, row, out, o, width, n, begin, end, wide = args
-    build = v.build
-    with v.loop(n, v.lanes) as j:
-        mask = v.below(build.sub(n, j))
-        with v.loop(build.sub(end, begin)) as k:
-            r = build.add(begin, k)
-            down, position = build.sdiv(r, number(m)), build.srem(r, number(m))
-            source = v.at(rows, i, build.mul(down, build.mul(wide, number(m))), build.mul(position, row), j)
-            v.store(v.load(source, mask), v.at(out, o, build.mul(r, width), j), mask)
-
-
-@intrinsic
-def join_tiles(
-    typing: Any, m: Any, rows: Any, i: Any, row: Any, out: Any, o: Any, width: Any, n: Any, begin: Any, end: Any,
-    wide: Any,
-) -> Any:  # fmt: skip
-    """out[o + r*width + j] = rows[i + r // m * wide * m + r % m * row + j] for begin <= r < end and j < n.
-
-    What `output_tiles` wrote, rows of tiles `wide` tiles long side by side, goes to the rows of an image.
-    """
-    if not of_floats(rows, out):
-        return None
-    return types.void(_index, rows, *[_index] * 2, out, *[_index] * 6), _for_both("winograd_join", _build_join)
 
 
 # -- the weights --------------------------------------------------------------------------------------------------
@@ -315,28 +306,6 @@ def weight_tiles(typing: Any, m: Any, taps: Any, i: Any, tap: Any, out: Any, o: 
 
 
 # -- the gradient of the weights ----------------------------------------------------------------------------------
-
-
-def _build_output_grad(m: int, v: Vectors, *args: ir.Value) -> None:
-    planes, i, plane, out, o, step = args
-    build, s = v.build, m + 2
-
-    def element(r: int, c: int) -> ir.Value:
-        return v.load(v.at(planes, i, build.mul(plane, number(r * m + c))))
-
-    for r, values in _both_ways(v, matrices(m)[0], m, element, m, transpose=False):
-        for c, value in enumerate(values):
-            v.store(value, v.at(out, o, build.mul(step, number(r * s + c))))
-
-
-@intrinsic
-def output_grad_tiles(typing: Any, m: Any, planes: Any, i: Any, plane: Any, out: Any, o: Any, step: Any) -> Any:
-    """out[o + k*step + lane] = element k of A gy A^T for the tiles at planes[i + lane], made by `split_tiles`."""
-    if not of_floats(planes, out):
-        return None
-    return types.void(_index, planes, *[_index] * 2, out, *[_index] * 2), _for_both(
-        "winograd_output_grad", _build_output_grad
-    )
 
 
 def _build_weight_grad(m: int, v: Vectors, *args: ir.Value) -> None:

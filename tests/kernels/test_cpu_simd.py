@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tinycnn.kernels.cpu import gemm, simd, simd_gemv
+from tinycnn.kernels.cpu.winograd_simd import HEIGHTS, lane_tile
 
 TOLERANCE = {np.float32: 2e-5, np.float64: 1e-12}
 DTYPES = [np.float32, np.float64]
@@ -52,6 +53,16 @@ def one_weave(x, x_row, apart, out, o_row, n, rows):
 @numba.njit
 def one_turn(x, x_row, rows, cols, out, o_row):
     simd.turn(x, 5, x_row, rows, cols, out, 2, o_row)
+
+
+@numba.njit
+def one_turn_inside(x, x_row, rows, cols, out, o_row):
+    simd.turn_inside(x, 5, x_row, rows, cols, out, 2, o_row)
+
+
+@numba.njit
+def one_lane_tile(a, panel, b, c, rows, depth, add, width):
+    lane_tile(a, 1, panel, b, 2, c, 3, rows, depth, add, width)
 
 
 def near(actual, expected, dtype):
@@ -194,8 +205,36 @@ def test_blocks_are_transposed(dtype):
             for p in range(cols):
                 expected[2 + p * 21 :][:lanes] = 0
                 expected[2 + p * 21 :][:rows] = x[5 + p :: 19][:rows]
+            before = out.copy()
             one_turn(x, 19, rows, cols, out, 21)
             assert np.array_equal(out, expected)
+            for p in range(cols):
+                before[2 + p * 21 :][:rows] = x[5 + p :: 19][:rows]
+                out[2 + p * 21 :][rows:lanes] = before[2 + p * 21 :][rows:lanes]
+            one_turn_inside(x, 19, rows, cols, out, 21)
+            assert np.array_equal(out, before)
+
+
+@pytest.mark.parametrize("add", [False, True])
+def test_lane_tiles_write_no_further_than_half_their_height(add):
+    rng = np.random.default_rng(4)
+    lanes = simd.LANES32
+    for vectors, height in zip((1, 2), HEIGHTS, strict=True):
+        width, panel = vectors * lanes, height * lanes + 3
+        for rows in (1, height // 2 - 1, height // 2, height // 2 + 1, height):
+            for depth in (0, 1, lanes - 1, lanes, lanes + 1, 2 * lanes + 1):
+                a = rng.standard_normal(1 + 3 * panel).astype(np.float32)
+                b = rng.standard_normal(2 + depth * width).astype(np.float32)
+                c = rng.standard_normal(3 + height * width + 5).astype(np.float32)
+                before = c.copy()
+                one_lane_tile(a, panel, b, c, rows, depth, add, width)
+                k = np.arange(depth)
+                left = a[1 + np.arange(rows)[:, None] * lanes + k // lanes * panel + k % lanes].astype(np.float64)
+                end = 3 + rows * width
+                expected = left @ b[2:].reshape(depth, width) + add * before[3:end].reshape(rows, width)
+                near(c[3:end].reshape(rows, width), expected, np.float32)
+                written = 3 + (height // 2 if rows <= height // 2 else height) * width
+                assert np.array_equal(c[written:], before[written:]) and np.array_equal(c[:3], before[:3])
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
