@@ -94,11 +94,13 @@ class Later:
 
     def reads(self, *tensors: Tensor) -> bool:
         """Watch the memory of `tensors` for writes; False if that is not possible and nothing may be put off."""
-        counters = [t._counter() for t in tensors]
-        if any([counter.exported for counter in counters]):
-            return False
-        for counter in counters:
-            counter.readers = [*(r for r in counter.readers if r() is not None), weakref.ref(self)]
+        me = weakref.ref(self)
+        for t in tensors:
+            counter = t._counter()
+            if counter.exported:
+                return False
+            counter.readers = [r for r in counter.readers if r() is not None] if counter.readers else []
+            counter.readers.append(me)
         return True
 
     def array(self) -> Any:
@@ -448,8 +450,7 @@ class Tensor(_Methods):
     def __contains__(self, element: Any) -> bool:
         return bool((self.array == (element.array if isinstance(element, Tensor) else element)).any())
 
-    def __hash__(self) -> int:
-        return id(self)
+    __hash__ = object.__hash__
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
         if self.grad_fn is not None:

@@ -558,12 +558,7 @@ def _accumulate(leaf: Tensor, grad: Tensor, mine: bool, create_graph: bool) -> N
 
 def _is_alone(grad: Tensor, *groups: Sequence[Any]) -> bool:
     """Whether `grad` is found once only among all members of the groups."""
-    found = 0
-    for group in groups:
-        for member in group:
-            if member is grad:
-                found += 1
-    return found == 1
+    return [id(member) for group in groups for member in group].count(id(grad)) == 1
 
 
 def _walk(

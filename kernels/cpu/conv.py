@@ -25,6 +25,7 @@ from .simd import LANES32
 
 WINOGRAD = "winograd4", "winograd2"
 FEW = 1 << 16  # elements: sums of dot products that a thread keeps, lanes and all
+START = 75_000  # cycles: what Winograd's launch for the weights costs, on one thread and on four alike
 
 
 def cycles(spec: ConvSpec, way: str, weight_grad: bool = False) -> float:
@@ -32,9 +33,9 @@ def cycles(spec: ConvSpec, way: str, weight_grad: bool = False) -> float:
 
     Counted for each pair of channel and filter. With full vectors, two multiply-adds a cycle compute LANES32 outputs
     in half as many cycles as there are products for each of them. Winograd's transforms were measured: those of a
-    vector of tiles cost some hundred cycles for every channel and filter, those of a vector of weights too. For the
-    gradient of the weights the filters fill vectors, or else lanes are summed. To cut images into phases and join them
-    takes 4 cycles for an element.
+    vector of tiles cost some hundred cycles for every channel and filter, those of a vector of weights too, and a
+    launch of their own. For the gradient of the weights the filters fill vectors, or else lanes are summed. To cut
+    images into phases and join them takes 4 cycles for an element.
     """
     channels, filters = spec.in_channels // spec.groups, spec.out_channels // spec.groups
     high, wide = spec.output_size
@@ -59,7 +60,8 @@ def cycles(spec: ConvSpec, way: str, weight_grad: bool = False) -> float:
     vectors = tiles / LANES32 if weight_grad else -(-tiles // LANES32)
     of_input, of_output, of_weights = (440, 340, 28) if m == 4 else (150, 115, 20)
     of_tiles = of_input / filters + of_output * (1 + weight_grad) / channels
-    return (vectors * ((m + 2) ** 2 / 2 + of_tiles) + of_weights) * channels * filters
+    spent = (vectors * ((m + 2) ** 2 / 2 + of_tiles) + of_weights) * channels * filters
+    return spent if weight_grad else spent + START
 
 
 @lru_cache(maxsize=1024)

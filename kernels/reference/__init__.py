@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 import numpy as np
-
-# Decorates a kernel that may divide by zero or overflow: inf and NaN are results here, not worth a warning.
-silent = np.errstate(all="ignore")
 
 # What np.errstate sets, where this NumPy has it: at half the cost, which counts for tiny arrays.
 _umath: Any = getattr(getattr(np, "_core", None), "umath", None)
@@ -28,6 +26,20 @@ if _errors is None:
 else:
     silence, restore = _errors.set, _errors.reset
     IGNORE = _umath._make_extobj(all="ignore")
+
+
+def silent(kernel: Any) -> Any:
+    """Decorates a kernel that may divide by zero or overflow: inf and NaN are results here, not worth a warning."""
+
+    @wraps(kernel)
+    def quiet(*args: Any, **kwargs: Any) -> Any:
+        token = silence(IGNORE)
+        try:
+            return kernel(*args, **kwargs)
+        finally:
+            restore(token)
+
+    return quiet
 
 
 def silent_ufunc(function: Callable[..., Any], operands: int) -> Callable[..., np.ndarray]:

@@ -259,6 +259,8 @@ def test_the_choice_depends_on_the_shape_and_the_dtype():
     assert both((32, 512, 2, 2), (512, 512, 3, 3), padding=1) == ("winograd2", "winograd2")  # small images
     assert both((1, 64, 8, 8), (64, 64, 3, 3), padding=1)[0] == "direct"  # very few
     assert both((1, 512, 7, 7), (512, 512, 3, 3), padding=1)[0] == "winograd2"  # weights cost more than images
+    assert both((1, 32, 16, 16), (32, 32, 3, 3), padding=1)[0] == "direct"  # less than a launch more
+    assert both((4, 32, 16, 16), (32, 32, 3, 3), padding=1)[0] == "winograd4"
     assert both((128, 3, 32, 32), (16, 3, 3, 3), padding=1)[0] == "direct"  # few channels
     assert both((2, 128, 14, 14), (128, 128, 3, 3), padding=2, dilation=2) == ("phases", "phases")
     assert both((16, 32, 28, 28), (32, 32, 3, 3), padding=2, dilation=2) == ("direct", "direct")  # few channels

@@ -47,10 +47,10 @@ class NoSuchAttribute(AttributeError):
         return f"{type(module).__name__!r} object has no attribute {name!r}{hint}"
 
 
-def weight_and_bias(layer: Any) -> tuple[Any, Any]:
-    """``layer.weight, layer.bias``; where they are parameters, without the detour over `Module.__getattr__`."""
-    own = layer._parameters
-    return own["weight"] if "weight" in own else layer.weight, own["bias"] if "bias" in own else layer.bias
+def held(layer: Any, kind: str, *names: str) -> list[Any]:
+    """The attributes `names`; those in ``layer._parameters`` or ``_buffers`` without the detour over `__getattr__`."""
+    own = layer.__dict__[kind]
+    return [own[name] if name in own else getattr(layer, name) for name in names]
 
 
 class Module:

@@ -10,7 +10,7 @@ from ..kernels.geometry import _integer
 from ..ops.create import empty, ones, zeros
 from . import functional as F
 from . import init
-from .module import Module
+from .module import Module, held
 from .parameter import Parameter
 
 
@@ -87,7 +87,8 @@ class _BatchNorm(_Scaled):
         if not isinstance(input, Tensor):
             raise TypeError(f"{type(self).__name__}: expected a Tensor, got {type(input).__name__}")
         self._check_input(input)
-        mean, var, count = self.running_mean, self.running_var, self.num_batches_tracked
+        mean, var, count = held(self, "_buffers", "running_mean", "running_var", "num_batches_tracked")
+        weight, bias = held(self, "_parameters", "weight", "bias")
         use_batch = self.training or mean is None or var is None
         tracking = self.training and self.track_running_stats
         if self.training and not tracking:
@@ -95,7 +96,7 @@ class _BatchNorm(_Scaled):
         momentum = self.momentum
         if momentum is None:  # the mean over all batches so far, this one included
             momentum = 1.0 / (int(count.item()) + 1) if tracking and count is not None else 0.0
-        output = F.batch_norm(input, mean, var, self.weight, self.bias, use_batch, momentum, self.eps)
+        output = F.batch_norm(input, mean, var, weight, bias, use_batch, momentum, self.eps)
         if tracking and count is not None:
             count.add_(1)
         return output
@@ -140,7 +141,7 @@ class BatchNorm2d(_BatchNorm):
                 f"BatchNorm2d(num_features={self.num_features}): the input has {shape[1]} channels "
                 f"(input shape {shape}); make it BatchNorm2d({shape[1]}) or change what comes before"
             )
-        if (self.training or self.running_mean is None) and shape[0] * shape[2] * shape[3] == 1:
+        if shape[0] * shape[2] * shape[3] == 1 and (self.training or self.running_mean is None):
             raise ValueError(
                 f"BatchNorm2d: Expected more than 1 value per channel when training, got input shape {shape}; "
                 "use a larger batch (drop_last=True in the DataLoader), or eval()"

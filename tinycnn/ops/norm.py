@@ -11,8 +11,8 @@ from typing import Any
 
 from .. import dtypes
 from .._tensor import Later, Tensor, filled, wrap
-from ..autograd import Function, is_grad_enabled
-from .elementwise import Masked, cast, require_float
+from ..autograd import Function, hang, is_grad_enabled, node_for
+from .elementwise import Masked, cast, put_off, require_float
 from .matmul import same_kind
 from .reduce import mean, sum
 from .shape import reshape
@@ -64,13 +64,8 @@ class Normalized(Later):
 
 def _later(later: Normalized) -> Tensor:
     """A tensor whose array is put off, if nobody can write unseen to what it will be computed from."""
-    y = wrap(None, later.x.device)
-    if later.reads(later.x):
-        del y.array
-        y._put_off(later)
-    else:
-        y.array = later.compute()
-    return y
+    place = later.x.device
+    return put_off(later, place) if later.reads(later.x) else wrap(later.compute(), place)
 
 
 class BatchNormTrain(Function):
@@ -116,13 +111,7 @@ class BatchNormTrain(Function):
 
 
 class BatchNormEval(Function):
-    """(x - mean) / sqrt(var + eps) * weight + bias with statistics that are given."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, mu: Tensor, var: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
-        ctx.save_for_backward(x, mu, var, weight)
-        ctx.eps = eps
-        return _later(Normalized(x, tuple([t.array.copy() for t in (mu, var, weight, bias)]), eps))
+    """The node that `batch_norm` records for statistics that are given."""
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> Any:
@@ -137,7 +126,6 @@ class BatchNormEval(Function):
             None,
             sum(g * ((x - _column(mu, rank)) * _column(inverse, rank)), axes) if needed[3] else None,
             sum(g, axes) if needed[4] else None,
-            None,
         )
 
 
@@ -174,11 +162,11 @@ def batch_norm(
     channels = shape[1]
     half = input.dtype is dtypes.float16  # what is normalized; all that goes with it is float32
     like = filled((0,), dtypes.float32.numpy, input.device) if half else input
-    named = {"running_mean": running_mean, "running_var": running_var, "weight": weight, "bias": bias}
-    for name, t in named.items():
+    row = (channels,)
+    for t, name in (running_mean, "running_mean"), (running_var, "running_var"), (weight, "weight"), (bias, "bias"):
         if t is not None:
             same_kind("batch_norm", like, t, name)
-            if t.array.shape != (channels,):
+            if t.array.shape != row:
                 raise RuntimeError(
                     f"batch_norm: {name} must have shape ({channels},), one for each channel, "
                     f"got {tuple(t.array.shape)}"
@@ -192,7 +180,13 @@ def batch_norm(
             raise RuntimeError(
                 "batch_norm: evaluation needs running_mean and running_var; pass training=True to use the batch"
             )
-        return BatchNormEval.apply(input, running_mean, running_var, w, b, eps)
+        rule = running_mean, running_var, w, b
+        y = _later(Normalized(input, tuple([t.array.copy() for t in rule]), eps))
+        ctx = node_for(BatchNormEval, input, *rule)
+        if ctx is not None:
+            ctx._saved, ctx.eps = (input, running_mean, running_var, w), eps
+            hang(ctx, y)
+        return y
     if count == 1:
         raise ValueError(
             f"batch_norm: expected more than 1 value per channel when training, got input shape {tuple(shape)}"
