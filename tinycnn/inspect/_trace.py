@@ -291,9 +291,9 @@ class trace:
     def _moving(self, name: str, moved: Callable[..., Any]) -> Callable[..., Any]:
         """The function that copies arrays between devices."""
 
-        def moving(array: Any, source: Any, place: Any) -> Any:
+        def moving(array: Any, source: Any, place: Any, *options: Any) -> Any:
             start = self._now()
-            result = moved(array, source, place)
+            result = moved(array, source, place, *options)
             self._transfer(array, f"{source} -> {place}", "moved", start)
             return result
 
