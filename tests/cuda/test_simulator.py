@@ -1,4 +1,4 @@
-"""The CUDA column without a GPU: its tests in a process of their own, under Numba's simulator."""
+"""The CUDA column without a GPU: its tests in processes of their own, under Numba's simulator."""
 
 import os
 import subprocess
@@ -8,16 +8,23 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).resolve().parent
+PROCESSES = 2  # side by side, to save time
 
 
 @pytest.mark.slow
 def test_the_cuda_column_under_the_simulator():
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", str(HERE / "simulated")],
-        cwd=HERE.parents[1],
-        env={**os.environ, "NUMBA_ENABLE_CUDASIM": "1", "TINYCNN_BACKEND": "reference"},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-2000:]
-    assert " passed" in done.stdout
+    files = sorted(map(str, (HERE / "simulated").glob("test_*.py")))
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *files[i::PROCESSES]],
+            cwd=HERE.parents[1],
+            env={**os.environ, "NUMBA_ENABLE_CUDASIM": "1", "TINYCNN_BACKEND": "reference", "PYTEST_ADDOPTS": ""},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for i in range(PROCESSES)
+    ]
+    said = [process.communicate()[0] for process in processes]
+    for process, out in zip(processes, said, strict=True):
+        assert process.returncode == 0 and " passed" in out, out[-7000:]
