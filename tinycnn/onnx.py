@@ -197,11 +197,11 @@ def export(
         graph.emit("Identity", [named[tensor._node, tensor._output]], name)
 
     kind = onnx.helper.np_dtype_to_tensor_dtype(inputs[0].array.dtype)
-    described = [
+    takes, gives = (
         [onnx.helper.make_tensor_value_info(name, kind, list(t.shape)) for name, t in pairs]
         for pairs in (zip(given, inputs, strict=True), outputs)
-    ]
-    made = onnx.helper.make_graph(graph.nodes, type(model).__name__, *described, list(graph.constants.values()))
+    )
+    made = onnx.helper.make_graph(graph.nodes, type(model).__name__, takes, gives, list(graph.constants.values()))
     opsets = [onnx.helper.make_opsetid("", _OPSET)]
     file = onnx.helper.make_model(made, opset_imports=opsets, ir_version=8, producer_name="tinycnn")
     onnx.checker.check_model(file)
