@@ -39,6 +39,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
         "cross_entropy_grad",
         "nll",
         "nll_grad",
+        "class_count",
     ),
     "pair_loss": ("pair_loss", "pair_loss_grad"),
     "matmul": ("matmul",),

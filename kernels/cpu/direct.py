@@ -52,6 +52,7 @@ PANEL = 2 * ROWS  # filters whose weights lie side by side
 STRIP = 16  # channels whose weights are laid out at a time
 PARTS = 16  # partial sums of a weight gradient, at most
 DEEP = 128  # rows of a weight gradient that are worth another copy of gy^T
+LANED = 32  # numbers of which the lanes are added up at a time
 
 
 @dataclass(frozen=True)
@@ -623,14 +624,19 @@ def dots(
 
 @kernel(parallel=True)
 def add_lanes(workers, partial, gw, parts, lanes):
-    """gw[i] = sum over the parts and lanes of partial[part, i]"""
+    """gw[i] = sum over the parts and lanes of partial[part, i]: the parts of LANED numbers side by side, then lanes"""
     for worker in prange(workers):
-        for i in range(worker, gw.size, workers):
-            total = gw.dtype.type(0)
-            for part in range(parts):
+        sums = np.empty(LANED * lanes, gw.dtype)
+        for first in range(worker * LANED, gw.size, workers * LANED):
+            n = min(LANED, gw.size - first)
+            copy(partial, first * lanes, 1, sums, 0, n * lanes)
+            for part in range(1, parts):
+                add(partial, (part * gw.size + first) * lanes, sums, 0, 1, n * lanes)
+            for i in range(n):
+                total = gw.dtype.type(0)
                 for lane in range(lanes):
-                    total += partial[np.uintp((part * gw.size + i) * lanes + lane)]
-            gw[i] = total
+                    total += sums[np.uintp(i * lanes + lane)]
+                gw[first + i] = total
 
 
 @lru_cache(maxsize=256)

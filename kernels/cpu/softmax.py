@@ -13,6 +13,7 @@ from .memory import empty, zeros
 from .threads import launch
 
 __all__ = [
+    "class_count",
     "cross_entropy",
     "cross_entropy_grad",
     "log_softmax",
@@ -98,8 +99,8 @@ def backward(workers, gy, y, gx, logarithm):
 
 
 @kernel(parallel=True)
-def loss_forward(workers, x, target, ignore_index, loss, lse):
-    """lse = log(sum(exp(x))) and loss = lse - x[target], or 0"""
+def loss_forward(workers, x, target, ignore_index, loss, lse, mean, total):
+    """lse = log(sum(exp(x))) and loss = lse - x[target], or 0; mean = the sum of the losses / total, if asked for"""
     rows = x.shape[0]
     for worker in prange(workers):
         lanes = np.empty(LANES, x.dtype)
@@ -111,15 +112,21 @@ def loss_forward(workers, x, target, ignore_index, loss, lse):
                 loss[r] = 0
             else:
                 loss[r] = (largest - x[r, target[r]]) + log_total
+    if mean.size:
+        add_up = 0.0
+        for r in range(uintp(rows)):
+            add_up += loss[r]
+        mean[0] = x.dtype.type(add_up) / x.dtype.type(total)
 
 
 @kernel(parallel=True)
 def loss_backward(workers, scale, x, lse, target, ignore_index, gx):
     """gx = scale * (softmax(x) - onehot(target)), or 0"""
     rows = x.shape[0]
+    each = 0 if scale.size == 1 else 1
     for worker in prange(workers):
         for r in range(rows * worker // workers, rows * (worker + 1) // workers):
-            row, out, shift, factor = x[r], gx[r], lse[r], scale[r]
+            row, out, shift, factor = x[r], gx[r], lse[r], scale[r * each]
             if target[r] == ignore_index:
                 for k in range(uintp(len(row))):
                     out[k] = 0
@@ -163,22 +170,49 @@ def log_softmax_grad(gy: np.ndarray, y: np.ndarray) -> np.ndarray:
     return _backward(gy, y, True)
 
 
-def cross_entropy(x: np.ndarray, target: np.ndarray, ignore_index: int) -> tuple[np.ndarray, np.ndarray]:
-    """(loss, lse): lse = log(sum(exp(x))) of each row, loss = lse - x[target], 0 where the target is ignored."""
-    loss, lse = np.empty(len(x), x.dtype), np.empty(len(x), x.dtype)
-    if len(x):
-        launch(loss_forward, plain(x), plain(target), int(ignore_index), loss, lse, elements=x.size)
-    return loss, lse
+@kernel()
+def count_classes(target, classes, ignore_index):
+    """`class_count`"""
+    count, wrong = 0, -1
+    for i in range(len(target)):
+        label = target[i]
+        if label != ignore_index:
+            count += 1
+            if wrong < 0 and not 0 <= label < classes:
+                wrong = i
+    return count, wrong
+
+
+def class_count(target: np.ndarray, classes: int, ignore_index: int) -> tuple[int, int]:
+    """How many targets are not ignored, and where the first is that is neither a class nor ignored; -1 for none."""
+    count, wrong = count_classes(plain(target), classes, int(ignore_index))
+    return count, wrong
+
+
+def cross_entropy(
+    x: np.ndarray, target: np.ndarray, ignore_index: int, total: int | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """(loss, lse): lse = log(sum(exp(x))) of each row, loss = lse - x[target], 0 where the target is ignored.
+
+    With a `total`, loss is the sum of all divided by it.
+    """
+    rows, dtype = len(x), x.dtype
+    loss, lse, mean = np.empty(rows, dtype), np.empty(rows, dtype), np.empty(0 if total is None else 1, dtype)
+    launch(loss_forward, plain(x), plain(target), int(ignore_index), loss, lse, mean, total or 0, elements=x.size)
+    return loss if total is None else mean.reshape(()), lse
 
 
 def cross_entropy_grad(
     scale: np.ndarray, x: np.ndarray, lse: np.ndarray, target: np.ndarray, ignore_index: int
 ) -> np.ndarray:
-    """gx = scale * (softmax(x) - onehot(target)) for each row, 0 where the target is ignored."""
+    """gx = scale * (softmax(x) - onehot(target)) for each row, 0 where the target is ignored.
+
+    Scale has one or as many elements.
+    """
     gx = empty(x.shape, x.dtype)
     if x.size:
-        arrays = (plain(a) for a in (scale, x, lse, target))
-        launch(loss_backward, *arrays, int(ignore_index), gx, elements=x.size)
+        scale, x, lse, target = plain(scale), plain(x), plain(lse), plain(target)
+        launch(loss_backward, scale, x, lse, target, int(ignore_index), gx, elements=x.size)
     return gx
 
 

@@ -13,7 +13,9 @@ from numba import cuda
 
 from .backend import xp
 from .device import exp_of, log_of, max_in_block, sum_in_block
+from .elementwise import div
 from .launch import BLOCK, MOST_BLOCKS, kernel
+from .reduce import sum
 
 LEAST = min(BLOCK, 32)  # threads of a block for short rows
 SIZES = ((LEAST,), (BLOCK,))
@@ -98,15 +100,15 @@ def loss_forward(T, B):
     return body
 
 
-@kernel("T* T* T* int64* T* int64 int64 int64", constants=SIZES)
+@kernel("T* T* T* int64* T* int64 int64 int64 int64", constants=SIZES)
 def loss_backward(T, B):
     """gx = scale * (softmax(x) - onehot(target)) for each row, 0 where the target is ignored."""
     zero, one = T(0), T(1)
 
-    def body(scale, x, lse, target, gx, rows, length, ignored):
+    def body(scale, x, lse, target, gx, rows, length, ignored, each):
         t = cuda.threadIdx.x
         for r in range(cuda.blockIdx.x, rows, cuda.gridDim.x):
-            start, label, factor, whole = r * length, target[r], scale[r], lse[r]
+            start, label, factor, whole = r * length, target[r], scale[r * each], lse[r]
             for k in range(t, length, B):
                 if label == ignored:
                     gx[start + k] = zero
@@ -157,8 +159,21 @@ def log_softmax_grad(gy: Any, y: Any) -> Any:
     return _backward(gy, y, 1)
 
 
-def cross_entropy(x: Any, target: Any, ignore_index: int) -> tuple[Any, Any]:
-    """(loss, lse): lse = log(sum(exp(x))) of each row, loss = lse - x[target], 0 where the target is ignored."""
+def class_count(target: Any, classes: int, ignore_index: int) -> tuple[int, int]:
+    """How many targets are not ignored, and where the first is that is neither a class nor ignored; -1 for none."""
+    counted = target != ignore_index
+    wrong = ((target < 0) | (target >= classes)) & counted
+    return int(counted.sum()), int(wrong.argmax()) if wrong.any() else -1
+
+
+def cross_entropy(x: Any, target: Any, ignore_index: int, total: int | None = None) -> tuple[Any, Any]:
+    """(loss, lse): lse = log(sum(exp(x))) of each row, loss = lse - x[target], 0 where the target is ignored.
+
+    With a `total`, loss is the sum of all divided by it.
+    """
+    if total is not None:
+        loss, lse = cross_entropy(x, target, ignore_index)
+        return div(sum(loss, (0,), False), total), lse
     x, target = xp.ascontiguousarray(x), xp.ascontiguousarray(target)
     rows, length = x.shape
     if not x.size:
@@ -172,14 +187,17 @@ def cross_entropy(x: Any, target: Any, ignore_index: int) -> tuple[Any, Any]:
 
 
 def cross_entropy_grad(scale: Any, x: Any, lse: Any, target: Any, ignore_index: int) -> Any:
-    """gx = scale * (softmax(x) - onehot(target)) for each row, 0 where the target is ignored."""
+    """gx = scale * (softmax(x) - onehot(target)) for each row, 0 where the target is ignored.
+
+    Scale has one or as many elements.
+    """
     scale, x, lse, target = [xp.ascontiguousarray(a) for a in (scale, x, lse, target)]
     gx = xp.empty(x.shape, x.dtype)
     if x.size:
         rows, length = x.shape
         block = _block(length)
         ready = loss_backward.of(x.dtype, block)
-        ready(min(rows, MOST_BLOCKS), block, scale, x, lse, target, gx, rows, length, ignore_index)
+        ready(min(rows, MOST_BLOCKS), block, scale, x, lse, target, gx, rows, length, ignore_index, int(scale.size > 1))
     return gx
 
 

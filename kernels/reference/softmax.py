@@ -38,21 +38,39 @@ def log_softmax_grad(gy: np.ndarray, y: np.ndarray) -> np.ndarray:
     return gy - np.exp(y) * gy.sum(axis=1, keepdims=True)
 
 
+def class_count(target: np.ndarray, classes: int, ignore_index: int) -> tuple[int, int]:
+    """How many targets are not ignored, and where the first is that is neither a class nor ignored; -1 for none."""
+    counted = target != ignore_index
+    wrong = np.flatnonzero(((target < 0) | (target >= classes)) & counted)
+    return int(counted.sum()), int(wrong[0]) if wrong.size else -1
+
+
 @silent
-def cross_entropy(x: np.ndarray, target: np.ndarray, ignore_index: int) -> tuple[np.ndarray, np.ndarray]:
-    """(loss, lse): lse = log(sum(exp(x))) of each row, loss = lse - x[target], 0 where the target is ignored."""
+def cross_entropy(
+    x: np.ndarray, target: np.ndarray, ignore_index: int, total: int | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """(loss, lse): lse = log(sum(exp(x))) of each row, loss = lse - x[target], 0 where the target is ignored.
+
+    With a `total`, loss is the sum of all divided by it.
+    """
     largest = x.max(axis=1, initial=-np.inf)
     lse = largest + np.log(np.exp(x - largest[:, None]).sum(axis=1))
     valid = target != ignore_index
     picked = x[np.arange(len(x)), np.where(valid, target, 0)] if x.size else lse
-    return np.where(valid, lse - picked, 0).astype(x.dtype), lse.astype(x.dtype)
+    loss = np.where(valid, lse - picked, 0).astype(x.dtype)
+    if total is not None:
+        loss = np.asarray(loss.sum(dtype=np.float64).astype(x.dtype) / x.dtype.type(total))
+    return loss, lse.astype(x.dtype)
 
 
 @silent
 def cross_entropy_grad(
     scale: np.ndarray, x: np.ndarray, lse: np.ndarray, target: np.ndarray, ignore_index: int
 ) -> np.ndarray:
-    """gx = scale * (softmax(x) - onehot(target)) for each row, 0 where the target is ignored."""
+    """gx = scale * (softmax(x) - onehot(target)) for each row, 0 where the target is ignored.
+
+    Scale has one or as many elements.
+    """
     gx = np.exp(x - lse[:, None])
     rows = np.flatnonzero(target != ignore_index)
     gx[rows, target[rows]] -= 1

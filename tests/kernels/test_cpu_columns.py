@@ -166,6 +166,15 @@ def test_softmax_and_cross_entropy(shape, dtype, seed):
     all_near(softmax.cross_entropy(x, target, -100), (loss, lse))
     arguments = np.ascontiguousarray(gy[:, 0]), x, lse, target, -100
     near(softmax.cross_entropy_grad(*arguments), reference_softmax.cross_entropy_grad(*arguments))
+    one = np.full(1, 0.3, dtype), x, lse, target, -100
+    near(softmax.cross_entropy_grad(*one), reference_softmax.cross_entropy_grad(*one))
+    all_near(softmax.cross_entropy(x, target, -100, 7), reference_softmax.cross_entropy(x, target, -100, 7))
+
+
+@pytest.mark.parametrize("labels", [[], [0, 1, 2], [2, -100, 0], [-100, -100], [1, 3, 5], [-100, 0, -1], [9]])
+def test_counting_classes(labels):
+    target = np.array(labels, np.int64)
+    assert softmax.class_count(target, 3, -100) == reference_softmax.class_count(target, 3, -100)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

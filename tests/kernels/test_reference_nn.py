@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tinycnn.kernels.reference.matmul import matmul
 from tinycnn.kernels.reference.norm import batch_norm_eval, batch_norm_train, batch_norm_train_grad
 from tinycnn.kernels.reference.softmax import (
+    class_count,
     cross_entropy,
     cross_entropy_grad,
     log_softmax,
@@ -127,6 +128,20 @@ def test_cross_entropy_and_its_gradient(dtype):
         assert loss[r] == pytest.approx(math.log(total) - row[target[r]], rel=1e-5)
         expected = [scale[r] * (math.exp(v) / total - (k == target[r])) for k, v in enumerate(row)]
         np.testing.assert_allclose(gx[r], expected, rtol=1e-4, atol=1e-6)
+
+
+def test_the_mean_of_cross_entropy_and_what_counts():
+    x, target = normal(4, 3), np.array([2, -100, 0, 1])
+    assert class_count(target, 3, -100) == (3, -1) and class_count(target, 2, -100) == (3, 0)
+    assert class_count(target, 3, 7) == (4, 1)
+    losses, _ = cross_entropy(x, target, -100)
+    mean, lse = cross_entropy(x, target, -100, 3)
+    assert mean.shape == () and mean == pytest.approx(losses.sum() / 3, rel=1e-12)
+    np.testing.assert_array_equal(
+        cross_entropy_grad(np.full(1, 0.5), x, lse, target, -100),
+        cross_entropy_grad(np.full(4, 0.5), x, lse, target, -100),
+    )
+    assert np.isnan(cross_entropy(x, np.full(4, -100), -100, 0)[0])
 
 
 def test_cross_entropy_ignores_a_class_by_its_number():

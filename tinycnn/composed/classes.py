@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,9 @@ from .. import dtypes
 from .._device import same_device
 from .._tensor import Tensor, need, wrap
 from ..kernels import settings
+from ..ops import loss as ops
 from ..ops.elementwise import cast, mul, neg, require_float, where
-from ..ops.loss import CrossEntropy, Nll, log_softmax
+from ..ops.loss import Nll, log_softmax
 from ..ops.matmul import same_kind
 from ..ops.reduce import sum
 from ..ops.shape import movedim, reshape
@@ -24,8 +26,10 @@ def check_reduction(name: str, reduction: str) -> None:
 
 def _class_rows(
     name: str, input: Tensor, target: Tensor, ignore_index: int, weight: Tensor | None
-) -> tuple[Tensor, Tensor]:
+) -> tuple[Tensor, Tensor, int]:
     """Scores as rows (R, C) and class numbers as (R,), from (C,), (N, C) or (N, C, d1, ...) and what belongs to it.
+
+    And how many of the class numbers are not ignored; -1 while a graph is captured, since nothing may wait for it.
 
     Raises:
         TypeError, ValueError, IndexError, RuntimeError: if shapes, dtypes or class numbers do not fit.
@@ -52,25 +56,18 @@ def _class_rows(
             raise RuntimeError(
                 f"{name}: weight must have shape ({classes},), one for each class, got {tuple(weight.array.shape)}"
             )
-    labels = target.array
-    if labels.size and not settings.capturing:
-        low, high = labels.min(), labels.max()
-        if low < 0 or high >= classes:
-            wrong = labels[((labels < 0) | (labels >= classes)) & (labels != ignore_index)]
-            if wrong.size:
-                raise IndexError(
-                    f"{name}: target {wrong.reshape(-1)[0]} is out of bounds, "
-                    f"the {classes} classes are 0 to {classes - 1}"
-                )
-    if len(shape) == 2 and labels.dtype == np.int64:
-        return input, target
-    rows = input
+    rows, labels = input, cast(target, dtypes.int64)
     if len(shape) != 2:
-        count = 1
-        for n in expected:
-            count *= n
-        rows = reshape(movedim(input, axis, -1), (count, classes))
-    return rows, reshape(cast(target, dtypes.int64), (-1,) if labels.size else (0,))
+        size = math.prod(expected)
+        rows, labels = reshape(movedim(input, axis, -1), (size, classes)), reshape(labels, (size,))
+    if settings.capturing:
+        return rows, labels, -1
+    count, wrong = labels.device.kernels.class_count(labels.array, classes, ignore_index)
+    if wrong >= 0:
+        raise IndexError(
+            f"{name}: target {labels.array[wrong]} is out of bounds, the {classes} classes are 0 to {classes - 1}"
+        )
+    return rows, labels, count
 
 
 def _reduce_classes(
@@ -106,9 +103,9 @@ def nll_loss(
         TypeError, ValueError, IndexError, RuntimeError: if shapes, dtypes or class numbers do not fit.
     """
     check_reduction("nll_loss", reduction)
-    rows, labels = _class_rows("nll_loss", input, target, ignore_index, weight)
-    if weight is None and reduction == "mean" and not settings.capturing:
-        return Nll.apply(rows, labels, ignore_index, int((labels.array != ignore_index).sum()))
+    rows, labels, count = _class_rows("nll_loss", input, target, ignore_index, weight)
+    if weight is None and reduction == "mean" and count >= 0:
+        return Nll.apply(rows, labels, ignore_index, count)
     loss = Nll.apply(rows, labels, ignore_index)
     return _reduce_classes(loss, labels, target.array.shape, ignore_index, weight, reduction)
 
@@ -137,14 +134,12 @@ def cross_entropy(
         raise ValueError(f"cross_entropy: label_smoothing must lie in [0, 1], got {label_smoothing}")
     if isinstance(target, Tensor) and target.array.dtype.kind == "f" and target.array.shape == input.array.shape:
         return _soft_cross_entropy(input, target, weight, reduction, label_smoothing)
-    rows, labels = _class_rows("cross_entropy", input, target, ignore_index, weight)
+    rows, labels, count = _class_rows("cross_entropy", input, target, ignore_index, weight)
     shape = target.array.shape
-    if weight is None and reduction == "mean" and not label_smoothing and not settings.capturing:
-        count = int((labels.array != ignore_index).sum())
-        return CrossEntropy.apply(rows, labels, ignore_index, count)
-    hard = _reduce_classes(
-        CrossEntropy.apply(rows, labels, ignore_index), labels, shape, ignore_index, weight, reduction
-    )
+    if weight is None and reduction == "mean" and not label_smoothing and count >= 0:
+        return ops.cross_entropy(rows, labels, ignore_index, count)
+    hard = ops.cross_entropy(rows, labels, ignore_index)
+    hard = _reduce_classes(hard, labels, shape, ignore_index, weight, reduction)
     if not label_smoothing:
         return hard
     logp = log_softmax(rows, 1)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 from .. import dtypes
 from .._tensor import Tensor, wrap
-from ..autograd import Function, is_grad_enabled
+from ..autograd import Function, hang, is_grad_enabled, node_for
 from .elementwise import cast, exp, neg, require_float, where
 from .reduce import sum
 from .shape import expand, movedim, reshape, unsqueeze, wrap_dim
@@ -58,10 +59,8 @@ def _by_rows(function: type[Function], name: str, input: Tensor, dim: int | None
         return reshape(function.apply(reshape(input, (1, 1))), ())
     last = movedim(input, dim, -1)
     shape = last.array.shape
-    rows = 1
-    for n in shape[:-1]:
-        rows *= n
-    return movedim(reshape(function.apply(reshape(last, (rows, shape[-1]))), shape), -1, dim)
+    rows = reshape(last, (math.prod(shape[:-1]), shape[-1]))
+    return movedim(reshape(function.apply(rows), shape), -1, dim)
 
 
 def softmax(input: Tensor, dim: int | None = None, dtype: Any = None) -> Tensor:
@@ -78,36 +77,39 @@ def log_softmax(input: Tensor, dim: int | None = None, dtype: Any = None) -> Ten
 
 
 class CrossEntropy(Function):
-    """-log softmax(x)[target] of each row of x (R, K), 0 where the target is `ignore_index`.
-
-    With a `total`, their sum divided by it: the usual mean, without a node of its own for each step.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, target: Tensor, ignore_index: int, total: int | None = None) -> Tensor:
-        kernels = x.device.kernels
-        loss, lse = kernels.cross_entropy(x.array, target.array, ignore_index)
-        ctx.save_for_backward(x, wrap(lse, x.device), target)
-        ctx.ignore_index, ctx.total = ignore_index, total
-        return wrap(loss if total is None else kernels.div(kernels.sum(loss, (0,), False), total), x.device)
+    """The node that `cross_entropy` records."""
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> Any:
         x, lse, target = ctx.saved_tensors
-        kernels = g.device.kernels
         if not is_grad_enabled():  # the same in one kernel
-            scale = g.array
+            kernels, scale = g.device.kernels, g.array
             if ctx.total is not None:
-                scale = kernels.full(target.array.shape, kernels.div(scale, ctx.total), scale.dtype)
+                scale = kernels.div(scale.reshape(1), ctx.total)
             gx = kernels.cross_entropy_grad(scale, x.array, lse.array, target.array, ctx.ignore_index)
-            return wrap(gx, g.device), None, None, None
+            return wrap(gx, g.device)
         if ctx.total is not None:
             g = expand(g / ctx.total, target.array.shape)
         valid = target.array != ctx.ignore_index
         onehot = x.device.xp.arange(x.array.shape[1]) == target.array[:, None]
         scale = unsqueeze(g * wrap(valid.astype(x.array.dtype), x.device), 1)
-        gx = scale * (softmax(x, 1) - wrap(onehot.astype(x.array.dtype), x.device))
-        return gx, None, None, None
+        return scale * (softmax(x, 1) - wrap(onehot.astype(x.array.dtype), x.device))
+
+
+def cross_entropy(x: Tensor, target: Tensor, ignore_index: int, total: int | None = None) -> Tensor:
+    """-log softmax(x)[target] of each row of x (R, K), 0 where the target is `ignore_index`.
+
+    With a `total`, their sum divided by it: the usual mean, without a node of its own for each step.
+    """
+    place = x.device
+    loss, lse = place.kernels.cross_entropy(x.array, target.array, ignore_index, total)
+    y = wrap(loss, place)
+    ctx = node_for(CrossEntropy, x)
+    if ctx is not None:
+        ctx._saved = x, wrap(lse, place), target
+        ctx.ignore_index, ctx.total = ignore_index, total
+        hang(ctx, y)
+    return y
 
 
 class Nll(Function):

@@ -58,6 +58,11 @@ def test_softmax_around_its_blocks(rows, length):
     scale = rng.random(rows)
     gx = gpu.cross_entropy_grad(*map(there, (scale, x, lse, target)), -100)
     close(gx.get(), plain.cross_entropy_grad(scale, x, lse, target, -100))
+    one = gpu.cross_entropy_grad(*map(there, (scale[:1], x, lse, target)), -100)
+    close(one.get(), plain.cross_entropy_grad(scale[:1], x, lse, target, -100))
+    close(gpu.cross_entropy(there(x), there(target), -100, 3)[0].get(), loss.sum() / 3)
+    for classes in (length, length - 1):
+        assert gpu.class_count(there(target), classes, -100) == plain.class_count(target, classes, -100)
 
 
 @pytest.mark.parametrize("row", [[np.nan, 1.0, 2.0], [np.inf, 1.0, 2.0], [-np.inf] * 3, [-np.inf, 0.0, 1.0]])
