@@ -2,7 +2,7 @@
 
 from typing import Any
 
-allow_winograd = True  # whether 3 x 3 convolutions in float32 may be computed by Winograd's algorithm
+allow_winograd = True  # whether convolutions in float32 may be computed by Winograd's algorithm
 allow_winograd_on_gpu = True  # the same on a GPU
 allow_tf32 = False  # whether products of float32 on a GPU may be computed by tensor cores, with 10 bits of mantissa
 capturing = False  # whether launches on a GPU are being captured: nothing may wait for it then

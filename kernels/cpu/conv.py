@@ -1,6 +1,7 @@
 """Convolution and its gradients: which algorithm computes which shape.
 
     winograd4, winograd2    3 x 3 kernels with stride 1, by tiles of 4 x 4 or 2 x 2; float32 (`winograd`)
+    winograd3               5 x 5 to 7 x 7, by tiles of 3 x 3; not the gradient of the weights
     direct                  everything (`direct`); the gradient of the weights as products of matrices
     dots                    the gradient of the weights where a group has few of them (`direct`)
     phases                  dilated ones, as ordinary ones of more images for Winograd's algorithm (`phases`)
@@ -23,7 +24,7 @@ from . import depthwise, direct, phases, winograd
 from .memory import zeros
 from .simd import LANES32
 
-WINOGRAD = "winograd4", "winograd2"
+WINOGRAD = "winograd4", "winograd2", "winograd3"
 FEW = 1 << 16  # elements: sums of dot products that a thread keeps, lanes and all
 START = 75_000  # cycles: what Winograd's launch for the weights costs, on one thread and on four alike
 
@@ -52,15 +53,18 @@ def cycles(spec: ConvSpec, way: str, weight_grad: bool = False) -> float:
         moved = spec.batch * (channels * math.prod(spec.input_size) + filters * high * wide)
         return 4 * moved + min(cycles(phases.undilated(spec), inner, weight_grad) for inner in WINOGRAD)
     (top, _), (left, _) = spec.padding
-    fits = spec.kernel_size == (3, 3) and spec.stride == (1, 1) == spec.dilation and top <= 2 and left <= 2
-    if not fits:
+    (kh, kw), m = spec.kernel_size, int(way[-1])
+    size = 5 <= min(kh, kw) <= max(kh, kw) <= 7 and not weight_grad if m == 3 else kh == kw == 3
+    if not size or spec.stride != (1, 1) or spec.dilation != (1, 1) or top >= kh or left >= kw:
         return math.inf
-    m = 4 if way == "winograd4" else 2
-    tiles = spec.batch * -(-high // m) * -(-wide // m)
+    more = m == 3
+    tiles = spec.batch * (-(-high // m) + more) * (-(-wide // m) + more)
     vectors = tiles / LANES32 if weight_grad else -(-tiles // LANES32)
-    of_input, of_output, of_weights = (440, 340, 28) if m == 4 else (150, 115, 20)
+    products, of_input, of_output, of_weights = {4: (36, 440, 340, 28), 2: (16, 150, 115, 20), 3: (144, 440, 280, 140)}[
+        m
+    ]
     of_tiles = of_input / filters + of_output * (1 + weight_grad) / channels
-    spent = (vectors * ((m + 2) ** 2 / 2 + of_tiles) + of_weights) * channels * filters
+    spent = (vectors * (products / 2 + of_tiles) + of_weights) * channels * filters
     return spent if weight_grad else spent + START
 
 
@@ -89,7 +93,7 @@ def conv2d(x: np.ndarray, w: np.ndarray, b: np.ndarray | None, spec: ConvSpec) -
     if way == "phases":
         y = conv2d(phases.split(x, spec.dilation), w, b, phases.undilated(spec))
         return phases.join(y, spec.dilation, spec.output_size)
-    return winograd.forward(x, w, b, spec, 4 if way == "winograd4" else 2)
+    return winograd.forward(x, w, b, spec, int(way[-1]))
 
 
 def conv2d_input_grad(gy: np.ndarray, w: np.ndarray, spec: ConvSpec) -> np.ndarray:
@@ -104,7 +108,7 @@ def conv2d_input_grad(gy: np.ndarray, w: np.ndarray, spec: ConvSpec) -> np.ndarr
     if way == "phases":
         gx = conv2d_input_grad(phases.split(gy, spec.dilation), w, phases.undilated(spec))
         return phases.join(gx, spec.dilation, spec.input_size)
-    return winograd.input_grad(gy, w, spec, 4 if way == "winograd4" else 2)
+    return winograd.input_grad(gy, w, spec, int(way[-1]))
 
 
 def conv2d_weight_grad(gy: np.ndarray, x: np.ndarray, spec: ConvSpec) -> np.ndarray:
@@ -121,4 +125,4 @@ def conv2d_weight_grad(gy: np.ndarray, x: np.ndarray, spec: ConvSpec) -> np.ndar
     if way == "phases":
         gy, x = phases.split(gy, spec.dilation), phases.split(x, spec.dilation)
         return conv2d_weight_grad(gy, x, phases.undilated(spec))
-    return winograd.weight_grad(gy, x, spec, 4 if way == "winograd4" else 2)
+    return winograd.weight_grad(gy, x, spec, int(way[-1]))

@@ -1,8 +1,7 @@
-"""Convolution with 3 x 3 kernels and stride 1 by Winograd's algorithm: `winograd_simd` has the arithmetic.
+"""Convolution with stride 1 by Winograd's algorithm, 3 x 3 and 5 x 5 to 7 x 7: `winograd_simd` has the arithmetic.
 
 The output is cut into tiles of m x m, numbered through (image, row of tiles, tile), and a unit of work is a block of
-consecutive tiles. V, U and M are what the transforms make of input, weights and output; k counts the s*s positions,
-s = m + 2:
+consecutive tiles. V, U and M are what the transforms make of input, weights and output; k counts the s*s positions:
 
     V[k] (tiles, C)   from the patches of the input        U[k] (C, O)   from the weights
     M[k] (tiles, O) = V[k] @ U[k]                          y from M
@@ -12,8 +11,13 @@ squares, [pixel][lane], so that a tile may begin anywhere, images may have any w
 for a column or a row of zeros. In memory V[k] is [C / LANES32][tile][lane], U[k] and M[k] are in panels of one or two
 vectors of filters: [panel][channel][filter], [panel][tile][filter].
 
-Padding 1 is the natural case: the patch of a tile begins one element above and left of it. With padding 0 the tiles
-are laid out as with padding 1 and the outermost output is not stored; with padding 2 they begin one element earlier.
+Kernels larger than 3 x 3 are cut into 2 x 2 pieces of up to 4 x 4 taps, with tiles of 3 x 3. What piece (p, q) sees of
+the image is the patch of the tile p rows further down and q to the right, and that is p * wide + q tiles later, if each
+row has one tile more than there are outputs, and each image one row. So V is computed once for all pieces:
+
+    M[k, tile] = sum over pieces of V[k, tile + p * wide + q] @ U[k, p, q]
+
+which is 144 products for 9 outputs of a channel, where 7 x 7 taps are 441.
 """
 
 from __future__ import annotations
@@ -29,10 +33,12 @@ from ..geometry import ConvSpec, adjoint
 from .gemm import add_parts, plain, product
 from .jit import helper, kernel
 from .memory import empty
+from .rows import copy
 from .simd import COLUMNS32, LANES32, ROWS, VECTORS, ask, turn, turn_inside
 from .threads import launch, scratch, workers
 from .winograd_simd import (
     HEIGHTS,
+    TAPS,
     input_tile,
     lane_tile,
     output_grad_tile,
@@ -58,6 +64,8 @@ LONG = 192  # tiles of a block of a weight gradient, at most
 PARTS = 8  # partial sums of a weight gradient, at most
 SMALL_SUMS = 64 * 64  # channels times filters whose sums a thread keeps beside V
 SOME, SEVERAL = 64, 3 * LANES32  # channels and filters whose sums a thread keeps, at most
+TURNED_TAPS = 9 * LANES32 * LANES32  # elements of transposed taps; behind them those of a channel in pieces
+TAPS_ROOM = TURNED_TAPS + 64 * LANES32
 UNITS = 8  # of work, at least, where there are so many channels and filters
 
 
@@ -89,7 +97,34 @@ def panel_of(filters: int) -> int:
     return LANES32 if filters <= LANES32 else PANEL
 
 
+def depth_of(m: int) -> int:
+    """How many k there are."""
+    return 16 if m == 2 else 36
+
+
+def pieces_of(m: int) -> int:
+    """Into how many pieces each side of a kernel is cut."""
+    return 2 if m == 3 else 1
+
+
 _filled, _room, _panel_of = helper(filled), helper(room), helper(panel_of)
+_depth_of, _pieces_of = helper(depth_of), helper(pieces_of)
+
+
+def rows_of(block: int, m: int, wide: int) -> int:
+    """The tiles of V that there is memory for with each block: some of the next ones, if there are several pieces."""
+    return room(block) + room((pieces_of(m) - 1) * (wide + 1))
+
+
+@helper
+def _rows_of(block, m, wide):
+    return _room(block) + _room((_pieces_of(m) - 1) * (wide + 1))
+
+
+@helper
+def _seen(count, m, wide, left):
+    """How many tiles of V `count` tiles of M see, if `left` are left."""
+    return min(count + (_pieces_of(m) - 1) * (wide + 1), left)
 
 
 @dataclass(frozen=True)
@@ -114,21 +149,19 @@ def plan(spec: ConvSpec, m: int, longest: int = 0) -> Plan:
     """
     (height, width), (oh, ow) = spec.input_size, spec.output_size
     (top, _), (left, _) = spec.padding
-    # The first tile begins at row `up` of the image, and tiles reach to its end and to the end of the output.
-    up, back = min(0, 1 - top), min(0, 1 - left)
-    high = -(-(max(oh + 1 - top, height) - up) // m)
-    wide = -(-(max(ow + 1 - left, width) - back) // m)
+    more = pieces_of(m) - 1
+    high, wide = -(-oh // m) + more, -(-ow // m) + more
     channels, filters = spec.in_channels // spec.groups, spec.out_channels // spec.groups
     tiles = spec.batch * high * wide
     if longest:
         block = -(-_even(tiles, longest) // HEIGHTS[1]) * HEIGHTS[1]
     else:
-        near = NEAR // ((m + 2) ** 2 * filled(channels) * BLOCK)
+        near = NEAR // (depth_of(m) * filled(channels) * BLOCK)
         block = min(BLOCK * max(1, min(near, 4)), -(-tiles // 16 // HEIGHTS[1]) * HEIGHTS[1])
     return Plan(
         numbers=(
             *(spec.batch, spec.groups, channels, filters, height, width, oh, ow),
-            *(up, back, top, left, m, high, wide, block),
+            *(top, left, m, high, wide, block),
         ),
         blocks=-(-tiles // block),
     )
@@ -136,9 +169,10 @@ def plan(spec: ConvSpec, m: int, longest: int = 0) -> Plan:
 
 def _pixels(numbers: tuple[int, ...]) -> int:
     """Elements of memory for transposed pixels, and for the bias beside them."""
-    height, width, m, block = (numbers[i] for i in (4, 5, 12, 15))
-    row = min(max(width, numbers[7]) + m, m * block + 2) * LANES32
-    return max(TURNED, (m + 2) * row) + 2 * LANES32
+    width, ow, m, wide, block = (numbers[i] for i in (5, 7, 10, 12, 13))
+    more = TAPS[m] - 1
+    row = min(max(width, ow) + 2 * m, m * rows_of(block, m, wide) + more) * LANES32
+    return max(TURNED, (m + more) * row) + 2 * LANES32
 
 
 @helper
@@ -152,7 +186,7 @@ def _rows_of_tiles(t, count, pitch, g):
     image, ty, tx = t // (high * wide), t // wide % high, t % wide
     if tx > 0 or count < wide:
         return image, ty, tx, 1, min(wide - tx, count)
-    fit = (TURNED // (LANES32 * pitch) - 2) // m
+    fit = (TURNED // (LANES32 * pitch) - 3) // m
     return image, ty, 0, max(1, min(high - ty, count // wide, fit)), wide
 
 
@@ -176,18 +210,19 @@ def _turn_pixels(x, i, plane, members, shape, top, bottom, left, right, out, o):
 
 
 @helper
-def gather(x, halo, group, c0, c1, t, count, after, v, vi, row, panel, step, memory, o, g):
+def gather(x, of_input, group, c0, c1, t, count, after, v, vi, row, panel, step, memory, o, g):
     """The transforms of tiles t : t + count of channels c0 : c1, where memory[o:] is for transposed pixels.
 
     Pixels are asked for one round ahead: the caches do not foresee sixteen images at once. Tile `after` comes next.
 
-    With a halo of 1, B^T d B of the input; with 0, A gy A^T of the gradient of the output (filters are channels then).
+    B^T d B of the input; or else A gy A^T of the gradient of the output (filters are channels then).
     Element k of tile t + j and channel c0 + c goes to v[vi + k*step + j*row + c // LANES32 * panel + c % LANES32].
     """
-    _, groups, channels, filters, height, width, oh, ow, up, back, top, left, m, high, wide, _ = g
-    first, across = up - 1, back - 1  # where the patch of an image's first tile begins
-    if halo == 0:
-        channels, height, width, first, across = filters, oh, ow, first + top, across + left
+    _, groups, channels, filters, height, width, oh, ow, top, left, m, high, wide, _ = g
+    first, across = -top, -left  # where the patch of an image's first tile begins
+    more = 3 if m == 3 else 2  # pixels of a patch beyond a tile
+    if not of_input:
+        channels, height, width, first, across, more = filters, oh, ow, 0, 0, 0
     size = height * width
     for c in range(c0, c1, LANES32):
         target = vi + (c - c0) // LANES32 * panel
@@ -195,10 +230,10 @@ def gather(x, halo, group, c0, c1, t, count, after, v, vi, row, panel, step, mem
         while done < count:
             image, ty, tx, tall, many = _rows_of_tiles(t + done, count - done, width, (m, high, wide))
             y, begin = first + m * ty, max(across + m * tx, 0)
-            end = max(min(across + m * (tx + many) + 2 * halo, width), begin)
+            end = max(min(across + m * (tx + many) + more, width), begin)
             _turn_pixels(
                 x, ((image * groups + group) * channels + c) * size, size, min(LANES32, c1 - c), (height, width),
-                y, y + m * tall + 2 * halo, begin, end, memory, o,
+                y, y + m * tall + more, begin, end, memory, o,
             )  # fmt: skip
             pitch = (end - begin) * LANES32
             ahead, channel = t + done + tall * many, c  # what comes next
@@ -212,7 +247,7 @@ def gather(x, halo, group, c0, c1, t, count, after, v, vi, row, panel, step, mem
                     if r < m:
                         ask(x, following + (i * m + r) * width + (j - r) * m, size, False)
                     source, place = o + i * m * pitch + (p - begin) * LANES32, target + (done + i * many + j) * row
-                    if halo:
+                    if of_input:
                         input_tile(m, memory, source, pitch, -p, width - p, v, place, step)
                     else:
                         output_grad_tile(m, memory, source, pitch, -p, width - p, v, place, step)
@@ -225,8 +260,8 @@ def scatter(products, i, step, group, o0, o1, t, count, b, y, memory, o, g):
 
     They are those of a panel of some width. Element k of M is products[i + k*step + tile*width + filter - o0].
     """
-    _, groups, _, filters, _, _, oh, ow, up, back, top, left, m, high, wide, _ = g
-    first, across, size, width = up - 1 + top, back - 1 + left, oh * ow, _panel_of(filters)
+    _, groups, _, filters, _, _, oh, ow, top, left, m, high, wide, _ = g
+    size, width = oh * ow, _panel_of(filters)
     pixels = o + LANES32
     for f in range(o0, o1, LANES32):
         some = min(LANES32, o1 - f)
@@ -243,69 +278,101 @@ def scatter(products, i, step, group, o0, o1, t, count, b, y, memory, o, g):
                         m, products, source + (done + r * many + j) * width, step, memory, o,
                         memory, pixels + (r * pitch + j) * m * LANES32, pitch * LANES32,
                     )  # fmt: skip
-            down, p = first + m * ty, across + m * tx  # where the first pixel belongs
-            begin, end = max(down, 0), min(down + m * tall, oh)
-            left_of, right = max(p, 0), min(p + pitch, ow)
-            rows, run = end - begin, right - left_of
+            down, p = m * ty, m * tx  # where the first pixel belongs
+            rows, run = min(m * tall, oh - down), min(pitch, ow - p)
             if run == ow and run == pitch:  # the rows follow each other
                 rows, run = 1, rows * run
-            target = ((image * groups + group) * filters + f) * size
+            target = ((image * groups + group) * filters + f) * size + down * ow + p
             for r in range(rows):
-                from_pixel = pixels + ((begin - down + r) * pitch + left_of - p) * LANES32
-                to = target + (begin + r) * ow + left_of
+                from_pixel, to = pixels + r * pitch * LANES32, target + r * ow
                 for q in range(0, run, LANES32):
                     turn_inside(memory, from_pixel + q * LANES32, LANES32, min(LANES32, run - q), some, y, to + q, size)
             done += tall * many
 
 
 @helper
-def multiply(v, vi, panel, u, ui, products, place, rows, width, depth, add):
-    """M[k] = (M[k] if add) + V[k] @ U[k] for `rows` tiles, a panel of filters of that width, and `depth` channels."""
+def multiply(v, vi, panel, seen, u, ui, products, place, rows, width, depth, add, m, wide):
+    """M[k] = (M[k] if add) + V[k] @ U[k] for `rows` tiles, a panel of filters of that width, and `depth` channels.
+
+    U[k] is (pieces, depth, width); there are `seen` tiles of V.
+    """
     height = HEIGHTS[0] if width == LANES32 else HEIGHTS[1]
+    pieces = _pieces_of(m)
     for r in range(0, rows, height):
-        few = min(height, rows - r)
-        lane_tile(v, vi + r * LANES32, panel, u, ui, products, place + r * width, few, depth, add, width)
+        for piece in range(pieces * pieces):
+            tile = r + piece // pieces * wide + piece % pieces
+            few = min(height, rows - r, seen - tile)
+            if few > 0:
+                lane_tile(
+                    v, vi + tile * LANES32, panel, u, ui + piece * depth * width, products, place + r * width, few,
+                    depth, add or piece > 0, width,
+                )  # fmt: skip
 
 
 @helper
-def transform_panel(w, i, o_step, c_step, filters, width, c0, c1, m, flip, u, ui, u_step, taps):
-    """u[ui + k*u_step + (c - c0)*width + o] = element k of G w G^T for filters o < width and channels c0 <= c < c1.
+def _in_pieces(taps, first, tap, kernel, out, o):
+    """out[o + (8*r + c)*LANES32 + lane] = tap (u, v), at taps[first + (u*KW + v)*tap + lane].
+
+    (r, c) is element (r % 4, c % 4) of piece (r // 4, c // 4). The first pieces have 3 taps on a side, the last the
+    others; what is left over is 0.
+    """
+    kh, kw = kernel
+    for q in range(64 * LANES32):
+        out[o + q] = 0
+    for u in range(kh):
+        for v in range(kw):
+            source, target = first + (u * kw + v) * tap, o + (8 * (u + min(u // 3, 1)) + v + min(v // 3, 1)) * LANES32
+            copy(taps, source, 1, out, target, LANES32)
+
+
+@helper
+def transform_panel(w, i, o_step, c_step, filters, width, c0, c1, members, m, kernel, flip, u, ui, u_step, taps):
+    """u[ui + k*u_step + (piece*members + c - c0)*width + o] = element k of G w G^T, w a piece of the taps,
+    for filters o < width and channels c0 <= c < c1.
 
     Filter o and channel c of w are at w[i + o*o_step + c*c_step]; there are `filters` of them, the rest of u is 0.
-    `flip` turns the nine taps round. Some channels at a time are transposed to taps: filters in lanes, tap after tap.
+    `flip` turns the taps round. Some channels at a time are transposed to taps: filters in lanes, tap after tap.
     """
-    together = LANES32 if c_step == 9 else 1  # channels whose taps follow each other
+    pieces, count = _pieces_of(m), kernel[0] * kernel[1]
+    together = max(9 * LANES32 // count, 1) if c_step == count else 1  # channels whose taps follow each other
     for o in range(0, width, LANES32):
         rows = max(min(filters - o, LANES32), 0)
         source = i + (o if rows else 0) * o_step
         for c in range(c0, c1, together):
             some = min(together, c1 - c)
-            for q in range(0, 9 * some, LANES32):
-                columns = min(LANES32, 9 * some - q)
+            for q in range(0, count * some, LANES32):
+                columns = min(LANES32, count * some - q)
                 turn(w, source + c * c_step + q, o_step, rows, columns, taps, q * LANES32, LANES32)
             for n in range(some):
-                first, tap = n * 9 * LANES32, LANES32
+                first, tap, to = n * count * LANES32, LANES32, ui + (c - c0 + n) * width + o
                 if flip:
-                    first, tap = first + 8 * LANES32, -LANES32
-                weight_tiles(m, taps, first, tap, u, ui + (c - c0 + n) * width + o, u_step)
+                    first, tap = first + (count - 1) * LANES32, -LANES32
+                if pieces == 1:
+                    weight_tiles(m, taps, first, tap, 3 * tap, u, to, u_step)
+                    continue
+                _in_pieces(taps, first, tap, kernel, taps, TURNED_TAPS)
+                for piece in range(4):
+                    from_tap = TURNED_TAPS + (piece // 2 * 32 + piece % 2 * 4) * LANES32
+                    weight_tiles(m, taps, from_tap, LANES32, 8 * LANES32, u, to + piece * members * width, u_step)
 
 
 @kernel(parallel=True)
-def weights(workers, w, u, filters, channels, m, o_step, c_step, flip):
-    """u[panel][k][c][filter] = element k of G w G^T, filters in lanes.
+def weights(workers, w, u, filters, channels, m, kernel, o_step, c_step, flip):
+    """u[panel][k][piece][c][filter] = element k of G w G^T, filters in lanes.
 
-    Filter o and channel c of w are at o*o_step + c*c_step; `flip` turns the nine taps round, for the gradient.
+    Filter o and channel c of w are at o*o_step + c*c_step; `flip` turns the taps round, for the gradient.
     for panel of filters, CHUNK channels, shared out to the workers: transpose the taps; transform
     """
     width, chunks = _panel_of(filters), (channels + CHUNK - 1) // CHUNK
-    panels, u_step = (filters + width - 1) // width, _apart(channels * width)
+    panels, u_step = (filters + width - 1) // width, _apart(_pieces_of(m) ** 2 * channels * width)
     for worker in prange(workers):
-        taps = np.empty(9 * LANES32 * LANES32, w.dtype)
+        taps = np.empty(TAPS_ROOM, w.dtype)
         for unit in range(worker, panels * chunks, workers):
             panel, c0 = unit // chunks, unit % chunks * CHUNK
             transform_panel(
                 w, panel * width * o_step, o_step, c_step, filters - panel * width, width,
-                c0, min(c0 + CHUNK, channels), m, flip, u, panel * (m + 2) ** 2 * u_step + c0 * width, u_step, taps,
+                c0, min(c0 + CHUNK, channels), channels, m, kernel, flip,
+                u, panel * _depth_of(m) * u_step + c0 * width, u_step, taps,
             )  # fmt: skip
 
 
@@ -319,11 +386,11 @@ def private(workers, x, u, b, y, blocks, pixels, memory, size, g):
             for k: M[k] (tiles, filters) = V[k] @ U[panel, k]
             y = the transform of M
     """
-    _, groups, channels, filters, _, _, _, _, _, _, _, _, m, high, wide, block = g
-    depth, width = (m + 2) ** 2, _panel_of(filters)
-    panels, tiles, lanes = (filters + width - 1) // width, g[0] * high * wide, _room(block) * LANES32
-    v_step, m_step = _apart(_room(block) * _filled(channels)), _apart(_room(block) * width)
-    u_step = _apart(channels * width)
+    _, groups, channels, filters, _, _, _, _, _, _, m, high, wide, block = g
+    depth, width = _depth_of(m), _panel_of(filters)
+    rows, tiles, panels = _rows_of(block, m, wide), g[0] * high * wide, (filters + width - 1) // width
+    v_step, m_step, lanes = _apart(rows * _filled(channels)), _apart(_room(block) * width), rows * LANES32
+    u_step = _apart(_pieces_of(m) ** 2 * channels * width)
     for worker in prange(workers):
         o = worker * size
         v = o + pixels
@@ -331,12 +398,13 @@ def private(workers, x, u, b, y, blocks, pixels, memory, size, g):
         for unit in range(worker, groups * blocks, workers):
             group, t = unit // blocks, unit % blocks * block
             count, after = min(block, tiles - t), (unit + workers) % blocks * block
-            gather(x, 1, group, 0, channels, t, count, after, memory, v, LANES32, lanes, v_step, memory, o, g)
+            seen = _seen(count, m, wide, tiles - t)
+            gather(x, True, group, 0, channels, t, seen, after, memory, v, LANES32, lanes, v_step, memory, o, g)
             for panel in range(panels):
                 for k in range(depth):
                     multiply(
-                        memory, v + k * v_step, lanes, u, ((group * panels + panel) * depth + k) * u_step,
-                        memory, products + k * m_step, count, width, channels, False,
+                        memory, v + k * v_step, lanes, seen, u, ((group * panels + panel) * depth + k) * u_step,
+                        memory, products + k * m_step, count, width, channels, False, m, wide,
                     )  # fmt: skip
                 o0, o1 = panel * width, min((panel + 1) * width, filters)
                 scatter(memory, products, m_step, group, o0, o1, t, count, b, y, memory, o, g)
@@ -348,18 +416,18 @@ def gather_all(workers, x, v, first, blocks, pixels, memory, g):
 
     for unit = (group, block, CHUNK channels), shared out to the workers
     """
-    _, groups, channels, _, _, _, _, _, _, _, _, _, m, high, wide, block = g
-    tiles, lanes = g[0] * high * wide, _room(block) * LANES32
-    step = _apart(_room(block) * _filled(channels))
+    _, groups, channels, _, _, _, _, _, _, _, m, high, wide, block = g
+    tiles, lanes = g[0] * high * wide, _rows_of(block, m, wide) * LANES32
+    step = _apart(_rows_of(block, m, wide) * _filled(channels))
     chunks = (channels + CHUNK - 1) // CHUNK
     for worker in prange(workers):
         for unit in range(worker, groups * blocks * chunks, workers):
             number, c0 = unit // chunks, unit % chunks * CHUNK
             group, t = number // blocks, (first + number % blocks) * block
-            target = number * (m + 2) ** 2 * step + c0 // LANES32 * lanes
-            c1, count = min(c0 + CHUNK, channels), min(block, tiles - t)
+            target = number * _depth_of(m) * step + c0 // LANES32 * lanes
+            c1, count = min(c0 + CHUNK, channels), _seen(min(block, tiles - t), m, wide, tiles - t)
             o = worker * pixels
-            gather(x, 1, group, c0, c1, t, count, t + count, v, target, LANES32, lanes, step, memory, o, g)
+            gather(x, True, group, c0, c1, t, count, t + block, v, target, LANES32, lanes, step, memory, o, g)
 
 
 @kernel(parallel=True)
@@ -369,28 +437,30 @@ def multiply_all(workers, u, v, products, first, blocks, g):
     for unit = (group, k, SHARE filters), shared out to the workers: its part of U[k] stays in the second cache
         for block of tiles: for panel of filters
     """
-    _, groups, channels, filters, _, _, _, _, _, _, _, _, m, high, wide, block = g
-    depth, tiles, rows, width = (m + 2) ** 2, g[0] * high * wide, _room(block), _panel_of(filters)
-    shares, panels = (filters + SHARE - 1) // SHARE, (filters + width - 1) // width
-    v_step, m_step, u_step = _apart(rows * _filled(channels)), _apart(rows * panels * width), _apart(channels * width)
+    _, groups, channels, filters, _, _, _, _, _, _, m, high, wide, block = g
+    depth, tiles, rows, width = _depth_of(m), g[0] * high * wide, _room(block), _panel_of(filters)
+    shares, panels, sees = (filters + SHARE - 1) // SHARE, (filters + width - 1) // width, _rows_of(block, m, wide)
+    v_step, m_step = _apart(sees * _filled(channels)), _apart(rows * panels * width)
+    u_step = _apart(_pieces_of(m) ** 2 * channels * width)
     for worker in prange(workers):
         for unit in range(worker, groups * depth * shares, workers):
             group, rest = unit // (depth * shares), unit % (depth * shares)
             k, begin = rest // shares, rest % shares * SHARE
             for number in range(group * blocks, (group + 1) * blocks):
-                count = min(block, tiles - (first + number % blocks) * block)
+                left = tiles - (first + number % blocks) * block
+                count = min(block, left)
                 for o in range(begin, min(begin + SHARE, filters), width):
                     multiply(
-                        v, (number * depth + k) * v_step, rows * LANES32,
-                        u, ((group * panels + o // width) * depth + k) * u_step,
-                        products, (number * depth + k) * m_step + o * rows, count, width, channels, False,
+                        v, (number * depth + k) * v_step, sees * LANES32, _seen(count, m, wide, left),
+                        u, ((group * panels + o // width) * depth + k) * u_step, products,
+                        (number * depth + k) * m_step + o * rows, count, width, channels, False, m, wide,
                     )  # fmt: skip
 
 
 @kernel(parallel=True)
 def scatter_all(workers, products, b, y, first, blocks, pixels, memory, g):
     """y from products[group, block]; for unit = (group, block, panel of filters), shared out to the workers"""
-    _, groups, _, filters, _, _, _, _, _, _, _, _, m, high, wide, block = g
+    _, groups, _, filters, _, _, _, _, _, _, m, high, wide, block = g
     rows, width = _room(block), _panel_of(filters)
     panels = (filters + width - 1) // width
     tiles, step = g[0] * high * wide, _apart(rows * panels * width)
@@ -399,13 +469,13 @@ def scatter_all(workers, products, b, y, first, blocks, pixels, memory, g):
             number, o = unit // panels, unit % panels * width
             group, t = number // blocks, (first + number % blocks) * block
             scatter(
-                products, number * (m + 2) ** 2 * step + o * rows, step, group, o, min(o + width, filters), t,
+                products, number * _depth_of(m) * step + o * rows, step, group, o, min(o + width, filters), t,
                 min(block, tiles - t), b, y, memory, worker * pixels, g,
             )  # fmt: skip
 
 
 @kernel(parallel=True)
-def by_panels(workers, w, v, b, y, o_step, c_step, flip, several, chunk, memory, size, g):
+def by_panels(workers, w, v, b, y, kernel, o_step, c_step, flip, several, chunk, memory, size, g):
     """y for few tiles: what costs is to transform the weights, so panels of them are transformed where they are used.
 
     for unit = (group, `several` panels of filters), shared out to the workers:
@@ -413,14 +483,15 @@ def by_panels(workers, w, v, b, y, o_step, c_step, flip, several, chunk, memory,
             U of the panels, in the thread's second cache
             for block of tiles: for k: for panel: M[k] += V[k] @ U[k]; y from M after the last chunk
     """
-    batch, groups, channels, filters, _, _, _, _, _, _, _, _, m, high, wide, block = g
-    depth, tiles, rows, width = (m + 2) ** 2, batch * high * wide, _room(block), _panel_of(filters)
+    batch, groups, channels, filters, _, _, _, _, _, _, m, high, wide, block = g
+    depth, tiles, rows, width = _depth_of(m), batch * high * wide, _rows_of(block, m, wide), _panel_of(filters)
     blocks, panels = (tiles + block - 1) // block, (filters + width - 1) // width
     units = (panels + several - 1) // several
-    v_step, m_step, u_step = _apart(rows * _filled(channels)), _apart(rows * width), _apart(chunk * width)
+    v_step, m_step = _apart(rows * _filled(channels)), _apart(_room(block) * width)
+    u_step = _apart(_pieces_of(m) ** 2 * chunk * width)
     kept = blocks if chunk < channels else 1  # blocks whose M is kept
     for worker in prange(workers):
-        taps = np.empty(9 * LANES32 * LANES32, w.dtype)
+        taps = np.empty(TAPS_ROOM, w.dtype)
         u = worker * size
         products = u + several * depth * u_step
         pixels = products + several * kept * depth * m_step
@@ -432,19 +503,20 @@ def by_panels(workers, w, v, b, y, o_step, c_step, flip, several, chunk, memory,
                 for p in range(members):
                     o = (lowest + p) * width
                     transform_panel(
-                        w, group * channels * filters * 9 + o * o_step, o_step, c_step, filters - o, width, c0, c1, m,
-                        flip, memory, u + p * depth * u_step, u_step, taps,
+                        w, group * channels * filters * kernel[0] * kernel[1] + o * o_step, o_step, c_step, filters - o,
+                        width, c0, c1, c1 - c0, m, kernel, flip, memory, u + p * depth * u_step, u_step, taps,
                     )  # fmt: skip
                 for number in range(blocks):
                     t = number * block
                     count = min(block, tiles - t)
+                    seen = _seen(count, m, wide, tiles - t)
                     place = products + number % kept * members * depth * m_step
                     for k in range(depth):
                         for p in range(members):
                             multiply(
-                                v, ((group * blocks + number) * depth + k) * v_step + c0 * rows, rows * LANES32,
+                                v, ((group * blocks + number) * depth + k) * v_step + c0 * rows, rows * LANES32, seen,
                                 memory, u + (p * depth + k) * u_step, memory, place + (p * depth + k) * m_step,
-                                count, width, c1 - c0, c0 > 0,
+                                count, width, c1 - c0, c0 > 0, m, wide,
                             )  # fmt: skip
                     if c1 == channels:
                         for p in range(members):
@@ -456,22 +528,27 @@ def by_panels(workers, w, v, b, y, o_step, c_step, flip, several, chunk, memory,
 
 
 def transform_weights(w: np.ndarray, groups: int, m: int, flip: bool) -> np.ndarray:
-    """U [group][panel][k][channel][filter] of w (O, C / groups, 3, 3).
+    """U [group][panel][k][piece][channel][filter] of w (O, C / groups, KH, KW).
 
     Args:
         flip: for the gradient of the input: channels and filters change places, the taps are turned round.
     """
-    filters, channels = w.shape[0] // groups, w.shape[1]
-    steps = channels * 9, 9
+    filters, channels, kernel, steps = w.shape[0] // groups, w.shape[1], w.shape[2:], _steps(w)
     if flip:
         filters, channels, steps = channels, filters, steps[::-1]
     width = panel_of(filters)
-    size = -(-filters // width) * (m + 2) ** 2 * apart(channels * width)
+    size = -(-filters // width) * depth_of(m) * apart(pieces_of(m) ** 2 * channels * width)
     u = empty((groups, size), w.dtype)
     taps = plain(w).reshape(groups, -1)
     for group in range(groups):
-        launch(weights, taps[group], u[group], filters, channels, m, *steps, flip, elements=size)
+        launch(weights, taps[group], u[group], filters, channels, m, kernel, *steps, flip, elements=size)
     return u.reshape(-1)
+
+
+def _steps(w: np.ndarray) -> tuple[int, int]:
+    """The elements from one filter of w (O, C, KH, KW) to the next, and from one channel."""
+    taps = w.shape[2] * w.shape[3]
+    return w.shape[1] * taps, taps
 
 
 def choose(channels: int, filters: int, tiles: int, m: int) -> str:
@@ -482,7 +559,7 @@ def choose(channels: int, filters: int, tiles: int, m: int) -> str:
     """
     if tiles <= FEW and filters > 3 * PANEL:
         return "panels"
-    return "private" if (m + 2) ** 2 * channels * BLOCK <= PRIVATE else "shared"
+    return "private" if depth_of(m) * channels * BLOCK <= PRIVATE else "shared"
 
 
 def forward(
@@ -511,17 +588,18 @@ def forward(
 
 
 def _private(x: np.ndarray, u: np.ndarray, b: np.ndarray, y: np.ndarray, cut: Plan) -> None:
-    channels, filters, m, block = (cut.numbers[i] for i in (2, 3, 12, 15))
-    pixels, width = _pixels(cut.numbers), panel_of(filters)
-    size = pixels + (m + 2) ** 2 * (apart(room(block) * filled(channels)) + apart(room(block) * width))
+    channels, filters, m, wide, block = (cut.numbers[i] for i in (2, 3, 10, 12, 13))
+    pixels, width, rows = _pixels(cut.numbers), panel_of(filters), rows_of(block, m, wide)
+    size = pixels + depth_of(m) * (apart(rows * filled(channels)) + apart(room(block) * width))
     memory = scratch(workers() * size + LANES32, x.dtype)
     launch(private, x, u, b, y, cut.blocks, pixels, memory, size, cut.numbers)
 
 
 def _shared(x: np.ndarray, u: np.ndarray, b: np.ndarray, y: np.ndarray, cut: Plan) -> None:
-    groups, channels, filters, m, block = (cut.numbers[i] for i in (1, 2, 3, 12, 15))
-    pixels, depth, width = _pixels(cut.numbers), (m + 2) ** 2, panel_of(filters)
-    v_size, m_size = (groups * depth * apart(room(block) * c) for c in (filled(channels), -(-filters // width) * width))
+    groups, channels, filters, m, wide, block = (cut.numbers[i] for i in (1, 2, 3, 10, 12, 13))
+    pixels, depth, width = _pixels(cut.numbers), depth_of(m), panel_of(filters)
+    v_size = groups * depth * apart(rows_of(block, m, wide) * filled(channels))
+    m_size = groups * depth * apart(room(block) * (-(-filters // width) * width))
     together = _even(cut.blocks, SHARED // (v_size + m_size))
     v, products = empty(together * v_size, x.dtype), empty(together * m_size, x.dtype)
     memory = scratch(workers() * pixels + LANES32, x.dtype)
@@ -538,19 +616,20 @@ def _even(count: int, most: int) -> int:
 
 
 def _panels(x: np.ndarray, w: np.ndarray, b: np.ndarray, y: np.ndarray, cut: Plan, flip: bool) -> None:
-    groups, channels, filters, m, block = (cut.numbers[i] for i in (1, 2, 3, 12, 15))
-    pixels, depth, width = _pixels(cut.numbers), (m + 2) ** 2, panel_of(filters)
-    v = empty(cut.blocks * groups * depth * apart(room(block) * filled(channels)), x.dtype)
+    groups, channels, filters, m, wide, block = (cut.numbers[i] for i in (1, 2, 3, 10, 12, 13))
+    pixels, depth, width = _pixels(cut.numbers), depth_of(m), panel_of(filters)
+    pieces = pieces_of(m) ** 2
+    v = empty(cut.blocks * groups * depth * apart(rows_of(block, m, wide) * filled(channels)), x.dtype)
     # Each chunk of V comes from the third cache once for all panels of a unit, as many as leave room for their M and U.
     m_size = depth * apart(room(block) * width)
     several = max(1, min(4, -(-filters // width) // 8, KEPT // (cut.blocks * m_size)))
-    chunk = min(channels, max(16, KEPT // (several * depth * width) // 16 * 16))
+    chunk = min(channels, max(16, KEPT // (several * depth * pieces * width) // 16 * 16))
     kept = cut.blocks if chunk < channels else 1
-    size = several * (depth * apart(chunk * width) + kept * m_size) + pixels
+    size = several * (depth * apart(pieces * chunk * width) + kept * m_size) + pixels
     memory = scratch(workers() * size + LANES32, x.dtype)
     launch(gather_all, x, v, 0, cut.blocks, pixels, memory, cut.numbers)
-    steps = (9, filters * 9) if flip else (channels * 9, 9)
-    launch(by_panels, w.reshape(-1), v, b, y, *steps, flip, several, chunk, memory, size, cut.numbers)
+    steps = _steps(w)[::-1] if flip else _steps(w)
+    launch(by_panels, w.reshape(-1), v, b, y, w.shape[2:], *steps, flip, several, chunk, memory, size, cut.numbers)
 
 
 @helper
@@ -594,8 +673,8 @@ def private_grad(workers, gy, x, gw, parts, blocks, pixels, padded, memory, size
         for block of tiles of the part: V and the transform of gy; for k: S[k] (C, filters) += V[k] @ (A gy A^T)[k]
         gw[part, group] from S
     """
-    _, groups, channels, filters, _, _, _, _, _, _, _, _, m, high, wide, block = g
-    depth, tiles, lanes = (m + 2) ** 2, g[0] * high * wide, block * LANES32
+    _, groups, channels, filters, _, _, _, _, _, _, m, high, wide, block = g
+    depth, tiles, lanes = _depth_of(m), g[0] * high * wide, block * LANES32
     v_step, y_step, s_step = _apart(block * _filled(channels)), _apart(block * padded), _apart(channels * padded)
     for worker in prange(workers):
         o = worker * size
@@ -609,8 +688,9 @@ def private_grad(workers, gy, x, gw, parts, blocks, pixels, padded, memory, size
             for number in range(begin, blocks * (part + 1) // parts):
                 t = number * block
                 count = min(block, tiles - t)
-                gather(x, 1, group, 0, channels, t, count, t + count, memory, v, LANES32, lanes, v_step, memory, o, g)
-                gather(gy, 0, group, 0, filters, t, count, t + count, memory, y, padded, LANES32, y_step, memory, o, g)
+                after = t + count
+                gather(x, True, group, 0, channels, t, count, after, memory, v, LANES32, lanes, v_step, memory, o, g)
+                gather(gy, False, group, 0, filters, t, count, after, memory, y, padded, LANES32, y_step, memory, o, g)
                 for k in range(depth):
                     multiply_grad(
                         memory, v + k * v_step, lanes, memory, y + k * y_step, padded,
@@ -626,16 +706,16 @@ def gather_all_grad(workers, gy, y, first, blocks, pixels, padded, several, memo
 
     for unit = (group, block, LANES32 filters), shared out to the workers
     """
-    _, groups, _, filters, _, _, _, _, _, _, _, _, m, high, wide, block = g
+    _, groups, _, filters, _, _, _, _, _, _, m, high, wide, block = g
     tiles, step = g[0] * high * wide, _apart(block * ((padded + several - 1) // several * several))
     vectors = padded // LANES32
     for worker in prange(workers):
         for unit in range(worker, groups * blocks * vectors, workers):
             number, o0 = unit // vectors, unit % vectors * LANES32
             group, t = number // blocks, (first + number % blocks) * block
-            target = number * (m + 2) ** 2 * step + o0 // several * several * block + o0 % several
-            o1, count = min(o0 + LANES32, filters), min(block, tiles - t)
-            gather(gy, 0, group, o0, o1, t, count, t + count, y, target, several, 0, step, memory, worker * pixels, g)
+            target = number * _depth_of(m) * step + o0 // several * several * block + o0 % several
+            o1, count, o = min(o0 + LANES32, filters), min(block, tiles - t), worker * pixels
+            gather(gy, False, group, o0, o1, t, count, t + count, y, target, several, 0, step, memory, o, g)
 
 
 @kernel(parallel=True)
@@ -646,8 +726,8 @@ def multiply_all_grad(workers, v, y, gw, first, blocks, some, several, padded, m
         for k: for block of tiles: S[k] += V[block, k] @ y[block, k], in the thread's second cache
         gw from S
     """
-    _, groups, channels, filters, _, _, _, _, _, _, _, _, m, high, wide, block = g
-    depth, tiles = (m + 2) ** 2, g[0] * high * wide
+    _, groups, channels, filters, _, _, _, _, _, _, m, high, wide, block = g
+    depth, tiles = _depth_of(m), g[0] * high * wide
     pieces, panels = (channels + some - 1) // some, (padded + several - 1) // several
     v_step = _apart(_room(block) * _filled(channels))
     y_step, s_step = _apart(block * panels * several), _apart(some * several)
@@ -693,10 +773,10 @@ def weight_grad(gy: np.ndarray, x: np.ndarray, spec: ConvSpec, m: int, way: str 
 def _private_grad(gy: np.ndarray, x: np.ndarray, spec: ConvSpec, m: int, padded: int) -> np.ndarray:
     """What each part of the tiles contributes."""
     cut = plan(spec, m)
-    channels, block = cut.numbers[2], cut.numbers[15]
+    channels, block = cut.numbers[2], cut.numbers[13]
     pixels = _pixels(cut.numbers)
     sizes = filled(channels) * block, padded * block, channels * padded
-    size = pixels + (m + 2) ** 2 * sum(apart(s) for s in sizes)
+    size = pixels + depth_of(m) * sum(apart(s) for s in sizes)
     memory = scratch(workers() * size + LANES32, x.dtype)
     parts = max(1, min(PARTS, cut.blocks))
     gw = empty((parts, math.prod(spec.weight_shape)), x.dtype)
@@ -707,8 +787,8 @@ def _private_grad(gy: np.ndarray, x: np.ndarray, spec: ConvSpec, m: int, padded:
 def _shared_grad(gy: np.ndarray, x: np.ndarray, spec: ConvSpec, m: int, padded: int) -> np.ndarray:
     """What each round over some blocks of tiles contributes."""
     cut = plan(spec, m, LONG)
-    groups, channels, block = (cut.numbers[i] for i in (1, 2, 15))
-    pixels, depth = _pixels(cut.numbers), (m + 2) ** 2
+    groups, channels, block = (cut.numbers[i] for i in (1, 2, 13))
+    pixels, depth = _pixels(cut.numbers), depth_of(m)
     some, several = min(channels, SOME), min(padded, SEVERAL)
     while max(some, several) > LANES32 and groups * -(-channels // some) * -(-padded // several) < UNITS:
         if some >= several:

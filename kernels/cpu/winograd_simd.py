@@ -1,11 +1,11 @@
-"""The vector code of Winograd's convolution: F(m x m, 3 x 3) for m = 4 and m = 2, float32.
+"""The vector code of Winograd's convolution: F(m x m, r x r), r = 3 for m = 4 and m = 2, r = 4 for m = 3; float32.
 
-An m x m tile of the output depends on a patch of s x s elements of the input, s = m + 2. With matrices A (s, m),
-B (s, s) and G (s, 3), found from interpolation points (Toom and Cook),
+An m x m tile of the output depends on a patch of s x s elements of the input, s = m + r - 1. With matrices A (s, m),
+B (s, s) and G (s, r), found from interpolation points (Toom and Cook),
 
     y = A^T [ (G w G^T) . (B^T d B) ] A         . is the product element by element
 
-so that the s*s products of a patch and a filter do the work of 9 * m * m, and summed over channels each of the s*s
+so that the s*s products of a patch and a filter do the work of r * r * m * m, and summed over channels each of the s*s
 positions is a product of matrices. The gradient of w has the same form: G^T [ (A gy A^T) . (B^T d B) ] G.
 
 Every function here handles as many channels (or filters) as a vector has lanes, element (i, j) of all of them in one
@@ -28,24 +28,25 @@ from .simd import AHEAD, ROWS, VECTORS, Vectors, function_of, number, of_floats,
 
 # The points at which the polynomials are compared, besides infinity. For m = 4 the usual 0, +-1, +-2 lose three times
 # as many digits; with these every constant of B is still exact in binary. Points of opposite sign stand side by side.
-POINTS = {2: (0.0, 1.0, -1.0), 4: (0.0, 0.75, -0.75, 1.5, -1.5)}
+POINTS = {2: (0.0, 1.0, -1.0), **dict.fromkeys((3, 4), (0.0, 0.75, -0.75, 1.5, -1.5))}
+TAPS = {2: 3, 3: 4, 4: 3}  # r
 HEIGHTS = min(ROWS * VECTORS, 2 * ROWS), ROWS * VECTORS // 2  # rows of a `lane_tile` of one vector, of two
 Matrix = np.ndarray[Any, np.dtype[np.float64]]
 
 
 def matrices(m: int) -> tuple[Matrix, Matrix, Matrix]:
-    """(A, B^T, G) of F(m, 3) on its POINTS: y = A^T [(G w) . (B^T d)] for one row.
+    """(A, B^T, G) of F(m, r) on its POINTS: y = A^T [(G w) . (B^T d)] for one row.
 
     Row j of A holds the powers of point j, row j of G the powers divided by prod (p_j - p_l) over the other points,
     row j of B^T the coefficients of the polynomial prod (x - p_l); the last rows are those of the point at infinity.
     """
-    points = POINTS[m]
+    points, taps = POINTS[m], TAPS[m]
     s = len(points) + 1
-    a, bt, g = np.zeros((s, m)), np.zeros((s, s)), np.zeros((s, 3))
+    a, bt, g = np.zeros((s, m)), np.zeros((s, s)), np.zeros((s, taps))
     for j, p in enumerate(points):
         others = [q for q in points if q != p]
         a[j] = p ** np.arange(m)
-        g[j] = p ** np.arange(3) / np.prod([p - q for q in others])
+        g[j] = p ** np.arange(taps) / np.prod([p - q for q in others])
         bt[j, : s - 1] = polynomial.polyfromroots(others)
     a[-1, -1] = g[-1, -1] = 1
     bt[-1] = polynomial.polyfromroots(points)
@@ -113,16 +114,15 @@ def _both_ways(
         yield r, product(v, matrix, row, m)
 
 
-def _for_both(name: str, build: Callable[..., None]) -> Callable[..., Any]:
-    """An intrinsic's code: a call to the function for m = 4 or that for m = 2, as its first argument says."""
+def _for_each(name: str, build: Callable[..., None], *sizes: int) -> Callable[..., Any]:
+    """An intrinsic's code: a call to the function for m, the first argument, which is one of these sizes."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         m, *values = pointers(context, builder, signature, args)
-        with builder.if_else(builder.icmp_signed("==", m, number(4))) as branches:
-            for size, branch in zip((4, 2), branches, strict=True):
-                with branch:
-                    code = functools.partial(build, size)
-                    function_of(builder.module, f"{name}_{size}", values, code)(builder, values)
+        for size in sizes:
+            with builder.if_then(builder.icmp_signed("==", m, number(size))):
+                code = functools.partial(build, size)
+                function_of(builder.module, f"{name}_{size}", values, code)(builder, values)
         return context.get_dummy_value()
 
     return codegen
@@ -202,7 +202,7 @@ def lane_tile(
 
 def _build_patch(size: int, matrix: Matrix, m: int, v: Vectors, *args: ir.Value) -> None:
     pixels, i, pitch, first, last, out, o, step = args
-    build, s = v.build, m + 2
+    build, s = v.build, len(POINTS[m]) + 1
     masks = []
     for c in range(size):
         inside = build.and_(build.icmp_signed("<=", first, number(c)), build.icmp_signed(">", last, number(c)))
@@ -217,7 +217,7 @@ def _build_patch(size: int, matrix: Matrix, m: int, v: Vectors, *args: ir.Value)
 
 
 def _build_input(m: int, v: Vectors, *args: ir.Value) -> None:
-    _build_patch(m + 2, matrices(m)[1], m, v, *args)
+    _build_patch(len(POINTS[m]) + 1, matrices(m)[1], m, v, *args)
 
 
 def _build_output_grad(m: int, v: Vectors, *args: ir.Value) -> None:
@@ -238,7 +238,7 @@ def input_tile(
     """
     if not of_floats(pixels, out):
         return None
-    return _patch_type(pixels, out), _for_both("winograd_input", _build_input)
+    return _patch_type(pixels, out), _for_each("winograd_input", _build_input, 4, 2, 3)
 
 
 @intrinsic
@@ -248,7 +248,7 @@ def output_grad_tile(
     """out[o + k*step + lane] = element k of A gy A^T, where gy[r, c] is found as d in `input_tile`."""
     if not of_floats(pixels, out):
         return None
-    return _patch_type(pixels, out), _for_both("winograd_output_grad", _build_output_grad)
+    return _patch_type(pixels, out), _for_each("winograd_output_grad", _build_output_grad, 4, 2)
 
 
 # -- the output ---------------------------------------------------------------------------------------------------
@@ -256,7 +256,7 @@ def output_grad_tile(
 
 def _build_output(m: int, v: Vectors, *args: ir.Value) -> None:
     products, i, step, bias, b, out, o, pitch = args
-    build, s = v.build, m + 2
+    build, s = v.build, len(POINTS[m]) + 1
 
     def element(r: int, c: int) -> ir.Value:
         return v.load(v.at(products, i, build.mul(step, number(r * s + c))))
@@ -277,8 +277,8 @@ def output_tile(
     """
     if not of_floats(products, bias, out):
         return None
-    return types.void(_index, products, *[_index] * 2, bias, _index, out, *[_index] * 2), _for_both(
-        "winograd_output", _build_output
+    return types.void(_index, products, *[_index] * 2, bias, _index, out, *[_index] * 2), _for_each(
+        "winograd_output", _build_output, 4, 2, 3
     )
 
 
@@ -286,23 +286,24 @@ def output_tile(
 
 
 def _build_weight(m: int, v: Vectors, *args: ir.Value) -> None:
-    taps, i, tap, out, o, step = args
-    build, s = v.build, m + 2
+    taps, i, tap, row, out, o, step = args
+    build, s = v.build, len(POINTS[m]) + 1
 
     def element(r: int, c: int) -> ir.Value:
-        return v.load(v.at(taps, i, build.mul(tap, number(3 * r + c))))
+        return v.load(v.at(taps, i, build.mul(row, number(r)), build.mul(tap, number(c))))
 
-    for r, values in _both_ways(v, matrices(m)[2], 3, element, m, transpose=False):
+    for r, values in _both_ways(v, matrices(m)[2], TAPS[m], element, m, transpose=False):
         for c, value in enumerate(values):
             v.store(value, v.at(out, o, build.mul(step, number(r * s + c))))
 
 
 @intrinsic
-def weight_tiles(typing: Any, m: Any, taps: Any, i: Any, tap: Any, out: Any, o: Any, step: Any) -> Any:
-    """out[o + k*step + lane] = element k of G w G^T; tap q of w is at taps[i + q*tap + lane]."""
+def weight_tiles(typing: Any, m: Any, taps: Any, i: Any, tap: Any, row: Any, out: Any, o: Any, step: Any) -> Any:
+    """out[o + k*step + lane] = element k of G w G^T; tap (u, v) of w is at taps[i + u*row + v*tap + lane]."""
     if not of_floats(taps, out):
         return None
-    return types.void(_index, taps, *[_index] * 2, out, *[_index] * 2), _for_both("winograd_weight", _build_weight)
+    sig = types.void(_index, taps, *[_index] * 3, out, *[_index] * 2)
+    return sig, _for_each("winograd_weight", _build_weight, 4, 2, 3)
 
 
 # -- the gradient of the weights ----------------------------------------------------------------------------------
@@ -310,7 +311,7 @@ def weight_tiles(typing: Any, m: Any, taps: Any, i: Any, tap: Any, out: Any, o: 
 
 def _build_weight_grad(m: int, v: Vectors, *args: ir.Value) -> None:
     sums, i, step, out, o = args
-    build, s = v.build, m + 2
+    build, s = v.build, len(POINTS[m]) + 1
 
     def element(r: int, c: int) -> ir.Value:
         return v.load(v.at(sums, i, build.mul(step, number(r * s + c))))
@@ -325,4 +326,5 @@ def weight_grad_tiles(typing: Any, m: Any, sums: Any, i: Any, step: Any, out: An
     """out[o + q*lanes + lane] = tap q of G^T S G, where S's element k is sums[i + k*step + lane]."""
     if not of_floats(sums, out):
         return None
-    return types.void(_index, sums, *[_index] * 2, out, _index), _for_both("winograd_weight_grad", _build_weight_grad)
+    sig = types.void(_index, sums, *[_index] * 2, out, _index)
+    return sig, _for_each("winograd_weight_grad", _build_weight_grad, 4, 2)

@@ -122,11 +122,11 @@ def test_blocks_of_planes_fit_their_memory():
         assert offsets.max() + band * spec.output_size[1] <= block * len(planes) * plane
 
 
-@pytest.mark.parametrize("m", [2, 4])
-def test_the_matrices_of_winograd_give_the_correlation(m):
+@pytest.mark.parametrize(("m", "taps"), [(2, 3), (3, 4), (4, 3)])
+def test_the_matrices_of_winograd_give_the_correlation(m, taps):
     a, bt, g = matrices(m)
     rng = np.random.default_rng(0)
-    d, w = rng.standard_normal(m + 2), rng.standard_normal(3)
+    d, w = rng.standard_normal(m + taps - 1), rng.standard_normal(taps)
     assert np.allclose(a.T @ ((g @ w) * (bt @ d)), np.correlate(d, w), rtol=0, atol=1e-13)
     assert np.array_equal(bt, bt.astype(np.float32))  # exact in binary
 
@@ -172,6 +172,22 @@ def test_winograd(way, m, padding, monkeypatch):
         )
 
 
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("kernel", [(5, 5), (7, 7), (6, 5)])
+def test_winograd_of_kernels_in_pieces(way, kernel, monkeypatch):
+    monkeypatch.setattr(winograd, "SHARED", 1 << 17)  # several rounds
+    lanes = simd.LANES32
+    for shape, filters, groups, padding in [
+        ((2, 3, 9, 10), 5, 1, 0),
+        ((2, 6, 13, 24), 2 * (2 * lanes + 1), 2, 4),
+        ((9, lanes + 1, 4, 8), lanes, 1, 3),  # several images in a block of tiles
+        ((1, 2, 7, 211), lanes - 1, 1, (2, 3)),  # a row of tiles that is longer than a block
+        ((2, 20, 20, 19), 140, 1, 2),  # more filters than a thread's share
+    ]:
+        spec = conv_spec(shape, (filters, shape[1] // groups, *kernel), padding=padding, groups=groups)
+        check(spec, np.float32, *winograd_by(3, way)[:2])
+
+
 @pytest.mark.parametrize("dilation", [(2, 2), (1, 2), (3, 2), (5, 7)])
 @pytest.mark.parametrize("size", [(12, 14), (11, 15), (13, 13), (4, 5)])
 def test_dilated_convolutions_of_phases(size, dilation, monkeypatch):
@@ -206,6 +222,10 @@ def test_winograd_around_a_block_of_tiles():
                         np.float32,
                         *winograd_by(m, way),
                     )
+    for tiles in (winograd.BLOCK - 2, winograd.BLOCK - 1, winograd.BLOCK, 2 * winograd.BLOCK):  # and one more
+        spec = conv_spec((1, 2, 2, tiles * 3), (3, 2, 5, 5), padding=2)
+        for way in WAYS:
+            check(spec, np.float32, *winograd_by(3, way)[:2])
 
 
 def test_winograd_with_more_padding_behind_than_in_front():
@@ -219,6 +239,9 @@ def test_winograd_with_more_padding_behind_than_in_front():
                 np.float32,
                 *winograd_by(m),
             )
+    spec = conv_spec((2, 3, 9, 8), (4, 3, 7, 5), padding=(3, 2))
+    spec = dataclasses.replace(spec, padding=((1, 5), (4, 0)))
+    check(spec, np.float32, *winograd_by(3)[:2])
 
 
 def rms(errors):
@@ -245,6 +268,13 @@ def test_fast_paths_lose_few_digits():
         ]:  # fmt: skip
             assert rms(fast - exact) <= 8 * rms(plain - exact)
             assert np.abs(fast - exact).max() <= 1e-5 * np.abs(exact).max()
+    for channels, k in ((32, 7), (256, 5)):
+        spec = conv_spec((2, channels, 14, 14), (channels, channels, k, k), padding=k // 2)
+        x, w, _, _ = arrays(spec, np.float32)
+        plain, fast = direct.forward(x, w, None, spec), winograd.forward(x, w, None, spec, 3)
+        exact = reference.conv2d(*wide(x, w), None, spec)
+        assert rms(fast - exact) <= 8 * rms(plain - exact)
+        assert np.abs(fast - exact).max() <= 1e-5 * np.abs(exact).max()
 
 
 def test_the_choice_depends_on_the_shape_and_the_dtype():
@@ -268,11 +298,16 @@ def test_the_choice_depends_on_the_shape_and_the_dtype():
     assert both((9, 64, 32, 32), (64, 1, 3, 3), groups=64) == ("depthwise", "depthwise")
     assert both((9, 64, 32, 32), (64, 1, 5, 5), groups=64) == ("depthwise", "dots")
     assert both((9, 64, 32, 32), (64, 1, 3, 3), groups=64, stride=3) == ("direct", "dots")
+    assert both((8, 32, 28, 28), (32, 32, 7, 7), padding=3) == ("winograd3", "direct")
+    assert both((8, 64, 28, 28), (64, 64, 5, 6), padding=2) == ("winograd3", "direct")
+    assert both((8, 32, 28, 28), (32, 32, 5, 5), padding=2)[0] == "direct"  # few channels
     for weight, rule in (
         ((64, 64, 3, 3), dict(padding=1, stride=2)),
         ((64, 64, 3, 3), dict(padding=1, dilation=2)),
         ((64, 64, 3, 3), dict(padding=3)),
-        ((64, 64, 5, 5), dict(padding=2)),
+        ((64, 64, 7, 7), dict(padding=3, stride=2)),
+        ((64, 64, 4, 7), dict(padding=3)),
+        ((64, 64, 9, 9), dict(padding=4)),
         ((64, 64, 1, 1), {}),
     ):
         assert both((128, 64, 32, 32), weight, **rule) == ("direct", "direct")
@@ -308,6 +343,8 @@ def test_bits_do_not_depend_on_the_number_of_threads():
                 if spec.kernel_size == (3, 3):
                     mine += [winograd.forward(x, w, b, spec, m, way=way) for m in (2, 4) for way in WAYS]
                     mine += [winograd.weight_grad(gy, x, spec, m, way) for m in (2, 4) for way in WAYS[:2]]
+                else:
+                    mine += [winograd.forward(x, w, b, spec, 3, way=way) for way in WAYS]
             results.append(mine)
     finally:
         threads.set_num_threads(before)

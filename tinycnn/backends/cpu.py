@@ -2,8 +2,8 @@
 
     tinycnn.backends.cpu.allow_winograd = False
 
-forbids Winograd's algorithm for 3 x 3 convolutions: they take two to three times as long, and their rounding errors are
-those of plain sums of products (three to seven times smaller).
+forbids Winograd's algorithm for convolutions of 3 x 3 and of 5 x 5 to 7 x 7: they take up to three times as long, and
+their rounding errors are those of plain sums of products (two to seven times smaller).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class _Switches(ModuleType):
 
     @property
     def allow_winograd(self) -> bool:
-        """Whether 3 x 3 convolutions in float32 may be computed by Winograd's algorithm; True at first."""
+        """Whether convolutions in float32 may be computed by Winograd's algorithm; True at first."""
         return settings.allow_winograd
 
     @allow_winograd.setter
