@@ -194,12 +194,12 @@ class Node:
     """
 
     # Defaults live on the class, so that a call that is not recorded writes two attributes only.
-    edges: tuple[tuple[Any, int] | None, ...] = ()
+    edges: Sequence[tuple[Any, int] | None] = ()
     outputs: list[tuple[tuple[int, ...], Any, Any]]
     birth: int
     hooks: dict[int, OrderedDict[int, Any]] | None = None
     _saved: Any = ()
-    _versions: tuple[int, ...] = ()
+    _versions: Sequence[int] = ()
     _constant: tuple[Tensor, ...] = ()
     _dirty: tuple[Tensor, ...] = ()
     _materialize: bool = True
@@ -240,12 +240,13 @@ class Node:
         Raises:
             RuntimeError: if it was freed by an earlier backward pass, or overwritten in place since.
         """
-        if self._saved is None:
+        saved = self._saved
+        if saved is None:
             raise RuntimeError(
                 f"backward through {self.name()} a second time: what it had saved was freed by the first pass. "
                 "Pass retain_graph=True to the first backward() if the graph is needed again"
             )
-        for t, version in zip(self._saved, self._versions, strict=False):
+        for t, version in zip(saved, self._versions):  # noqa: B905  (without keyword arguments it is faster)
             if t is not None and (counter := t._version_counter) is not None and counter.writes != version:
                 raise RuntimeError(
                     f"{self.name()} needs a tensor of shape {t.array.shape} that was overwritten by an in-place "
@@ -253,8 +254,8 @@ class Node:
                     "a new tensor, or clone() before writing"
                 )
         if _mode.recording:
-            return tuple([t if t is None or t._saved_output is None else self._relink(t) for t in self._saved])
-        return self._saved
+            return tuple([t if t is None or t._saved_output is None else self._relink(t) for t in saved])
+        return saved
 
     def _without_history(self, out: Tensor, i: int) -> Tensor:
         """Keep output `i` without its history, which is this node itself: no reference cycle."""
@@ -381,19 +382,24 @@ def _edges(args: tuple[Any, ...]) -> tuple[tuple[Any, ...], bool]:
     return tuple(edges), recorded
 
 
-def node_for(function: type[Function], *args: Any) -> Any:
-    """A node for a call of `function` with `args`, or None if there is nothing to record.
+def node_for(function: type[Function], *inputs: Tensor | None) -> Any:
+    """A node for a call of `function` with `inputs`, or None if there is nothing to record.
 
     For the operations of small nets, which call their kernel themselves: what `Function.apply` does, without its
     detours. The caller fills in what `forward` would save and calls `hang`.
     """
     if not _mode.recording:
         return None
-    edges, recorded = _edges(args)
-    if not recorded:
-        return None
-    ctx = Node(function)
-    ctx.edges = edges
+    edges: list[Any] = []
+    ctx = None
+    for t in inputs:
+        if t is not None and (t._requires_grad if t._base is None else t.requires_grad):
+            ctx = ctx or Node(function)
+            edges.append((t._node or t, t._output))
+        else:
+            edges.append(None)
+    if ctx is not None:
+        ctx.edges = edges
     return ctx
 
 
@@ -455,11 +461,12 @@ def _adopt(ctx: Node) -> None:
 def hang(ctx: Node, out: Tensor, number: int = 0) -> None:
     """Make `ctx`, whose edges are known, the node behind one output."""
     array = out._later or out.array
+    kind = array.dtype
     if number:
-        ctx.outputs.append((array.shape, array.dtype, out.device))
+        ctx.outputs.append((array.shape, kind, out.device))
     else:
         ctx.birth = next(_birth)
-        ctx.outputs = [(array.shape, array.dtype, out.device)]
+        ctx.outputs = [(array.shape, kind, out.device)]
         if _mode.anomalies:
             ctx.trace = traceback.extract_stack()
     if ctx._saved:
@@ -467,10 +474,9 @@ def hang(ctx: Node, out: Tensor, number: int = 0) -> None:
         for t in ctx._saved:
             if t is out:
                 t = ctx._without_history(out, number)
-            counter = None if t is None else t._version_counter
-            versions.append(0 if counter is None else counter.writes)
-        ctx._versions = tuple(versions)
-    if array.dtype.kind == "f" and not (ctx._constant and any(out is c for c in ctx._constant)):
+            versions.append(0 if t is None or (counter := t._version_counter) is None else counter.writes)
+        ctx._versions = versions
+    if kind.kind == "f" and not (ctx._constant and any(out is c for c in ctx._constant)):
         out._node, out._output, out._requires_grad = ctx, number, True
 
 
@@ -558,7 +564,12 @@ def _accumulate(leaf: Tensor, grad: Tensor, mine: bool, create_graph: bool) -> N
 
 def _is_alone(grad: Tensor, *groups: Sequence[Any]) -> bool:
     """Whether `grad` is found once only among all members of the groups."""
-    return [id(member) for group in groups for member in group].count(id(grad)) == 1
+    found = 0
+    for group in groups:
+        for member in group:
+            if member is grad:
+                found += 1
+    return found == 1
 
 
 def _walk(
@@ -664,14 +675,18 @@ def _walk(
                 if like is None or like.shape != meta[0] or like.dtype is not meta[1] or result.device is not meta[2]:
                     grad = _fit(node, i, result, meta)
                 if output < 0:
+                    array = grad.array
                     # A leaf may keep the memory of a gradient that was made just now for it alone.
                     mine = (
                         function.ours
                         and grad._version_counter is None
-                        and not isinstance(grad.array.base, type(grad.array))  # a view's base is an array
+                        and (array.base is None or not isinstance(array.base, type(array)))  # a view's base is an array
                         and (grad is not result or _is_alone(grad, grads, saved, results))
                     )
-                    deliver(target, -1, grad, mine)
+                    if mine and wanted is None and target._grad is None and not (create_graph or target._hooks):
+                        target._grad = grad  # what `deliver` comes to
+                    else:
+                        deliver(target, -1, grad, mine)
                 elif len(outputs) == 1 and target not in pending:  # `deliver` for a chain, without the call
                     pending[target] = [grad]
                     heappush(ready, (-target.birth, target))

@@ -14,7 +14,13 @@ if TYPE_CHECKING:
 
 
 class Everywhere:
-    """The hooks on all modules."""
+    """The hooks on all modules.
+
+    Attributes:
+        used: whether any hook was ever registered, on one module or on all: until then, calls need not look for them.
+    """
+
+    used = False
 
     def __init__(self) -> None:
         self.pre: OrderedDict[int, Any] = OrderedDict()
@@ -24,6 +30,7 @@ class Everywhere:
 
 
 everywhere = Everywhere()
+OWN = "_forward_pre_hooks", "_forward_hooks", "_backward_pre_hooks", "_backward_hooks"  # in a module's __dict__
 
 
 class Hook:
@@ -35,12 +42,19 @@ class Hook:
         self.function, self.with_kwargs, self.always_call = function, with_kwargs, always_call
 
 
+def around(state: dict[str, Any]) -> bool:
+    """Whether there are hooks around a module, whose ``__dict__`` is `state`, or around all."""
+    of_all = everywhere.pre or everywhere.forward or everywhere.backward or everywhere.backward_pre
+    return bool(of_all) or any([state[name] for name in OWN])
+
+
 def add(hooks: OrderedDict[int, Any], hook: Any, prepend: bool = False) -> RemovableHandle:
     """Register `hook`, behind the others or (`prepend`) before them."""
     function = hook.function if isinstance(hook, Hook) else hook
     if not callable(function):
         raise TypeError(f"a hook must be callable, got {type(function).__name__}")
     handle = RemovableHandle(hooks, hook)
+    everywhere.used = True
     if prepend:
         hooks.move_to_end(handle.id, last=False)
     return handle

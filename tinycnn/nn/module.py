@@ -16,8 +16,6 @@ from . import _hooks
 from .parameter import Buffer, Parameter
 
 _EXTRA = "_extra_state"
-_pre, _forward = _hooks.everywhere.pre, _hooks.everywhere.forward
-_backward_pre, _backward = _hooks.everywhere.backward_pre, _hooks.everywhere.backward
 _KINDS = {"_parameters": "parameter", "_buffers": "buffer", "_modules": "module"}
 
 
@@ -95,15 +93,9 @@ class Module:
         raise TypeError(f"{type(self).__name__} needs a method forward(self, ...)")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        own = self.__dict__  # a class with __getattr__ is slow at `self.name`; the first says so if there is no name
-        if (
-            self._forward_pre_hooks
-            or own["_forward_hooks"]
-            or own["_backward_hooks"]
-            or own["_backward_pre_hooks"]
-            or (_pre or _forward or _backward_pre or _backward)
-        ):
-            return _hooks.call(self, args, kwargs)
+        own = self.__dict__
+        if "_modules" not in own or (_hooks.everywhere.used and _hooks.around(own)):
+            return _hooks.call(self, args, kwargs)  # which says so if super().__init__() was not called
         return self.forward(*args, **kwargs)
 
     # -- attributes -----------------------------------------------------------------------------------------------
