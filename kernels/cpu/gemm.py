@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numba import prange
 
@@ -231,41 +233,57 @@ def parts_of(batches: int, m: int, n: int, k: int) -> int:
     return parts
 
 
+@lru_cache(maxsize=4096)
+def _plan(
+    a: tuple[int, ...], b: tuple[int, ...], transpose_a: bool, transpose_b: bool, itemsize: int
+) -> tuple[str, tuple[int, ...], int, int, bool, int]:
+    """(how, shape of the result, batches, multiply-adds, whether to pack, parts) of a product of such shapes."""
+    batches = 1 if len(a) == 2 else a[0]
+    k, m = a[-2:] if transpose_a else a[:-3:-1]
+    n = b[-2] if transpose_b else b[-1]
+    work = batches * m * n * k
+    how = "tiles"
+    if not work:
+        how = "zeros"
+    elif m == 1:
+        how = "row"
+    elif n == 1:
+        how = "column"
+    elif transpose_b and not transpose_a and dotted(m, n, k):
+        how = "dots"
+    parts = 1 if work <= HERE else parts_of(batches, m, n, k)
+    return how, (*a[:-2], m, n), batches, work, packs(m, n, k, transpose_b, itemsize), parts
+
+
 def matmul_tile(a: np.ndarray, b: np.ndarray, transpose_a: bool, transpose_b: bool) -> np.ndarray:
     """The product of two C-contiguous matrices, or of batches (B, rows, cols), each transposed if so flagged."""
-    batches = 1 if a.ndim == 2 else a.shape[0]
-    k, m = a.shape[-2:] if transpose_a else a.shape[:-3:-1]
-    n = b.shape[-2] if transpose_b else b.shape[-1]
-    out = c = empty((m, n) if a.ndim == 2 else (batches, m, n), a.dtype)
-    work = batches * m * n * k
-    if not work:
-        c[...] = 0
-        return c
-    if a.ndim == 3:
-        a, b, out = a.reshape(-1, a.shape[2]), b.reshape(-1, b.shape[2]), c.reshape(-1, n)
-    alone = workers() == 1
-    if m == 1 or n == 1:
-        matrix, vector, down = (b, a, not transpose_b) if m == 1 else (a, b, transpose_a)
-        if alone or work <= READ:
-            gemv_here(matrix, vector, out, batches, down)
-        else:
-            launch(gemv, matrix, vector, out, batches, down)
-    elif transpose_b and not transpose_a and dotted(m, n, k):
-        if alone or work <= HERE:
-            dots_here(a, b, out, batches)
-        else:
-            launch(dots, a, b, out, batches)
-    else:
-        pack = packs(m, n, k, transpose_b, a.itemsize)
+    how, shape, batches, work, pack, parts = _plan(a.shape, b.shape, transpose_a, transpose_b, a.itemsize)
+    out = c = empty(shape, a.dtype)
+    if len(shape) == 3:
+        a, b, out = (x.reshape(len(x) * x.shape[1], x.shape[2]) for x in (a, b, c))
+    alone = work <= (READ if how == "row" or how == "column" else HERE) or workers() == 1
+    if how == "tiles":
         memory = scratch(workers() * _ROOM[a.itemsize], a.dtype)[None] if pack else out
-        parts = 1 if work <= HERE else parts_of(batches, m, n, k)
-        whole = out if parts == 1 else empty((parts * batches * m, n), a.dtype)
-        if alone or work <= HERE:
+        whole = out if parts == 1 else empty((parts * out.shape[0], out.shape[1]), a.dtype)
+        if alone:
             gemm_here(a, b, whole, batches, transpose_a, transpose_b, pack, memory)
         else:
             launch(gemm, a, b, whole, batches, transpose_a, transpose_b, pack, memory)
         if parts > 1:
             launch(add_parts, whole.reshape(-1), c.reshape(-1), parts, elements=c.size)
+    elif how == "dots":
+        if alone:
+            dots_here(a, b, out, batches)
+        else:
+            launch(dots, a, b, out, batches)
+    elif how == "zeros":
+        c[...] = 0
+    else:
+        matrix, vector, down = (b, a, not transpose_b) if how == "row" else (a, b, transpose_a)
+        if alone:
+            gemv_here(matrix, vector, out, batches, down)
+        else:
+            launch(gemv, matrix, vector, out, batches, down)
     return c
 
 

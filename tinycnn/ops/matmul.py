@@ -14,18 +14,20 @@ from .shape import expand, matrix_transpose, reshape, unsqueeze
 
 def _plain(x: Tensor) -> tuple[Any, bool]:
     """A row-major array and whether the kernel has to transpose it: a transposed view costs no copy."""
-    array = x.array
-    if array.flags.c_contiguous:
-        return array, False
-    flipped = array.swapaxes(-1, -2)
-    return (flipped, True) if flipped.flags.c_contiguous else (x.device.kernels.copy(array), False)
+    flipped = x.array.swapaxes(-1, -2)
+    return (flipped, True) if flipped.flags.c_contiguous else (x.device.kernels.copy(x.array), False)
 
 
 def _product(a: Tensor, b: Tensor, flip_a: bool = False, flip_b: bool = False) -> Tensor:
     """a @ b without history, the last two dimensions of each exchanged if so flagged."""
-    (x, flipped_a), (y, flipped_b) = _plain(a), _plain(b)
-    place = a.device
-    return wrap(place.kernels.matmul(x, y, flip_a != flipped_a, flip_b != flipped_b), place)
+    x, y, place = a.array, b.array, a.device
+    if not x.flags.c_contiguous:
+        x, flipped = _plain(a)
+        flip_a = flip_a != flipped
+    if not y.flags.c_contiguous:
+        y, flipped = _plain(b)
+        flip_b = flip_b != flipped
+    return wrap(place.kernels.matmul(x, y, flip_a, flip_b), place)
 
 
 class MatMul(Function):
