@@ -29,7 +29,7 @@ from .memory import empty
 from .rows import fill
 from .simd import VECTORS, copy_rows
 from .simd_depthwise import RISE, STEEP, TAPS, split_rows, tap_products, tap_sums, tap_sums_apart
-from .threads import PRODUCTS, launch, scratch, workers
+from .threads import PRODUCTS, launch, most_workers, scratch
 
 ROOM = 1 << 14  # elements between zeros that a band may need
 UNITS = 16  # of work for a weight gradient, at least, where the shape allows it
@@ -209,7 +209,7 @@ def _run(x: np.ndarray, w: np.ndarray, b: np.ndarray | None, walk: Walk) -> np.n
     launch(
         windows, plain(x).reshape(-1), plain(w).reshape(-1), np.empty(0, x.dtype) if b is None else plain(b),
         y.reshape(-1), x.shape[0] * x.shape[1], x.shape[1], cut.offsets, cut.starts, cut.band,
-        scratch(workers() * cut.size, x.dtype), cut.size, cut.g, elements=y.size * len(cut.which) // PRODUCTS,
+        scratch(most_workers() * cut.size, x.dtype), cut.size, cut.g, elements=y.size * len(cut.which) // PRODUCTS,
     )  # fmt: skip
     return y
 
@@ -282,7 +282,7 @@ def weight_grad(gy: np.ndarray, x: np.ndarray, spec: ConvSpec) -> np.ndarray:
     totals = np.zeros((parts, channels, taps))
     launch(
         window_products, plain(gy).reshape(-1), plain(x).reshape(-1), totals, spec.batch, channels, parts, run,
-        cut.offsets, cut.band, lanes, scratch(workers() * size, x.dtype), size, cut.g,
+        cut.offsets, cut.band, lanes, scratch(most_workers() * size, x.dtype), size, cut.g,
         elements=gy.size * taps // PRODUCTS,
     )  # fmt: skip
     return totals.sum(0).astype(x.dtype).reshape(spec.weight_shape)

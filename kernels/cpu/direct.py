@@ -44,7 +44,7 @@ from .simd import (
     turn,
     weave,
 )
-from .threads import PRODUCTS, launch, scratch, workers
+from .threads import PRODUCTS, launch, most_workers, scratch
 
 BLOCK = 100 * 1024  # elements of the planes of a block: with what they are multiplied by, they stay in the second cache
 UNITS = 16  # of work, at least, where the shape allows it
@@ -469,7 +469,7 @@ def _run(x: np.ndarray, w: np.ndarray, b: np.ndarray | None, y: np.ndarray, layo
     launch(
         sweep, x.reshape(-1), w.reshape(-1), np.empty(0, x.dtype) if b is None else b, y.reshape(-1), len(x), groups,
         channels, filters, flip, cut.band, cut.share, cut.block, cut.run, cut.planes, weights.homes, weights.classes,
-        cut.offsets, cut.plane, scratch(workers() * cut.size + weights.size, x.dtype), cut.size, cut.g,
+        cut.offsets, cut.plane, scratch(most_workers() * cut.size + weights.size, x.dtype), cut.size, cut.g,
         elements=y.size * channels * taps // (PRODUCTS * layout.step[0] * layout.step[1]),
     )  # fmt: skip
 
@@ -662,7 +662,7 @@ def weight_grad_by_dots(gy: np.ndarray, x: np.ndarray, spec: ConvSpec) -> np.nda
     launch(
         dots, plain(gy).reshape(-1), plain(x).reshape(-1), partial, spec.batch, groups, spec.in_channels // groups,
         spec.out_channels // groups, parts, cut.band, cut.block, cut.run, cut.planes, cut.offsets, cut.plane,
-        scratch(workers() * cut.size, x.dtype), cut.size, cut.g,
+        scratch(most_workers() * cut.size, x.dtype), cut.size, cut.g,
         elements=gy.size * gw[0].size // PRODUCTS,
     )  # fmt: skip
     launch(add_lanes, partial, gw.reshape(-1), parts, lanes, elements=partial.size)
@@ -702,7 +702,7 @@ def weight_grad(gy: np.ndarray, x: np.ndarray, spec: ConvSpec) -> np.ndarray:
     partial = empty((parts, groups * depth * padded), x.dtype)
     launch(
         outer, plain(gy).reshape(-1), plain(x).reshape(-1), partial.reshape(-1), spec.batch, groups, channels, filters,
-        parts, cut.band, cut.block, cut.planes, cut.offsets, cut.plane, scratch(workers() * cut.size, x.dtype),
+        parts, cut.band, cut.block, cut.planes, cut.offsets, cut.plane, scratch(most_workers() * cut.size, x.dtype),
         cut.size, cut.g, elements=gy.size * depth // PRODUCTS,
     )  # fmt: skip
     gw = empty(spec.weight_shape, x.dtype)

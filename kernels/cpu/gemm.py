@@ -13,7 +13,7 @@ from .jit import helper, kernel
 from .memory import empty
 from .rows import add, copy
 from .simd import COLUMNS32, COLUMNS64, LANES32, LANES64, ROWS, VECTORS, copy_rows, tile, turn
-from .threads import launch, scratch, workers
+from .threads import launch, most_workers, scratch, workers
 
 DEPTH = 384  # terms of a sum that a tile adds up at once: its rows of a stay in the first cache
 SPAN = 8 * VECTORS  # vectors of columns of b that are packed at once: with DEPTH rows they fit in the second cache
@@ -263,7 +263,7 @@ def matmul_tile(a: np.ndarray, b: np.ndarray, transpose_a: bool, transpose_b: bo
         a, b, out = (x.reshape(len(x) * x.shape[1], x.shape[2]) for x in (a, b, c))
     alone = work <= (READ if how == "row" or how == "column" else HERE) or workers() == 1
     if how == "tiles":
-        memory = scratch(workers() * _ROOM[a.itemsize], a.dtype)[None] if pack else out
+        memory = scratch(most_workers() * _ROOM[a.itemsize], a.dtype)[None] if pack else out
         whole = out if parts == 1 else empty((parts * out.shape[0], out.shape[1]), a.dtype)
         if alone:
             gemm_here(a, b, whole, batches, transpose_a, transpose_b, pack, memory)

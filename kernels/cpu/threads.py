@@ -73,6 +73,12 @@ def workers() -> int:
     return 1 if _local.serial else _count
 
 
+def most_workers() -> int:
+    """What memory with a part for every worker is sized by: another Python thread may raise the number of threads
+    between that and the launch. Pages that nobody writes to cost nothing."""
+    return 1 if _local.serial else _MOST
+
+
 def scratch(count: int, dtype: np.dtype[Any]) -> np.ndarray:
     """At least `count` elements of working memory that belong to this Python thread until its next launch."""
     views = _local.scratch

@@ -35,7 +35,7 @@ from .jit import helper, kernel
 from .memory import empty
 from .rows import copy
 from .simd import COLUMNS32, LANES32, ROWS, VECTORS, ask, turn, turn_inside
-from .threads import launch, scratch, workers
+from .threads import launch, most_workers, scratch
 from .winograd_simd import (
     HEIGHTS,
     TAPS,
@@ -591,7 +591,7 @@ def _private(x: np.ndarray, u: np.ndarray, b: np.ndarray, y: np.ndarray, cut: Pl
     channels, filters, m, wide, block = (cut.numbers[i] for i in (2, 3, 10, 12, 13))
     pixels, width, rows = _pixels(cut.numbers), panel_of(filters), rows_of(block, m, wide)
     size = pixels + depth_of(m) * (apart(rows * filled(channels)) + apart(room(block) * width))
-    memory = scratch(workers() * size + LANES32, x.dtype)
+    memory = scratch(most_workers() * size + LANES32, x.dtype)
     launch(private, x, u, b, y, cut.blocks, pixels, memory, size, cut.numbers)
 
 
@@ -602,7 +602,7 @@ def _shared(x: np.ndarray, u: np.ndarray, b: np.ndarray, y: np.ndarray, cut: Pla
     m_size = groups * depth * apart(room(block) * (-(-filters // width) * width))
     together = _even(cut.blocks, SHARED // (v_size + m_size))
     v, products = empty(together * v_size, x.dtype), empty(together * m_size, x.dtype)
-    memory = scratch(workers() * pixels + LANES32, x.dtype)
+    memory = scratch(most_workers() * pixels + LANES32, x.dtype)
     for first in range(0, cut.blocks, together):
         blocks = min(together, cut.blocks - first)
         launch(gather_all, x, v, first, blocks, pixels, memory, cut.numbers)
@@ -626,7 +626,7 @@ def _panels(x: np.ndarray, w: np.ndarray, b: np.ndarray, y: np.ndarray, cut: Pla
     chunk = min(channels, max(16, KEPT // (several * depth * pieces * width) // 16 * 16))
     kept = cut.blocks if chunk < channels else 1
     size = several * (depth * apart(pieces * chunk * width) + kept * m_size) + pixels
-    memory = scratch(workers() * size + LANES32, x.dtype)
+    memory = scratch(most_workers() * size + LANES32, x.dtype)
     launch(gather_all, x, v, 0, cut.blocks, pixels, memory, cut.numbers)
     steps = _steps(w)[::-1] if flip else _steps(w)
     launch(by_panels, w.reshape(-1), v, b, y, w.shape[2:], *steps, flip, several, chunk, memory, size, cut.numbers)
@@ -777,7 +777,7 @@ def _private_grad(gy: np.ndarray, x: np.ndarray, spec: ConvSpec, m: int, padded:
     pixels = _pixels(cut.numbers)
     sizes = filled(channels) * block, padded * block, channels * padded
     size = pixels + depth_of(m) * sum(apart(s) for s in sizes)
-    memory = scratch(workers() * size + LANES32, x.dtype)
+    memory = scratch(most_workers() * size + LANES32, x.dtype)
     parts = max(1, min(PARTS, cut.blocks))
     gw = empty((parts, math.prod(spec.weight_shape)), x.dtype)
     launch(private_grad, gy, x, gw.reshape(-1), parts, cut.blocks, pixels, padded, memory, size, cut.numbers)
@@ -800,7 +800,7 @@ def _shared_grad(gy: np.ndarray, x: np.ndarray, spec: ConvSpec, m: int, padded: 
     together = _even(cut.blocks, min(SHARED // (v_size + y_size), RUN // block))
     v, y = empty(together * v_size, x.dtype), empty(together * y_size, x.dtype)
     s_size = depth * apart(some * several)
-    memory = scratch(workers() * max(pixels, s_size) + LANES32, x.dtype)
+    memory = scratch(most_workers() * max(pixels, s_size) + LANES32, x.dtype)
     firsts = range(0, cut.blocks, together)
     gw = empty((len(firsts), math.prod(spec.weight_shape)), x.dtype)
     for number, first in enumerate(firsts):

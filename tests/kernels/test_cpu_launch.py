@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import tinycnn
-from tinycnn.kernels.cpu import conv, direct, threads
+from tinycnn.kernels.cpu import conv, depthwise, direct, gemm, threads, winograd
 from tinycnn.kernels.geometry import conv_spec
 
 HOME = Path(tinycnn.__file__).resolve().parent.parent
@@ -173,6 +173,37 @@ def test_scratch_is_one_piece_of_memory_whatever_it_is_seen_as():
     other.start()
     other.join()
     assert not np.shares_memory(*found)
+
+
+def test_another_python_thread_may_change_the_number_of_threads_before_a_launch(monkeypatch):
+    """The change comes where it hurts: after working memory was sized, before the kernel starts."""
+    most, sizes, kernels = threads.get_num_threads(), [], [depthwise, direct, gemm, winograd]
+    for module in kernels:
+        scratch = module.scratch
+
+        def measured(count, dtype, scratch=scratch):
+            sizes.append(count)
+            return scratch(count, dtype)
+
+        monkeypatch.setattr(module, "scratch", measured)
+    try:
+        found = []
+        for n in (1, most):
+            tinycnn.set_num_threads(n)
+            for channels, filters, size, groups, stride in ((16, 16, 20, 1, 1), (96, 96, 8, 1, 1), (16, 16, 20, 16, 2)):
+                spec = conv_spec((4, channels, size, size), (filters, channels // groups, 3, 3), stride, 1, 1, groups)
+                x, w = np.ones(spec.input_shape, np.float32), np.ones(spec.weight_shape, np.float32)
+                y = conv.conv2d(x, w, None, spec)
+                conv.conv2d_input_grad(y, w, spec)
+                conv.conv2d_weight_grad(y, x, spec)
+            gemm.matmul_tile(np.ones((300, 300)), np.ones((300, 300)), True, False)
+            with threads.serial():
+                assert threads.most_workers() == 1
+            found.append(sizes[:])
+            sizes.clear()
+    finally:
+        tinycnn.set_num_threads(most)
+    assert found[0] == found[1] and len(found[0]) > 6
 
 
 def test_small_convolutions_run_in_the_calling_thread(monkeypatch):
