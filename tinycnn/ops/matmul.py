@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -12,22 +13,18 @@ from .reduce import sum
 from .shape import expand, matrix_transpose, reshape, unsqueeze
 
 
-def _plain(x: Tensor) -> tuple[Any, bool]:
+def _plain(x: Tensor, flip: bool) -> tuple[Any, bool]:
     """A row-major array and whether the kernel has to transpose it: a transposed view costs no copy."""
+    if x.array.flags.c_contiguous:
+        return x.array, flip
     flipped = x.array.swapaxes(-1, -2)
-    return (flipped, True) if flipped.flags.c_contiguous else (x.device.kernels.copy(x.array), False)
+    return (flipped, not flip) if flipped.flags.c_contiguous else (x.device.kernels.copy(x.array), flip)
 
 
 def _product(a: Tensor, b: Tensor, flip_a: bool = False, flip_b: bool = False) -> Tensor:
     """a @ b without history, the last two dimensions of each exchanged if so flagged."""
-    x, y, place = a.array, b.array, a.device
-    if not x.flags.c_contiguous:
-        x, flipped = _plain(a)
-        flip_a = flip_a != flipped
-    if not y.flags.c_contiguous:
-        y, flipped = _plain(b)
-        flip_b = flip_b != flipped
-    return wrap(place.kernels.matmul(x, y, flip_a, flip_b), place)
+    (x, flip_a), (y, flip_b) = _plain(a, flip_a), _plain(b, flip_b)
+    return wrap(a.device.kernels.matmul(x, y, flip_a, flip_b), a.device)
 
 
 class MatMul(Function):
@@ -80,13 +77,12 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
     same_kind("matmul", input, other)
     if input.array.dtype.kind == "b":
         raise RuntimeError("matmul: bool tensors have no products; convert with .float() or .long()")
-    a, b = input, other
-    shape_a, shape_b = a.array.shape, b.array.shape
+    shape_a, shape_b = input.array.shape, other.array.shape
     if len(shape_a) == len(shape_b) == 2 and shape_a[1] == shape_b[0]:
-        y = _product(a, b)
-        ctx = node_for(MatMul, a, b)
+        y = _product(input, other)
+        ctx = node_for(MatMul, input, other)
         if ctx is not None:
-            ctx._saved = a, b
+            ctx._saved = input, other
             hang(ctx, y)
         return y
     if not shape_a or not shape_b:
@@ -94,10 +90,7 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
             f"matmul: both operands need at least one dimension, got shapes {tuple(shape_a)} and {tuple(shape_b)}"
         )
     row, column = len(shape_a) == 1, len(shape_b) == 1
-    if row:
-        a = unsqueeze(a, 0)
-    if column:
-        b = unsqueeze(b, 1)
+    a, b = unsqueeze(input, 0) if row else input, unsqueeze(other, 1) if column else other
     m, k, n = a.array.shape[-2], a.array.shape[-1], b.array.shape[-1]
     if k != b.array.shape[-2]:
         raise RuntimeError(
@@ -106,7 +99,7 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
         )
     if b.array.ndim == 2:  # one matrix on the right: the batches on the left are just more rows
         batch = a.array.shape[:-2]
-        result = MatMul.apply(reshape(a, (_rows(a), k)) if len(batch) else a, b)
+        result = MatMul.apply(reshape(a, (math.prod(batch) * m, k)) if len(batch) else a, b)
     else:
         try:
             batch = np.broadcast_shapes(a.array.shape[:-2], b.array.shape[:-2])
@@ -114,18 +107,10 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
             raise RuntimeError(
                 f"matmul: the batch sizes of shapes {tuple(shape_a)} and {tuple(shape_b)} do not broadcast"
             ) from None
-        count = int(np.prod(batch))
-        a = reshape(expand(a, (*batch, m, k)), (count, m, k))
-        b = reshape(expand(b, (*batch, k, n)), (count, k, n))
+        a = reshape(expand(a, (*batch, m, k)), (math.prod(batch), m, k))
+        b = reshape(expand(b, (*batch, k, n)), (math.prod(batch), k, n))
         result = MatMul.apply(a, b)
     return reshape(result, (*batch, *(() if row else (m,)), *(() if column else (n,))))
-
-
-def _rows(a: Tensor) -> int:
-    rows = 1
-    for size in a.array.shape[:-1]:
-        rows *= size
-    return rows
 
 
 def mm(input: Tensor, mat2: Tensor) -> Tensor:
@@ -183,7 +168,11 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     same_kind("linear", input, weight, "the weight")
     if input.array.dtype.kind == "b":
         raise RuntimeError("linear: bool tensors have no products; convert with .float()")
-    shape, (out_features, in_features) = input.array.shape, _matrix_shape(weight)
+    if weight.array.ndim != 2:
+        raise RuntimeError(
+            f"linear: the weight must be (out_features, in_features), got shape {tuple(weight.array.shape)}"
+        )
+    shape, (out_features, in_features) = input.array.shape, weight.array.shape
     if not shape or shape[-1] != in_features:
         raise RuntimeError(
             f"linear: the input's last dimension must be in_features = {in_features}, got shape {tuple(shape)} "
@@ -193,7 +182,7 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         same_kind("linear", input, bias, "the bias")
         if bias.array.shape != (out_features,):
             raise RuntimeError(f"linear: the bias must have shape ({out_features},), got {tuple(bias.array.shape)}")
-    x = input if len(shape) == 2 else reshape(input, (_rows(input), in_features))
+    x = input if len(shape) == 2 else reshape(input, (math.prod(shape[:-1]), in_features))
     y = _product(x, weight, flip_b=True)
     if bias is not None:
         y.array += bias.array
@@ -202,11 +191,3 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         ctx._saved = x, weight
         hang(ctx, y)
     return y if len(shape) == 2 else reshape(y, (*shape[:-1], out_features))
-
-
-def _matrix_shape(weight: Tensor) -> tuple[int, int]:
-    if weight.array.ndim != 2:
-        raise RuntimeError(
-            f"linear: the weight must be (out_features, in_features), got shape {tuple(weight.array.shape)}"
-        )
-    return weight.array.shape
