@@ -51,6 +51,8 @@ def _threading_layer() -> str:
 
 def _cache(jit: Any) -> str:
     folders = jit.cache_folders()
+    if not folders:
+        return "none: no folder can be written to; set NUMBA_CACHE_DIR to one"
     files = [f for folder in folders if Path(folder).is_dir() for f in Path(folder).glob("*.nbc")]
     size = sum(f.stat().st_size for f in files) / 1e6
     found = f"{len(files)} compiled kernels, {size:.0f} MB" if files else "empty; `python -m tinycnn warmup` fills it"

@@ -199,7 +199,7 @@ def warm_up(dtypes: Sequence[str] = ("float32",), only: str = "", show: bool = T
             TASKS[name](getattr(tinycnn, kind))
     tinycnn.set_rng_state(state)
     compiled, loaded = (now - then for now, then in zip(jit.counts(), before, strict=True))
-    where = ", ".join(jit.cache_folders()) or "none (TINYCNN_BACKEND=reference compiles nothing)"
+    where = ", ".join(jit.cache_folders()) or "none (NUMBA_CACHE_DIR can name a folder)"
     done = f"{compiled} compiled" if compiled else "nothing to compile"
     return (
         f"{done}, {loaded} were on disk already, in {time.perf_counter() - began:.1f} s ({', '.join(dtypes)})\n"

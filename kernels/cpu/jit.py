@@ -1,7 +1,8 @@
 """Compiling kernels: the options, the cache on disk, and a word to the user while it takes long.
 
 The cache is Numba's own. Its key watches only the file in which a kernel stands; ours also holds a hash of all files
-in this folder, so that an edit of a helper in another file is seen.
+in this folder, so that an edit of a helper in another file is seen. It may also fail: a kernel that cannot be kept, or
+whose file is damaged, is compiled.
 """
 
 from __future__ import annotations
@@ -50,8 +51,17 @@ class _Cache(FunctionCache):
         SciPy where it is installed; Numba fills them as soon as a function must be compiled.
         """
         rtsys.initialize(target_context)
-        with self._guard_against_spurious_io_errors():
+        try:
             return self._load_overload(sig, target_context)
+        except Exception:  # a file cut short raises whatever its pickle stumbles over
+            with contextlib.suppress(OSError):
+                self.flush()  # the list of files that it is in is written anew
+            return None
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        """Numba's, if it can be done: a full disk does not end a training."""
+        with contextlib.suppress(OSError):
+            super().save_overload(sig, data)
 
 
 def kernel(parallel: bool = False, fast: bool = True) -> Callable[[Callable[..., Any]], Any]:
@@ -63,10 +73,11 @@ def kernel(parallel: bool = False, fast: bool = True) -> Callable[[Callable[...,
     """
 
     def decorate(function: Callable[..., Any]) -> Any:
-        compiled = numba.njit(
-            parallel=parallel, nogil=True, error_model="numpy", fastmath=FAST if fast else False, cache=True
-        )(function)
-        compiled._cache = _Cache(function)  # type: ignore[attr-defined]
+        compiled = numba.njit(parallel=parallel, nogil=True, error_model="numpy", fastmath=FAST if fast else False)(
+            function
+        )
+        with contextlib.suppress(RuntimeError):  # no folder that can be written to: compiled by every process
+            compiled._cache = _Cache(function)  # type: ignore[attr-defined]
         _kernels.append(compiled)
         return compiled
 
@@ -115,7 +126,8 @@ class _Announcer(event.Listener):
 
     def _say(self, name: str, kinds: str) -> None:
         self._said = True
-        sys.stderr.write(f"tinycnn: compiling {name} ({kinds}); done once, then kept on disk ...")
+        kept = "done once, then kept on disk" if cache_folders() else "set NUMBA_CACHE_DIR to a folder to keep it in"
+        sys.stderr.write(f"tinycnn: compiling {name} ({kinds}); {kept} ...")
         sys.stderr.flush()
 
 
@@ -141,4 +153,4 @@ def counts() -> tuple[int, int]:
 
 def cache_folders() -> list[str]:
     """Where the compiled kernels of this process lie on disk."""
-    return sorted({k.stats.cache_path for k in _kernels})
+    return sorted({k.stats.cache_path for k in _kernels} - {None})

@@ -131,6 +131,29 @@ print(conv.conv2d(np.ones((1, 1, 6, 6)), np.ones((1, 1, 3, 3)), None, spec).sum(
     assert run(code, tmp_path, NUMBA_CACHE_DIR=cache).stdout.split() == ["360.0"]
 
 
+def test_a_cache_that_cannot_be_written_or_is_damaged_costs_time_only(tmp_path):
+    tree = tmp_path / "tree"
+    shutil.copytree(HOME / "tinycnn", tree / "tinycnn", symlinks=False, ignore=shutil.ignore_patterns("__pycache__"))
+    compiled, loaded = "(1, 0)", "(0, 1)"
+    start = "import numba, resource; numba.get_num_threads(); "  # what the smallest kernel calls
+    limit = "resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0)); "
+    code = start + "from tinycnn.kernels.cpu import jit, threads; threads._swap(1); print(jit.counts())"
+    full = code.replace(start, start + limit)
+    cache = tmp_path / "cache"
+    for wanted, program in ((compiled, full), (compiled, code), (loaded, code)):
+        assert run(program, tree, NUMBA_CACHE_DIR=str(cache)).stdout.strip() == wanted
+    for ending in ("nbc", "nbi"):
+        (file,) = cache.rglob(f"*.{ending}")
+        file.write_bytes(file.read_bytes()[:20])
+        for wanted in (compiled, loaded):
+            assert run(code, tree, NUMBA_CACHE_DIR=str(cache)).stdout.strip() == wanted
+
+    (tree / "tinycnn" / "kernels" / "cpu" / "__pycache__").touch()  # no folder beside the sources, nor at home
+    nowhere = {"HOME": "/dev/null", "XDG_CACHE_HOME": "/dev/null"}
+    done = run(code + "; print(jit.cache_folders())", tree, **nowhere)
+    assert done.stdout.splitlines() == [compiled, "[]"]
+
+
 def test_numba_sees_the_thread_count_of_the_launching_thread():
     seen = []
 
