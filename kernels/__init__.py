@@ -43,6 +43,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     ),
     "pair_loss": ("pair_loss", "pair_loss_grad"),
     "matmul": ("matmul",),
+    "linear": ("linear_grad",),
     "elementwise": (
         *("add", "sub", "mul", "div", "pow", "maximum", "minimum", "fmax", "fmin", "atan2", "hypot", "copysign"),
         *("floor_divide", "remainder", "fmod", "logaddexp", "logaddexp2"),

@@ -273,12 +273,10 @@ class Node:
 
     def output_is_current(self) -> None:
         """Take the saved output as it is now for unchanged: it moved into the tensor that an in-place op wrote to."""
-        self._versions = tuple(
-            [
-                t._version if t is not None and t._saved_output is not None else version
-                for t, version in zip(self._saved, self._versions, strict=False)
-            ]
-        )
+        self._versions = [
+            t._version if t is not None and t._saved_output is not None else version
+            for t, version in zip(self._saved, self._versions, strict=False)
+        ]
 
     @property
     def next_functions(self) -> tuple[tuple[Any, int], ...]:
@@ -366,20 +364,15 @@ class Function:
         return result
 
 
-def _edges(args: tuple[Any, ...]) -> tuple[tuple[Any, ...], bool]:
+def _edges(args: tuple[Any, ...]) -> tuple[list[Any], bool]:
     """For each argument of a call where its gradient goes, and whether there is any."""
-    edges: list[Any] = []
-    recorded = False
-    for a in args:
-        if isinstance(a, Tensor):
-            if a._base is not None:
-                a._look_at_base()
-            if a._requires_grad:
-                recorded = True
-                edges.append((a._node or a, a._output))
-                continue
-        edges.append(None)
-    return tuple(edges), recorded
+    edges = [
+        (a._node or a, a._output)
+        if isinstance(a, Tensor) and (a._requires_grad if a._base is None else a.requires_grad)
+        else None
+        for a in args
+    ]
+    return edges, edges.count(None) < len(edges)
 
 
 def node_for(function: type[Function], *inputs: Tensor | None) -> Any:
@@ -390,16 +383,11 @@ def node_for(function: type[Function], *inputs: Tensor | None) -> Any:
     """
     if not _mode.recording:
         return None
-    edges: list[Any] = []
-    ctx = None
-    for t in inputs:
-        if t is not None and (t._requires_grad if t._base is None else t.requires_grad):
-            ctx = ctx or Node(function)
-            edges.append((t._node or t, t._output))
-        else:
-            edges.append(None)
-    if ctx is not None:
-        ctx.edges = edges
+    edges, recorded = _edges(inputs)
+    if not recorded:
+        return None
+    ctx = Node(function)
+    ctx.edges = edges
     return ctx
 
 
@@ -564,12 +552,7 @@ def _accumulate(leaf: Tensor, grad: Tensor, mine: bool, create_graph: bool) -> N
 
 def _is_alone(grad: Tensor, *groups: Sequence[Any]) -> bool:
     """Whether `grad` is found once only among all members of the groups."""
-    found = 0
-    for group in groups:
-        for member in group:
-            if member is grad:
-                found += 1
-    return found == 1
+    return sum([member is grad for group in groups for member in group]) == 1
 
 
 def _walk(
@@ -683,10 +666,7 @@ def _walk(
                         and (array.base is None or not isinstance(array.base, type(array)))  # a view's base is an array
                         and (grad is not result or _is_alone(grad, grads, saved, results))
                     )
-                    if mine and wanted is None and target._grad is None and not (create_graph or target._hooks):
-                        target._grad = grad  # what `deliver` comes to
-                    else:
-                        deliver(target, -1, grad, mine)
+                    deliver(target, -1, grad, mine)
                 elif len(outputs) == 1 and target not in pending:  # `deliver` for a chain, without the call
                     pending[target] = [grad]
                     heappush(ready, (-target.birth, target))

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tinycnn.kernels.reference.linear import linear_grad
 from tinycnn.kernels.reference.matmul import matmul
 from tinycnn.kernels.reference.norm import batch_norm_eval, batch_norm_train, batch_norm_train_grad
 from tinycnn.kernels.reference.softmax import (
@@ -128,6 +129,21 @@ def test_cross_entropy_and_its_gradient(dtype):
         assert loss[r] == pytest.approx(math.log(total) - row[target[r]], rel=1e-5)
         expected = [scale[r] * (math.exp(v) / total - (k == target[r])) for k, v in enumerate(row)]
         np.testing.assert_allclose(gx[r], expected, rtol=1e-4, atol=1e-6)
+
+
+def test_gradients_of_a_linear_layer_equal_finite_differences():
+    x, w, b, gy = normal(3, 4), normal(2, 4, seed=1), normal(2, seed=2), normal(3, 2, seed=3)
+
+    def loss() -> float:
+        return np.vdot(np.maximum(x @ w.T + b, 0), gy)
+
+    y = np.maximum(x @ w.T + b, 0)
+    for found, operand in zip(linear_grad(gy, x, w, (True, True, True), y), (x, w, b), strict=True):
+        np.testing.assert_allclose(found, slopes(operand, loss), atol=1e-7)
+    plain = linear_grad(gy * (y > 0), x, w, (True, True, True))
+    for mine, its in zip(plain, linear_grad(gy, x, w, (True, True, True), y), strict=True):
+        np.testing.assert_array_equal(mine, its)
+    assert linear_grad(gy, x, w, (False, False, False)) == (None, None, None)
 
 
 def test_the_mean_of_cross_entropy_and_what_counts():

@@ -56,12 +56,9 @@ class Conv2dInputGrad(Function):
     @staticmethod
     def backward(ctx: Any, gg: Tensor) -> Any:
         g, w = ctx.saved_tensors
-        needed = ctx.needs_input_grad
-        return (
-            Conv2d.apply(gg, w, None, ctx.spec) if needed[0] else None,
-            Conv2dWeightGrad.apply(g, gg, ctx.spec) if needed[1] else None,
-            None,
-        )
+        for_g, for_w, _ = ctx.edges
+        to_g = None if for_g is None else Conv2d.apply(gg, w, None, ctx.spec)
+        return to_g, None if for_w is None else Conv2dWeightGrad.apply(g, gg, ctx.spec), None
 
 
 class Conv2dWeightGrad(Function):
@@ -74,12 +71,9 @@ class Conv2dWeightGrad(Function):
     @staticmethod
     def backward(ctx: Any, gg: Tensor) -> Any:
         g, x = ctx.saved_tensors
-        needed = ctx.needs_input_grad
-        return (
-            Conv2d.apply(x, gg, None, ctx.spec) if needed[0] else None,
-            Conv2dInputGrad.apply(g, gg, ctx.spec) if needed[1] else None,
-            None,
-        )
+        for_g, for_x, _ = ctx.edges
+        to_g = None if for_g is None else Conv2d.apply(x, gg, None, ctx.spec)
+        return to_g, None if for_x is None else Conv2dInputGrad.apply(g, gg, ctx.spec), None
 
 
 _known_spec = functools.lru_cache(1024)(conv_spec)

@@ -356,6 +356,14 @@ class Masked(Later):
         return self.kernels.relu_grad(self.gy, self.y)
 
 
+def unmasked(g: Tensor, node: Node) -> tuple[Any, Any]:
+    """(gy, y) if `g` is a gradient `Masked` by a ReLU for this node: the gradient of y, its output. Else (g, None)."""
+    mask = g._later
+    if isinstance(mask, Masked) and mask.node is node and mask._array is None:
+        return mask.gy, mask.y
+    return g.array, None
+
+
 def put_off(later: Later, place: _device.device) -> Tensor:
     """A Tensor that `later` will compute."""
     t: Tensor = new(Tensor)

@@ -9,6 +9,7 @@ import numpy as np
 
 from .._tensor import Tensor, need, wrap
 from ..autograd import Function, hang, is_grad_enabled, node_for
+from .elementwise import unmasked
 from .reduce import sum
 from .shape import expand, matrix_transpose, reshape, unsqueeze
 
@@ -136,6 +137,8 @@ def bmm(input: Tensor, mat2: Tensor) -> Tensor:
 class Linear(Function):
     """The node that `linear` records: x (R, I) @ weight (O, I)^T + bias (O,)."""
 
+    takes_masks = True
+
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> Any:
         x, weight = ctx.saved_tensors
@@ -145,9 +148,9 @@ class Linear(Function):
             gw = None if for_weight is None else MatMul.apply(matrix_transpose(g), x)
             gb = None if for_bias is None else sum(g, 0)
         else:
-            gx = None if for_x is None else _product(g, weight)
-            gw = None if for_weight is None else _product(g, x, flip_a=True)
-            gb = None if for_bias is None else wrap(g.device.kernels.sum(g.array, (0,), False), g.device)
+            wanted, (gy, y) = ctx.needs_input_grad, unmasked(g, ctx)
+            found = g.device.kernels.linear_grad(gy, x.array, weight.array, wanted, y)
+            gx, gw, gb = [None if a is None else wrap(a, g.device) for a in found]
         return gx, gw, gb
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from .. import dtypes
 from .._tensor import Later, Tensor, filled, wrap
 from ..autograd import Function, hang, is_grad_enabled, node_for
-from .elementwise import Masked, cast, put_off, require_float
+from .elementwise import cast, put_off, require_float, unmasked
 from .matmul import same_kind
 from .reduce import mean, sum
 from .shape import reshape
@@ -92,12 +92,8 @@ class BatchNormTrain(Function):
     def backward(ctx: Any, g: Tensor, *_: Any) -> Any:
         x, weight, mu, var = ctx.saved_tensors
         if not is_grad_enabled():  # the same in one kernel
-            grad, mask = g.device.kernels.batch_norm_train_grad, g._later
-            gy, bias = None, ctx.bias
-            if isinstance(mask, Masked) and mask.node is ctx and mask._array is None:
-                gy = mask.gy
-            else:
-                gy, bias = g.array, None
+            grad, (gy, y) = g.device.kernels.batch_norm_train_grad, unmasked(g, ctx)
+            bias = None if y is None else ctx.bias
             gx, *others = grad(_flat(gy), _flat(x.array), mu.array, var.array, weight.array, ctx.eps, bias)
             return wrap(gx.reshape(x.array.shape), g.device), *(wrap(a, g.device) for a in others), None
         rank = x.array.ndim

@@ -65,6 +65,17 @@ def test_softmax_around_its_blocks(rows, length):
         assert gpu.class_count(there(target), classes, -100) == plain.class_count(target, classes, -100)
 
 
+def test_gradients_of_a_linear_layer():
+    rng = np.random.default_rng(0)
+    gy, x, w, y = (rng.standard_normal(shape) for shape in ((4, 2), (4, 3), (2, 3), (4, 2)))
+    for wanted, mask in (((True, True, True), None), ((True, False, True), y)):
+        mine = gpu.linear_grad(*map(there, (gy, x, w)), wanted, None if mask is None else there(mask))
+        for a, b in zip(mine, plain.linear_grad(gy, x, w, wanted, mask), strict=True):
+            assert (a is None) == (b is None)
+            if a is not None:
+                close(a.get(), b)
+
+
 @pytest.mark.parametrize("row", [[np.nan, 1.0, 2.0], [np.inf, 1.0, 2.0], [-np.inf] * 3, [-np.inf, 0.0, 1.0]])
 def test_softmax_of_what_is_not_finite(row):
     x = np.array([row])
