@@ -248,7 +248,7 @@ def gather(x, of_input, group, c0, c1, t, count, after, v, vi, row, panel, step,
                         ask(x, following + (i * m + r) * width + (j - r) * m, size, False)
                     source, place = o + i * m * pitch + (p - begin) * LANES32, target + (done + i * many + j) * row
                     if of_input:
-                        input_tile(m, memory, source, pitch, -p, width - p, v, place, step)
+                        input_tile(2 if m == 2 else 4, memory, source, pitch, -p, width - p, v, place, step)
                     else:
                         output_grad_tile(m, memory, source, pitch, -p, width - p, v, place, step)
             done += tall * many

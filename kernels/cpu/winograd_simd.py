@@ -234,11 +234,11 @@ def input_tile(
 ) -> Any:
     """out[o + k*step + lane] = element k of B^T d B, where d[r, c] is pixels[i + r*pitch + c*lanes + lane].
 
-    Columns that are not first <= c < last count as 0.
+    Columns that are not first <= c < last count as 0. For m = 3, B is that of m = 4.
     """
     if not of_floats(pixels, out):
         return None
-    return _patch_type(pixels, out), _for_each("winograd_input", _build_input, 4, 2, 3)
+    return _patch_type(pixels, out), _for_each("winograd_input", _build_input, 4, 2)
 
 
 @intrinsic
