@@ -25,7 +25,7 @@ if not __name__.startswith("tinycnn."):
     raise ImportError("these kernels belong to tinycnn: import tinycnn.kernels")
 
 FAMILIES: dict[str, tuple[str, ...]] = {
-    "memory": ("empty", "zeros", "copy", "cast"),
+    "memory": ("empty", "zeros", "copy", "cast", "assign"),
     "conv": ("conv2d", "conv2d_input_grad", "conv2d_weight_grad"),
     "pool": ("max_pool2d", "max_pool2d_grad", "max_pool2d_take", "avg_pool2d", "avg_pool2d_grad"),
     "norm": ("batch_norm_train", "batch_norm_moments", "batch_norm_train_grad", "batch_norm_eval"),
@@ -51,7 +51,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
         *("reciprocal", "sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh", "asinh", "acosh"),
         *("atanh", "sigmoid", "erf", "erfc", "relu", "sign", "floor", "ceil", "trunc", "round"),
         *("silu", "gelu", "hardswish", "sigmoid_grad", "tanh_grad", "silu_grad", "gelu_grad", "hardswish_grad"),
-        *("leaky_relu", "elu", "softplus", "leaky_relu_grad", "elu_grad", "softplus_grad"),
+        *("leaky_relu", "elu", "softplus", "clamp", "leaky_relu_grad", "elu_grad", "softplus_grad", "clamp_grad"),
         *("relu_grad", "where", "eq", "ne", "lt", "le", "gt", "ge", "isnan", "isinf", "isfinite", "signbit"),
         *("logical_and", "logical_or", "logical_xor", "logical_not"),
         *("bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_not", "bitwise_left_shift", "bitwise_right_shift"),
@@ -71,7 +71,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
         "logcumsumexp",
     ),
     "sort": ("sort", "argsort", "cummax_index"),
-    "index": ("full", "concatenate", "index_add", "gather", "gather_grad"),
+    "index": ("full", "concatenate", "take", "index_add", "gather", "gather_grad"),
     "dropout": ("dropout",),
     "optim": (
         *("sgd_step", "adam_step", "nadam_step", "radam_step", "adamax_step"),

@@ -50,6 +50,8 @@ __all__ = [
     "bitwise_right_shift",
     "bitwise_xor",
     "ceil",
+    "clamp",
+    "clamp_grad",
     "copysign",
     "cos",
     "cosh",
@@ -344,6 +346,23 @@ def leaky_relu_flat(workers, gy, x, numbers, out):
     slope = numbers[0]
     for i in prange(x.size):
         out[i] = gy[i] * slope if not x[i] > 0 else gy[i]
+
+
+@kernel(parallel=True)
+def clamp_flat(workers, x, numbers, out):
+    """out = x limited to [low, high]; numbers = (low, high)"""
+    low, high = numbers[0], numbers[1]
+    for i in prange(x.size):
+        above = low if x[i] < low else x[i]  # NaN passes
+        out[i] = high if above > high else above
+
+
+@kernel(parallel=True)
+def clamp_grad_flat(workers, gy, x, numbers, out):
+    """out = gy where low <= x <= high, else 0"""
+    low, high = numbers[0], numbers[1]
+    for i in prange(x.size):
+        out[i] = gy[i] if x[i] >= low and x[i] <= high else 0
 
 
 @kernel(parallel=True)
@@ -730,6 +749,16 @@ def leaky_relu(x: np.ndarray, slope: float) -> np.ndarray:
 def leaky_relu_grad(gy: np.ndarray, x: np.ndarray, slope: float) -> np.ndarray:
     """gy where x > 0, else slope * gy"""
     return _ruled(reference.leaky_relu_grad, leaky_relu_flat, (gy, x), (slope,))
+
+
+def clamp(x: np.ndarray, low: float, high: float) -> np.ndarray:
+    """x limited to [low, high], high where low > high; NaN stays NaN"""
+    return _ruled(reference.clamp, clamp_flat, (x,), (low, high))
+
+
+def clamp_grad(gy: np.ndarray, x: np.ndarray, low: float, high: float) -> np.ndarray:
+    """gy where low <= x <= high, else 0"""
+    return _ruled(reference.clamp_grad, clamp_grad_flat, (gy, x), (low, high))
 
 
 def elu(x: np.ndarray, low: float, high: float, rate: float) -> np.ndarray:

@@ -31,6 +31,7 @@ import numpy as np
 from numba import prange
 
 from .jit import kernel
+from .strided import FEW, assign
 from .threads import launch
 
 SMALLEST = 1 << 16  # bytes; below, NumPy's own memory is as fast
@@ -192,13 +193,13 @@ def zeros(shape: int | Sequence[int], dtype: Any) -> np.ndarray:
 
 def copy(x: np.ndarray) -> np.ndarray:
     """x in memory of its own, C-contiguous."""
-    if x.nbytes < SMALLEST:
+    if x.size < FEW:
         return x.copy()
     out = empty(x.shape, x.dtype)
-    if x.nbytes < PARALLEL or not x.flags.carray or x.nbytes % 8:
+    if x.nbytes < PARALLEL and x.flags.c_contiguous:
         np.copyto(out, x)
     else:
-        launch(copy_words, x.reshape(-1).view(np.uint64), out.reshape(-1).view(np.uint64))
+        assign(out, x)
     return out
 
 
@@ -220,13 +221,6 @@ def fill(out: np.ndarray, value: Any) -> None:
         launch(fill_words, out.reshape(-1).view(word), np.asarray(value, out.dtype).reshape(1).view(word))
     else:
         out.fill(value)
-
-
-@kernel(parallel=True)
-def copy_words(workers, x, out):
-    """out = x"""
-    for i in prange(x.size):
-        out[i] = x[i]
 
 
 @kernel(parallel=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numba import prange, uintp
@@ -11,11 +12,7 @@ from ..reference import reduce as reference
 from ..reference.reduce import (
     Axes,
     all,
-    amax,
-    amin,
     any,
-    argmax,
-    argmin,
     cumprod,
     logcumsumexp,
     mean,
@@ -39,9 +36,11 @@ __all__ = [
     "prod",
     "sum",
 ]
+LANES = 16  # running extremes of a row, side by side
 SMALL = 1 << 12  # elements; below, NumPy takes less time than a launch
 BAND = 128  # columns that are summed side by side
 RUN = 1 << 14  # elements of one partial sum when everything is summed
+NOWHERE = np.empty(0, np.int64)  # the places are not asked for
 
 
 @kernel(parallel=True)
@@ -62,11 +61,13 @@ def sum_runs(workers, x, out):
 
 @kernel(parallel=True)
 def sum_rows(workers, x, out):
-    """out[j] = sum over i of x[i, j], BAND columns at a time: 16 rows in the dtype of x, these sums in float64."""
-    rows, columns = x.shape
+    """out[n, j] = sum over i of x[n, i, j], BAND columns at a time: 16 rows in the dtype of x, their sums in float64"""
+    batch, rows, columns = x.shape
+    bands = (columns + BAND - 1) // BAND
     for worker in prange(workers):
         totals, run = np.empty(BAND), np.empty(BAND, x.dtype)
-        for start in range(worker * BAND, columns, workers * BAND):
+        for unit in range(worker, batch * bands, workers):
+            n, start = unit // bands, unit % bands * BAND
             width = uintp(min(BAND, columns - start))
             for j in range(width):
                 totals[j] = 0
@@ -74,13 +75,13 @@ def sum_rows(workers, x, out):
                 for j in range(width):
                     run[j] = 0
                 for i in range(first, min(first + 16, rows)):
-                    row = x[i, start : start + width]
+                    row = x[n, i, start : start + width]
                     for j in range(width):
                         run[j] += row[j]
                 for j in range(width):
                     totals[j] += run[j]
             for j in range(width):
-                out[start + j] = totals[j]
+                out[n, start + j] = totals[j]
 
 
 def as_runs(shape: tuple[int, ...], axes: Axes) -> tuple[int, int, int] | None:
@@ -108,21 +109,169 @@ def as_runs(shape: tuple[int, ...], axes: Axes) -> tuple[int, int, int] | None:
 
 def sum(x: np.ndarray, axes: Axes, keepdims: bool) -> np.ndarray:
     """The sum; short runs are added up in the dtype, runs in float64."""
-    form = as_runs(x.shape, axes) if x.size > SMALL and x.dtype in (np.float32, np.float64) and x.flags.carray else None
+    form = as_runs(x.shape, axes) if _suits(x) else None
+    shape = tuple(1 if d in axes else n for d, n in enumerate(x.shape) if keepdims or d not in axes)
     if form is None:
-        return reference.sum(x, axes, keepdims)
+        steps = _groups(x.shape, axes) if _suits(x) else []
+        if len(steps) != 1:
+            return reference.sum(x, axes, keepdims)
+        out = empty(shape, x.dtype)
+        launch(sum_rows, x.reshape(steps[0]), out.reshape(steps[0][0], steps[0][2]), elements=x.size)
+        return out
     outer, kept, length = form
     out = empty(kept, x.dtype)
     if length == 1 and outer > 1:
-        launch(sum_rows, x.reshape(outer, kept), out, elements=x.size)
+        launch(sum_rows, x.reshape(1, outer, kept), out.reshape(1, kept), elements=x.size)
     elif kept == 1 and outer == 1 and length % RUN == 0:
         parts = np.empty(length // RUN, np.float64)
         launch(sum_runs, x.reshape(1, -1, RUN), parts)
         out[0] = parts.sum(dtype=np.float64)
     else:
         launch(sum_runs, x.reshape(outer, kept, length), out, elements=x.size)
-    shape = tuple(1 if d in axes else n for d, n in enumerate(x.shape) if keepdims or d not in axes)
     return out.reshape(shape)
+
+
+# Extremes. `sign` is 1 for the largest, -1 for the smallest: that is the largest of -x. NaN wins.
+
+
+@kernel(parallel=True)
+def extremes_of_rows(workers, x, sign, out, places):
+    """out[r] = the extreme of x[r]; if asked for, places[r] = where it is, the first of equals"""
+    rows, columns = x.shape
+    whole = uintp(columns // LANES * LANES)
+    for worker in prange(workers):
+        best = np.empty(LANES, x.dtype)
+        for r in range(rows * worker // workers, rows * (worker + 1) // workers):
+            row = x[r]
+            for i in range(LANES):
+                best[i] = row[0] * sign
+            for k in range(uintp(0), whole, uintp(LANES)):
+                for i in range(uintp(LANES)):
+                    v = row[k + i] * sign
+                    best[i] = v if v > best[i] or v != v else best[i]
+            for k in range(whole, uintp(columns)):
+                v = row[k] * sign
+                best[0] = v if v > best[0] or v != v else best[0]
+            step = LANES // 2
+            while step:
+                for i in range(step):
+                    v = best[i + step]
+                    best[i] = v if v > best[i] or v != v else best[i]
+                step //= 2
+            extreme = best[0] * sign
+            out[r] = extreme
+            if places.size:
+                k = 0
+                while row[k] != extreme and row[k] == row[k]:
+                    k += 1
+                places[r] = k
+
+
+@kernel(parallel=True)
+def extremes_of_columns(workers, x, sign, out, places):
+    """out[n, j] = the extreme of x[n, :, j], and if asked for, places[n, j], BAND columns at a time"""
+    batch, rows, columns = x.shape
+    bands = (columns + BAND - 1) // BAND
+    for worker in prange(workers):
+        best, at = np.empty(BAND, x.dtype), np.empty(BAND, np.int32)
+        for unit in range(batch * bands * worker // workers, batch * bands * (worker + 1) // workers):
+            n, first = unit // bands, unit % bands * BAND
+            width = uintp(min(BAND, columns - first))
+            row = x[n, 0, first : first + width]
+            for j in range(width):
+                best[j], at[j] = row[j] * sign, 0
+            for i in range(1, rows):
+                row, here = x[n, i, first : first + width], np.int32(i)
+                if places.size:
+                    for j in range(width):
+                        v = row[j] * sign
+                        wins = v > best[j] or (v != v and best[j] == best[j])
+                        best[j] = v if wins else best[j]
+                        at[j] = here if wins else at[j]
+                else:
+                    for j in range(width):
+                        v = row[j] * sign
+                        best[j] = v if v > best[j] or v != v else best[j]
+            for j in range(width):
+                out[n, first + j] = best[j] * sign
+                if places.size:
+                    places[n, first + j] = at[j]
+
+
+def _groups(shape: tuple[int, ...], axes: Axes) -> list[tuple[int, int, int]]:
+    """The reduction over `axes` as steps over the middle of (outer, middle, inner), from the last axis to the first."""
+    steps = []
+    inner, d = 1, len(shape) - 1
+    while d >= 0:
+        middle = 1
+        while d >= 0 and d in axes:
+            middle *= shape[d]
+            d -= 1
+        if middle > 1:
+            steps.append((math.prod(shape[: d + 1]), middle, inner))
+        while d >= 0 and d not in axes:
+            inner *= shape[d]
+            d -= 1
+    return steps
+
+
+def _suits(x: np.ndarray) -> bool:
+    return x.size > SMALL and x.dtype in (np.float32, np.float64) and x.flags.carray
+
+
+def _extremes(x: np.ndarray, sign: int, form: tuple[int, int, int], places: np.ndarray) -> np.ndarray:
+    outer, middle, inner = form
+    out = empty(outer * inner, x.dtype)
+    if inner == 1:
+        launch(extremes_of_rows, x.reshape(outer, middle), x.dtype.type(sign), out, places, elements=x.size)
+    else:
+        to = out.reshape(outer, inner), places.reshape(outer, inner) if places.size else places.reshape(0, 0)
+        launch(extremes_of_columns, x.reshape(form), x.dtype.type(sign), *to, elements=x.size)
+    return out
+
+
+def _extreme(x: np.ndarray, axes: Axes, keepdims: bool, sign: int, plain: Any) -> np.ndarray:
+    steps = _groups(x.shape, axes) if _suits(x) else []
+    if not steps:
+        result: np.ndarray = plain(x, axes, keepdims)
+        return result
+    shape = tuple(1 if d in axes else n for d, n in enumerate(x.shape) if keepdims or d not in axes)
+    for outer, middle, inner in steps:
+        if outer == inner == 1 and middle % RUN == 0:  # one long row: its parts first
+            x, middle = _extremes(x, sign, (middle // RUN, RUN, 1), NOWHERE), middle // RUN
+        x = _extremes(x, sign, (outer, middle, inner), NOWHERE)
+    return x.reshape(shape)
+
+
+def amax(x: np.ndarray, axes: Axes, keepdims: bool) -> np.ndarray:
+    """The largest element; NaN wins."""
+    return _extreme(x, axes, keepdims, 1, reference.amax)
+
+
+def amin(x: np.ndarray, axes: Axes, keepdims: bool) -> np.ndarray:
+    """The smallest element; NaN wins."""
+    return _extreme(x, axes, keepdims, -1, reference.amin)
+
+
+def _place(x: np.ndarray, axis: int | None, keepdims: bool, sign: int, plain: Any) -> np.ndarray:
+    if axis is None or not _suits(x):
+        result: np.ndarray = plain(x, axis, keepdims)
+        return result
+    axis %= x.ndim
+    front, back = x.shape[:axis], x.shape[axis + 1 :]
+    places = empty(math.prod(front) * math.prod(back), np.int64)
+    _extremes(x, sign, (math.prod(front), x.shape[axis], math.prod(back)), places)
+    return places.reshape((*front, 1, *back) if keepdims else front + back)
+
+
+def argmax(x: np.ndarray, axis: int | None, keepdims: bool) -> np.ndarray:
+    """Where the largest element is, the first of equals; in the flattened array if `axis` is None."""
+    return _place(x, axis, keepdims, 1, reference.argmax)
+
+
+def argmin(x: np.ndarray, axis: int | None, keepdims: bool) -> np.ndarray:
+    """Where the smallest element is, the first of equals; in the flattened array if `axis` is None."""
+    return _place(x, axis, keepdims, -1, reference.argmin)
 
 
 @kernel(parallel=True)

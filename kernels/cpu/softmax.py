@@ -1,4 +1,7 @@
-"""Softmax of rows x (R, K), and the cross-entropy built on it: one pass for the largest, one for the sum."""
+"""Softmax of rows x (R, K), and the cross-entropy built on it: one pass for the largest, one for the sum.
+
+Softmax over channels, of x (N, K, L), takes BAND columns side by side: their channels stay in the cache meanwhile.
+"""
 
 from __future__ import annotations
 
@@ -24,6 +27,7 @@ __all__ = [
     "softmax_grad",
 ]
 LANES = 16  # running maxima of a row, side by side
+BAND = 128  # columns of channels that are gone through together
 
 
 @helper
@@ -99,6 +103,72 @@ def backward(workers, gy, y, gx, logarithm):
 
 
 @kernel(parallel=True)
+def forward_channels(workers, x, y, logarithm):
+    """As `forward`, over the middle of x (N, K, L): for image, BAND columns, shared out to the workers: channels"""
+    batch, channels, length = x.shape
+    bands = (length + BAND - 1) // BAND
+    for worker in prange(workers):
+        top, total = np.empty(BAND, x.dtype), np.empty(BAND, x.dtype)
+        for unit in range(batch * bands * worker // workers, batch * bands * (worker + 1) // workers):
+            n, start = unit // bands, unit % bands * BAND
+            width = uintp(min(BAND, length - start))
+            for j in range(width):
+                top[j], total[j] = -np.inf, 0
+            for k in range(channels):
+                row = x[n, k, start : start + width]
+                for j in range(width):
+                    top[j] = row[j] if row[j] > top[j] else top[j]
+            for k in range(channels):
+                row, out = x[n, k, start : start + width], y[n, k, start : start + width]
+                for j in range(width):
+                    power = exp(row[j] - top[j])
+                    total[j] += power
+                    out[j] = power
+            if logarithm:
+                for j in range(width):
+                    total[j] = np.log(total[j])
+            for k in range(channels):
+                row, out = x[n, k, start : start + width], y[n, k, start : start + width]
+                if logarithm:
+                    for j in range(width):
+                        out[j] = row[j] - top[j] - total[j]
+                else:
+                    for j in range(width):
+                        out[j] /= total[j]
+
+
+@kernel(parallel=True)
+def backward_channels(workers, gy, y, gx, logarithm):
+    """As `backward`, over the middle of y (N, K, L)"""
+    batch, channels, length = y.shape
+    bands = (length + BAND - 1) // BAND
+    for worker in prange(workers):
+        total = np.empty(BAND, y.dtype)
+        for unit in range(batch * bands * worker // workers, batch * bands * (worker + 1) // workers):
+            n, start = unit // bands, unit % bands * BAND
+            width = uintp(min(BAND, length - start))
+            for j in range(width):
+                total[j] = 0
+            for k in range(channels):
+                g, p = gy[n, k, start : start + width], y[n, k, start : start + width]
+                if logarithm:
+                    for j in range(width):
+                        total[j] += g[j]
+                else:
+                    for j in range(width):
+                        total[j] += g[j] * p[j]
+            for k in range(channels):
+                g, p = gy[n, k, start : start + width], y[n, k, start : start + width]
+                out = gx[n, k, start : start + width]
+                if logarithm:
+                    for j in range(width):
+                        out[j] = g[j] - exp(p[j]) * total[j]
+                else:
+                    for j in range(width):
+                        out[j] = p[j] * (g[j] - total[j])
+
+
+@kernel(parallel=True)
 def loss_forward(workers, x, target, ignore_index, loss, lse, mean, total):
     """lse = log(sum(exp(x))) and loss = lse - x[target], or 0; mean = the sum of the losses / total, if asked for"""
     rows = x.shape[0]
@@ -139,19 +209,19 @@ def loss_backward(workers, scale, x, lse, target, ignore_index, gx):
 def _forward(x: np.ndarray, logarithm: bool) -> np.ndarray:
     y = empty(x.shape, x.dtype)
     if x.size:
-        launch(forward, plain(x), y, logarithm, elements=x.size)
+        launch(forward if x.ndim == 2 else forward_channels, plain(x), y, logarithm, elements=x.size)
     return y
 
 
 def _backward(gy: np.ndarray, y: np.ndarray, logarithm: bool) -> np.ndarray:
     gx = empty(y.shape, y.dtype)
     if y.size:
-        launch(backward, plain(gy), plain(y), gx, logarithm, elements=y.size)
+        launch(backward if y.ndim == 2 else backward_channels, plain(gy), plain(y), gx, logarithm, elements=y.size)
     return gx
 
 
 def softmax(x: np.ndarray) -> np.ndarray:
-    """y = exp(x) / sum(exp(x))"""
+    """y = exp(x) / sum(exp(x)), of rows x (R, K) or over the middle of x (N, K, L)"""
     return _forward(x, False)
 
 
@@ -161,7 +231,7 @@ def softmax_grad(gy: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def log_softmax(x: np.ndarray) -> np.ndarray:
-    """y = x - log(sum(exp(x)))"""
+    """y = x - log(sum(exp(x))), of rows x (R, K) or over the middle of x (N, K, L)"""
     return _forward(x, True)
 
 

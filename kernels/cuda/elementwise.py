@@ -21,7 +21,8 @@ from .launch import flat, kernel
 
 __all__ = [
     *("abs", "acos", "acosh", "add", "asin", "asinh", "atan", "atan2", "atanh", "bitwise_and", "bitwise_left_shift"),
-    *("bitwise_not", "bitwise_or", "bitwise_right_shift", "bitwise_xor", "ceil", "copysign", "cos", "cosh", "div"),
+    *("bitwise_not", "bitwise_or", "bitwise_right_shift", "bitwise_xor", "ceil", "clamp", "clamp_grad", "copysign"),
+    *("cos", "cosh", "div"),
     *("elu", "elu_grad", "eq", "erf", "erfc", "exp", "exp2", "expm1", "floor", "floor_divide", "fmax", "fmin", "fmod"),
     *("ge", "gelu", "gelu_grad", "gt", "hardswish", "hardswish_grad", "hypot", "isfinite", "isinf", "isnan", "le"),
     *("leaky_relu", "leaky_relu_grad", "log", "log10", "log1p", "log2", "logaddexp", "logaddexp2", "logical_and"),
@@ -412,6 +413,37 @@ def _leaky_relu_grad(T):
 def leaky_relu_grad(gy: Any, x: Any, slope: float) -> Any:
     """gy where x > 0, else slope * gy"""
     return _mapped2(gy, x, _leaky_relu_grad, slope) if _fits(gy, x) else _in_float32(leaky_relu_grad, gy, x, slope)
+
+
+@formula
+def _clamp(T):
+    def each(x, low, high, r):
+        above = low if x < low else x  # NaN passes
+        return high if above > high else above
+
+    return each
+
+
+def clamp(x: Any, low: float, high: float) -> Any:
+    """x limited to [low, high], high where low > high; NaN stays NaN"""
+    return _mapped(x, _clamp, low, high) if _fits(x) else xp.minimum(xp.maximum(x, low), high)
+
+
+@formula
+def _clamp_grad(T):
+    zero = T(0)
+
+    def each(gy, x, low, high, r):
+        return gy if low <= x <= high else zero
+
+    return each
+
+
+def clamp_grad(gy: Any, x: Any, low: float, high: float) -> Any:
+    """gy where low <= x <= high, else 0"""
+    if _fits(gy, x):
+        return _mapped2(gy, x, _clamp_grad, low, high)
+    return xp.where((x >= low) & (x <= high), gy, gy.dtype.type(0))
 
 
 @formula

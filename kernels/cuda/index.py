@@ -22,6 +22,11 @@ def concatenate(arrays: Sequence[Any], axis: int) -> Any:
     return xp.concatenate(list(arrays), axis)
 
 
+def take(x: Any, key: Any) -> Any:
+    """x[key], where `key` holds arrays: a copy, C-contiguous."""
+    return xp.asarray(x[key], order="C")
+
+
 @kernel("T* T* int64* int64* int64", dtypes="fdlihbB")
 def add_runs(T):
     """out[places[i]] += sum of g[order[i]], g[order[i + 1]], ... as long as the (sorted) place stays the same.

@@ -119,28 +119,37 @@ def loss_backward(T, B):
     return body
 
 
+def _as_rows(x: Any) -> Any:
+    """x (R, K), or (N, K, L) with the middle axis moved to the end, C-contiguous."""
+    return xp.ascontiguousarray(x if x.ndim == 2 else xp.moveaxis(x, 1, 2))
+
+
+def _back(y: Any, ndim: int) -> Any:
+    return y if ndim == 2 else xp.ascontiguousarray(xp.moveaxis(y, 2, 1))
+
+
 def _forward(x: Any, logarithm: int) -> Any:
-    x = xp.ascontiguousarray(x)
+    ndim, x = x.ndim, _as_rows(x)
     y = xp.empty(x.shape, x.dtype)
     if x.size:
-        rows, length = x.shape
-        block = _block(length)
+        length = x.shape[-1]
+        rows, block = x.size // length, _block(length)
         forward.of(x.dtype, block)(min(rows, MOST_BLOCKS), block, x, y, rows, length, logarithm)
-    return y
+    return _back(y, ndim)
 
 
 def _backward(gy: Any, y: Any, logarithm: int) -> Any:
-    gy, y = xp.ascontiguousarray(gy), xp.ascontiguousarray(y)
+    ndim, gy, y = y.ndim, _as_rows(gy), _as_rows(y)
     gx = xp.empty(y.shape, y.dtype)
     if y.size:
-        rows, length = y.shape
-        block = _block(length)
+        length = y.shape[-1]
+        rows, block = y.size // length, _block(length)
         backward.of(y.dtype, block)(min(rows, MOST_BLOCKS), block, gy, y, gx, rows, length, logarithm)
-    return gx
+    return _back(gx, ndim)
 
 
 def softmax(x: Any) -> Any:
-    """y = exp(x) / sum(exp(x))"""
+    """y = exp(x) / sum(exp(x)), of rows x (R, K) or over the middle of x (N, K, L)"""
     return _forward(x, 0)
 
 
@@ -150,7 +159,7 @@ def softmax_grad(gy: Any, y: Any) -> Any:
 
 
 def log_softmax(x: Any) -> Any:
-    """y = x - log(sum(exp(x)))"""
+    """y = x - log(sum(exp(x))), of rows x (R, K) or over the middle of x (N, K, L)"""
     return _forward(x, 1)
 
 

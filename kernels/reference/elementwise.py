@@ -174,6 +174,18 @@ def leaky_relu_grad(gy: np.ndarray, x: np.ndarray, slope: float) -> np.ndarray:
 
 
 @silent
+def clamp(x: np.ndarray, low: float, high: float) -> np.ndarray:
+    """x limited to [low, high], high where low > high; NaN stays NaN"""
+    return np.clip(x, low, high)
+
+
+@silent
+def clamp_grad(gy: np.ndarray, x: np.ndarray, low: float, high: float) -> np.ndarray:
+    """gy where low <= x <= high, else 0"""
+    return np.where((x >= low) & (x <= high), gy, gy.dtype.type(0))
+
+
+@silent
 def elu(x: np.ndarray, low: float, high: float, rate: float) -> np.ndarray:
     """high * x where x > 0, else low * (e ** (rate * x) - 1)"""
     return np.where(x > 0, x * high, np.expm1(x * rate) * low)

@@ -18,6 +18,11 @@ def concatenate(arrays: Sequence[np.ndarray], axis: int) -> np.ndarray:
     return np.concatenate(arrays, axis)
 
 
+def take(x: np.ndarray, key: Any) -> np.ndarray:
+    """x[key], where `key` holds arrays: a copy, C-contiguous."""
+    return np.asarray(x[key], order="C")  # NumPy may give the copy another order
+
+
 def index_add(g: np.ndarray, key: Any, shape: tuple[int, ...], repeated: bool) -> np.ndarray:
     """Zeros of `shape` with `g` added at `key`: the adjoint of ``x[key]``.
 

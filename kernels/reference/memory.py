@@ -23,6 +23,11 @@ def copy(x: np.ndarray) -> np.ndarray:
     return x.copy()
 
 
+def assign(out: np.ndarray, x: np.ndarray) -> None:
+    """Write the numbers of x, which broadcasts to the shape of `out`, into `out`."""
+    np.copyto(out, x, casting="unsafe")
+
+
 def cast(x: np.ndarray, dtype: Any) -> np.ndarray:
     """The numbers of x in another dtype, in the order that x has."""
     return x.astype(dtype)

@@ -14,7 +14,7 @@ def _shifted(x: np.ndarray) -> np.ndarray:
 
 @silent
 def softmax(x: np.ndarray) -> np.ndarray:
-    """y = exp(x) / sum(exp(x))"""
+    """y = exp(x) / sum(exp(x)), of rows x (R, K) or over the middle of x (N, K, L)"""
     e = np.exp(_shifted(x))
     return e / e.sum(axis=1, keepdims=True)
 
@@ -27,7 +27,7 @@ def softmax_grad(gy: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 @silent
 def log_softmax(x: np.ndarray) -> np.ndarray:
-    """y = x - log(sum(exp(x)))"""
+    """y = x - log(sum(exp(x))), of rows x (R, K) or over the middle of x (N, K, L)"""
     s = _shifted(x)
     return s - np.log(np.exp(s).sum(axis=1, keepdims=True))
 

@@ -57,7 +57,7 @@ def test_sums_of_columns(rows, columns, dtype):
         for n in range(1, before + 1):
             threads.set_num_threads(n)
             out = np.empty(columns, dtype)
-            threads.launch(reduce.sum_rows, x, out)
+            threads.launch(reduce.sum_rows, x[None], out[None])
             results.append(out)
     finally:
         threads.set_num_threads(before)

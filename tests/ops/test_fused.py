@@ -52,7 +52,7 @@ def test_one_kernel_equals_the_formula(name, n):
     np.testing.assert_allclose(grads[0], grads[1], rtol=1e-12, atol=1e-14)
 
 
-RULED = {"leaky_relu": (0.1,), "elu": (1.7, 1.05, 0.8), "softplus": (1.5, 20.0)}
+RULED = {"leaky_relu": (0.1,), "elu": (1.7, 1.05, 0.8), "softplus": (1.5, 20.0), "clamp": (-0.7, 0.9)}
 
 
 @pytest.mark.parametrize("name", RULED)
@@ -71,7 +71,15 @@ def test_both_columns_agree_on_what_takes_numbers(name, dtype, n):
 
 @pytest.mark.parametrize(
     ("name", "rule"),
-    [("leaky_relu", (0.2,)), ("elu", (1.3,)), ("selu", ()), ("celu", (0.7,)), ("softplus", (2.0, 9.0))],
+    [
+        ("leaky_relu", (0.2,)),
+        ("elu", (1.3,)),
+        ("selu", ()),
+        ("celu", (0.7,)),
+        ("softplus", (2.0, 9.0)),
+        ("hardtanh", (-0.6, 0.7)),
+        ("relu6", ()),
+    ],
 )
 def test_one_kernel_with_numbers_equals_the_formula(name, rule):
     for n in (10, elementwise.PARALLEL):

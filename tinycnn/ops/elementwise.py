@@ -939,21 +939,14 @@ class Clamp(Function):
     def forward(ctx: Any, x: Tensor, low: Any, high: Any) -> Tensor:
         ctx.save_for_backward(x)
         ctx.bounds = low, high
-        kernels, y = x.device.kernels, x.array
-        if low is not None:
-            y = kernels.maximum(y, low)
-        if high is not None:
-            y = kernels.minimum(y, high)
-        return wrap(y, x.device)
+        return wrap(x.device.kernels.clamp(x.array, low, high), x.device)
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> Any:
         (x,), (low, high) = ctx.saved_tensors, ctx.bounds
-        if low is not None:
-            g = where(ge(x, low), g, 0.0)
-        if high is not None:
-            g = where(le(x, high), g, 0.0)
-        return g, None, None
+        if is_grad_enabled():
+            return where(logical_and(ge(x, low), le(x, high)), g, 0.0), None, None
+        return wrap(g.device.kernels.clamp_grad(g.array, x.array, low, high), g.device), None, None
 
 
 def clamp(input: Tensor, min: Number | None = None, max: Number | None = None) -> Tensor:
@@ -970,7 +963,8 @@ def clamp(input: Tensor, min: Number | None = None, max: Number | None = None) -
     kind = input.array.dtype
     if kind.kind == "b":
         raise RuntimeError("clamp: bools have no range; convert with .long()")
-    low, high = (None if b is None else dtypes.number("clamp", b, kind) for b in (min, max))
+    ends = (-math.inf, math.inf) if kind.kind == "f" else (np.iinfo(kind).min, np.iinfo(kind).max)
+    low, high = (e if b is None else dtypes.number("clamp", b, kind) for b, e in zip((min, max), ends, strict=True))
     return Clamp.apply(input, low, high)
 
 

@@ -11,11 +11,11 @@ from .._tensor import Tensor, wrap
 from ..autograd import Function, hang, is_grad_enabled, node_for
 from .elementwise import cast, exp, neg, require_float, where
 from .reduce import sum
-from .shape import expand, movedim, reshape, unsqueeze, wrap_dim
+from .shape import expand, reshape, unsqueeze, wrap_dim
 
 
 def by_rows(name: str, derivative: Callable[..., Any]) -> type[Function]:
-    """Make the Function of each row of x (R, K) from the kernels `name` and ``name_grad``.
+    """Make the Function of rows x (R, K), or over the middle of (N, K, L), from the kernels `name` and ``name_grad``.
 
     Args:
         derivative: ``(g, y) -> gradient``, in differentiable operations.
@@ -45,7 +45,7 @@ LogSoftmax = by_rows("log_softmax", lambda g, y: g - g.sum(1, True) * exp(y))
 
 
 def _by_rows(function: type[Function], name: str, input: Tensor, dim: int | None, dtype: Any) -> Tensor:
-    """Apply a row-wise Function along any dimension."""
+    """Apply such a Function along any dimension."""
     if dtype is not None:
         input = cast(input, dtypes.as_dtype(dtype))
     require_float(name, input)
@@ -57,10 +57,9 @@ def _by_rows(function: type[Function], name: str, input: Tensor, dim: int | None
         return function.apply(input)
     if not ndim:
         return reshape(function.apply(reshape(input, (1, 1))), ())
-    last = movedim(input, dim, -1)
-    shape = last.array.shape
-    rows = reshape(last, (math.prod(shape[:-1]), shape[-1]))
-    return movedim(reshape(function.apply(rows), shape), -1, dim)
+    shape = input.array.shape
+    form = math.prod(shape[:dim]), shape[dim], math.prod(shape[dim + 1 :])
+    return reshape(function.apply(reshape(input, form[:2] if dim == ndim - 1 else form)), shape)
 
 
 def softmax(input: Tensor, dim: int | None = None, dtype: Any = None) -> Tensor:

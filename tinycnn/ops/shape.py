@@ -251,7 +251,7 @@ class Index(Function):
             return view_of(x, x.array[_exact(key)])
         if x.device is not CPU:
             ctx.key = key = checked_key(key, x.array.shape, x.device.xp)
-        return wrap(x.device.xp.asarray(x.array[key], order="C"), x.device)  # NumPy may give the copy another order
+        return wrap(x.device.kernels.take(x.array, key), x.device)
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> Any:
@@ -495,7 +495,7 @@ class Pad(Function):
         inner = tuple(slice(max(b, 0), n - max(a, 0)) for n, b, a in zip(shape, before, after, strict=True))
         cut = tuple(slice(max(-b, 0), n - max(-a, 0)) for n, b, a in zip(sizes, before, after, strict=True))
         framed = filled(shape, x.array.dtype, x.device, value)
-        framed.array[inner] = x.array[cut]
+        x.device.kernels.assign(framed.array[inner], x.array[cut])
         return framed
 
     @staticmethod

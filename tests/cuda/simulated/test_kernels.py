@@ -29,7 +29,7 @@ def test_the_column_is_complete_and_has_the_same_signatures(family, name):
 
 ONE = ["relu", "reciprocal", "rsqrt", "sigmoid", "silu", "gelu", "hardswish", "erf", "erfc", "sign", "tanh", "exp"]
 TWO = ["relu_grad", "sigmoid_grad", "tanh_grad", "silu_grad", "gelu_grad", "hardswish_grad"]
-NUMBERS = {"leaky_relu": (0.2,), "elu": (1.5, 1.1, 0.7), "softplus": (2.0, 20.0)}
+NUMBERS = {"leaky_relu": (0.2,), "elu": (1.5, 1.1, 0.7), "softplus": (2.0, 20.0), "clamp": (-0.5, 0.5)}
 
 
 @pytest.mark.parametrize("name", [*ONE, *TWO, *NUMBERS, *[f"{name}_grad" for name in NUMBERS]])
