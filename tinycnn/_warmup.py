@@ -116,7 +116,7 @@ CONVS: list[tuple[tuple[int, int, int, int, int], dict[str, int]]] = [
 ]
 PRODUCTS = [(1, 64, 10), (1, 512, 512), (8, 8, 8), (256, 256, 256), (16, 3136, 16)]  # (m, k, n)
 MAPS = (8, 16, 32, 32)
-ACTIVATIONS = ("gelu", "silu", "hardswish", "sigmoid", "tanh", "leaky_relu", "elu", "softplus")
+ACTIVATIONS = ("gelu", "silu", "hardswish", "sigmoid", "tanh", "leaky_relu", "elu", "softplus", "relu6")
 LARGE = (64, 16, 32, 32)  # more than one thread copies
 
 
@@ -171,6 +171,10 @@ TASKS: dict[str, Task] = {
     "bounds": forward(lambda a, b: tinycnn.maximum(a, b) + tinycnn.minimum(a, b) + a.clamp(-1, 1), MAPS, MAPS),
     "where, erf, erfc": gradient(lambda a, b: tinycnn.where(a > 0, a.erf(), b.erfc()), MAPS, MAPS),
     "copies and fills": forward(lambda x: x.clone().fill_(2), LARGE),
+    "copies of other strides": forward(lambda x: (x.flip(3), x.permute(0, 2, 3, 1).contiguous()), MAPS),
+    "softmax over channels": gradient(lambda x: F.softmax(x, 1) + F.log_softmax(x, 1), MAPS),
+    "extremes": forward(lambda x: (x.amax(3), x.argmax(3), x.amin(1), x.argmin(1)), MAPS),
+    "picking by index": gradient(lambda x: x[:, [2, 1, 2]] + x.gather(1, tinycnn.zeros(8, 3, 32, 32).long()), MAPS),
 }
 
 

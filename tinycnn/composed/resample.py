@@ -9,9 +9,11 @@ import numpy as np
 
 from .. import dtypes
 from .._tensor import Tensor, filled, need, wrap
+from ..kernels.geometry import pool_spec
 from ..ops import elementwise as ew
 from ..ops.elementwise import cast, clone, where
 from ..ops.matmul import matmul
+from ..ops.pool import AvgPool2dGrad
 from ..ops.random import dropout
 from ..ops.shape import Index, as_sizes, expand, gather, movedim, permute, reshape
 from ..random import Generator
@@ -103,6 +105,10 @@ def interpolate(
 def _nearest(input: Tensor, new: list[int], scales: list[float | None], offset: float) -> Tensor:
     old = input.array.shape[2:]
     if all(m % n == 0 and scale in (None, m / n) for n, m, scale in zip(old, new, scales, strict=True)):
+        if len(old) == 2 and input.array.dtype in (np.float32, np.float64):  # as the adjoint of sums over blocks
+            block = new[0] // old[0], new[1] // old[1]
+            spec = pool_spec((*input.array.shape[:2], *new), block, block, 0, 1, False, "interpolate")
+            return AvgPool2dGrad.apply(input, spec, True, 1)
         between = [x for n, m in zip(old, new, strict=True) for x in (n, m // n)]  # each element becomes a block
         front = input.array.shape[:2]
         blocks = reshape(input, (*front, *[x for n in old for x in (n, 1)]))

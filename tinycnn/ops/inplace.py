@@ -105,7 +105,7 @@ def write(name: str, target: Tensor, operation: Callable[..., Tensor], *operands
         if result._node is not None:
             result._node.output_is_current()
     else:
-        target.array[...] = result.array
+        target.device.kernels.assign(target.array, result.array)
         target._bump()
     if recording:
         owner = target
@@ -186,7 +186,14 @@ def copy_(input: Tensor, src: Tensor, non_blocking: bool = False) -> Tensor:
     """
     need("copy_", src)
     src = elementwise.to(src, device=input.device)
-    return write("copy_", input, lambda x, y: _stretched(y, x.array.shape, x.dtype), src)
+    if is_grad_enabled() and (input.requires_grad or src.requires_grad):
+        return write("copy_", input, lambda x, y: _stretched(y, x.array.shape, x.dtype), src)
+    need("copy_", input)
+    _check_memory("copy_", input)
+    source = expand(cast(src, input.dtype), input.array.shape)
+    input.device.kernels.assign(input.array, source.array)
+    input._bump()
+    return input
 
 
 def fill_(input: Tensor, value: Any) -> Tensor:
@@ -262,7 +269,10 @@ def setitem(input: Tensor, key: Any, value: Any) -> None:
     source = expand(cast(source, input.dtype), shape) if source.array.shape != shape else cast(source, input.dtype)
     if not (is_grad_enabled() and (input.requires_grad or source.requires_grad)):
         _check_memory("x[...] = v", input)
-        input.array[index] = source.array
+        if _is_basic(index):
+            input.device.kernels.assign(input.array[_exact(index)], source.array)
+        else:
+            input.array[index] = source.array
         input._bump()
     elif _is_basic(index):
         write("x[...] = v", Index.apply(input, index), lambda x, v: elementwise.clone(v), source)

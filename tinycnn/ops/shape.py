@@ -435,6 +435,8 @@ def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     if any((*s[:dim], *s[dim + 1 :]) != (*shapes[0][:dim], *shapes[0][dim + 1 :]) or len(s) != ndim for s in shapes):
         raise RuntimeError(f"cat: shapes must be equal except in dimension {dim}, got {[tuple(s) for s in shapes]}")
     first = parts[0]
+    if all([t.array.dtype == first.array.dtype and t.device is first.device for t in parts]):
+        return Cat.apply(dim, *parts)
     for other in parts[1:]:
         first, _ = common("cat", first[:0].reshape(-1), other[:0].reshape(-1))
     return Cat.apply(dim, *[cast(t, first.dtype) for t in parts])

@@ -76,6 +76,23 @@ def test_gradients_of_a_linear_layer():
                 close(a.get(), b)
 
 
+def test_softmax_over_channels():
+    x, gy = np.random.default_rng(0).standard_normal((2, 3, 5, 2))
+    for name in ("softmax", "log_softmax"):
+        y = getattr(plain, name)(x)
+        close(getattr(gpu, name)(there(x)).get(), y)
+        close(getattr(gpu, name + "_grad")(there(gy), there(y)).get(), getattr(plain, name + "_grad")(gy, y))
+        assert getattr(gpu, name)(there(x[:, :0])).shape == (3, 0, 2)
+
+
+def test_writing_and_taking():
+    x, out = np.arange(24.0).reshape(2, 3, 4), there(np.zeros((2, 3, 4)))
+    gpu.assign(out[:, ::-1], there(x[:1]))
+    assert np.array_equal(out.get(), np.broadcast_to(x[:1, ::-1], x.shape))
+    key = slice(None), np.array([2, 0, 2])
+    assert np.array_equal(gpu.take(there(x), (key[0], there(key[1]))).get(), plain.take(x, key))
+
+
 @pytest.mark.parametrize("row", [[np.nan, 1.0, 2.0], [np.inf, 1.0, 2.0], [-np.inf] * 3, [-np.inf, 0.0, 1.0]])
 def test_softmax_of_what_is_not_finite(row):
     x = np.array([row])
