@@ -173,13 +173,11 @@ def leaky_relu_grad(gy: np.ndarray, x: np.ndarray, slope: float) -> np.ndarray:
     return np.where(x > 0, gy, gy * slope)
 
 
-@silent
 def clamp(x: np.ndarray, low: float, high: float) -> np.ndarray:
     """x limited to [low, high], high where low > high; NaN stays NaN"""
     return np.clip(x, low, high)
 
 
-@silent
 def clamp_grad(gy: np.ndarray, x: np.ndarray, low: float, high: float) -> np.ndarray:
     """gy where low <= x <= high, else 0"""
     return np.where((x >= low) & (x <= high), gy, gy.dtype.type(0))

@@ -174,8 +174,8 @@ def sub_(input: Tensor, other: Any, *, alpha: Any = 1) -> Tensor:
 
 
 def _stretched(source: Tensor, shape: tuple[int, ...], dtype: dtypes.dtype) -> Tensor:
-    """`source` in `shape` and `dtype`, as fresh memory."""
-    return elementwise.clone(expand(cast(source, dtype), shape))
+    """`source` in `shape` and `dtype`: a view, which `write` copies from."""
+    return expand(cast(source, dtype), shape)
 
 
 def copy_(input: Tensor, src: Tensor, non_blocking: bool = False) -> Tensor:
@@ -186,14 +186,7 @@ def copy_(input: Tensor, src: Tensor, non_blocking: bool = False) -> Tensor:
     """
     need("copy_", src)
     src = elementwise.to(src, device=input.device)
-    if is_grad_enabled() and (input.requires_grad or src.requires_grad):
-        return write("copy_", input, lambda x, y: _stretched(y, x.array.shape, x.dtype), src)
-    need("copy_", input)
-    _check_memory("copy_", input)
-    source = expand(cast(src, input.dtype), input.array.shape)
-    input.device.kernels.assign(input.array, source.array)
-    input._bump()
-    return input
+    return write("copy_", input, lambda x, y: _stretched(y, x.array.shape, x.dtype), src)
 
 
 def fill_(input: Tensor, value: Any) -> Tensor:
@@ -269,10 +262,7 @@ def setitem(input: Tensor, key: Any, value: Any) -> None:
     source = expand(cast(source, input.dtype), shape) if source.array.shape != shape else cast(source, input.dtype)
     if not (is_grad_enabled() and (input.requires_grad or source.requires_grad)):
         _check_memory("x[...] = v", input)
-        if _is_basic(index):
-            input.device.kernels.assign(input.array[_exact(index)], source.array)
-        else:
-            input.array[index] = source.array
+        input.array[index] = source.array
         input._bump()
     elif _is_basic(index):
         write("x[...] = v", Index.apply(input, index), lambda x, v: elementwise.clone(v), source)

@@ -55,11 +55,9 @@ def _by_rows(function: type[Function], name: str, input: Tensor, dim: int | None
     dim = wrap_dim(dim, ndim, name)
     if ndim == 2 and dim == 1:
         return function.apply(input)
-    if not ndim:
-        return reshape(function.apply(reshape(input, (1, 1))), ())
-    shape = input.array.shape
+    shape = input.array.shape or (1,)
     form = math.prod(shape[:dim]), shape[dim], math.prod(shape[dim + 1 :])
-    return reshape(function.apply(reshape(input, form[:2] if dim == ndim - 1 else form)), shape)
+    return reshape(function.apply(reshape(input, form[:2] if dim == len(shape) - 1 else form)), input.array.shape)
 
 
 def softmax(input: Tensor, dim: int | None = None, dtype: Any = None) -> Tensor:
