@@ -376,3 +376,24 @@ def test_an_exponential_moving_average_of_a_model():
         a.data.mul_(0.9).add_(p.data, alpha=0.1)
     for (n, a), p in zip(average.named_parameters(), net.parameters(), strict=True):
         assert np.allclose(a.detach().numpy(), p.detach().numpy() - 0.9, atol=1e-6), n
+
+
+def test_a_shallow_copy_shares_memory_and_its_version():
+    p = nn.Parameter(torch.ones(3))
+    q = copy.copy(p)
+    assert type(q) is nn.Parameter and q is not p and q.requires_grad and q.is_leaf and q.grad is None
+    with torch.no_grad():
+        q.zero_()
+    assert p.tolist() == [0, 0, 0] and p._version == q._version == 1
+    assert copy.copy(F.relu(nn.BatchNorm2d(2)(torch.ones(2, 2, 4, 4)))).shape == (2, 2, 4, 4)
+
+
+def test_usual_slips_are_told_what_to_write():
+    net = nn.Linear(3, 2)
+    for wrong in (net, net.parameters):
+        with pytest.raises(TypeError, match=r"SGD: params .* call model.parameters\(\)"):
+            optim.SGD(wrong, lr=0.1)
+    x, y = torch.randn(4, 3), torch.tensor([0, 1, 2, 0])
+    for loss, args in ((nn.CrossEntropyLoss, (x, y)), (nn.MSELoss, (x, x)), (nn.L1Loss, (x,))):
+        with pytest.raises(TypeError, match="a loss module is made first and then called"):
+            loss(*args)

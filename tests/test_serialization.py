@@ -7,6 +7,7 @@ import json
 import math
 import os
 import struct
+import threading
 from collections import OrderedDict
 
 import numpy as np
@@ -330,3 +331,22 @@ def test_views_of_memory_in_other_orders(tmp_path):
         assert np.array_equal(a.numpy(), b.numpy())
     loaded[0].zero_()
     assert loaded[1].tolist() == [0, 0]
+
+
+def test_python_threads_may_save_the_same_file(tmp_path):
+    failed = []
+
+    def save(number):
+        try:
+            for _ in range(20):
+                tinycnn.save({"x": tinycnn.full((5000,), float(number))}, tmp_path / "same.safetensors")
+        except OSError as error:
+            failed.append(error)
+
+    savers = [threading.Thread(target=save, args=(n,)) for n in range(4)]
+    for thread in savers:
+        thread.start()
+    for thread in savers:
+        thread.join()
+    assert not failed and len(tinycnn.load(tmp_path / "same.safetensors")["x"].unique()) == 1
+    assert [f.name for f in tmp_path.iterdir()] == ["same.safetensors"]

@@ -116,3 +116,30 @@ def test_powers_of_integers_to_negative_powers():
     assert (2 ** t.tensor([-1, 3])).tolist() == [0, 8]
     with pytest.raises(RuntimeError, match="negative power"):
         base**-1
+
+
+def test_ints_beyond_int64_are_refused_not_rounded():
+    for data in (2**63, -(2**63) - 1, 2**70, [1, 2**63], [[-1.5], [2**63]], (0, 2**70)):
+        with pytest.raises(RuntimeError, match="tensor: .* does not fit into int64"):
+            t.tensor(data)
+    assert t.tensor([2**63 - 1, -(2**63)]).tolist() == [2**63 - 1, -(2**63)]
+    assert t.tensor([1, 1e30, float("inf")]).dtype is t.float32
+    assert t.tensor(2**63, dtype=t.float64).item() == 2.0**63
+    for bounds in ((2**63,), (2**63 - 2, 2**63), (0, 2**70), (-(2**70), 0)):
+        with pytest.raises(RuntimeError, match="arange: .* does not fit into int64"):
+            t.arange(*bounds)
+    assert t.arange(2**63 - 3, 2**63 - 1).tolist() == [2**63 - 3, 2**63 - 2]
+
+
+def test_from_numpy_takes_the_numbers_of_a_kind_of_array_with_operators_of_its_own(tmp_path):
+    class Matrix(np.ndarray):
+        def __mul__(self, other):
+            return self @ other
+
+    matrix = np.array([[1.0, 2.0], [3.0, 4.0]]).view(Matrix)
+    mapped = np.memmap(tmp_path / "numbers", np.float64, "w+", shape=(2, 2))
+    for array in (matrix, mapped, np.ma.array(matrix, mask=[[True, False], [False, False]])):
+        x = t.from_numpy(array)
+        x[0, 0] = 5
+        assert type(x.array) is np.ndarray and np.asarray(array)[0, 0] == 5 and "5., " in repr(x)
+    assert (t.from_numpy(matrix) * t.from_numpy(matrix)).tolist() == [[25, 4], [9, 16]]

@@ -48,6 +48,11 @@ def reduction_of(size_average: bool | None, reduce: bool | None, reduction: str)
     """The reduction meant by PyTorch's two old arguments, if one of them is given."""
     if size_average is None and reduce is None:
         return reduction
+    if isinstance(size_average, Tensor) or isinstance(reduce, Tensor):
+        raise TypeError(
+            "size_average and reduce are bools, got a Tensor; a loss module is made first and then called, as in "
+            "nn.MSELoss()(input, target)"
+        )
     warnings.warn("size_average and reduce are deprecated; use reduction=", stacklevel=3)
     if reduce is False:
         return "none"

@@ -110,6 +110,10 @@ def _to_array(data: Any, dtype: Any, copy: bool) -> np.ndarray:
         typed = isinstance(leaf, (np.generic, np.ndarray))
         if array.dtype.kind == "i" and not typed:
             array = array.astype(np.int64)
+        elif array.dtype.kind == "f" and kind is None and array.size and not np.abs(array).max() < 2**63:
+            _refuse_large(data)  # NumPy makes floats of them
+        elif array.dtype.kind in "uO" and not typed and (kind is None or kind.kind != "f"):
+            _refuse_large(data)
         if kind is None and (array.dtype.kind == "f" or array.size == 0) and not typed:
             kind = dtypes.get_default_dtype().numpy
         elif kind is not None and kind.kind in "iu" and array.size and array.dtype.kind in "if":
@@ -119,6 +123,15 @@ def _to_array(data: Any, dtype: Any, copy: bool) -> np.ndarray:
         raise TypeError(f"tensor: expected numbers, got {array.dtype} from {type(data).__name__}")
     kind = dtypes.as_dtype(array.dtype).numpy if kind is None else kind
     return array.astype(kind, order="C") if copy or array.dtype != kind else array
+
+
+def _refuse_large(data: Any) -> None:
+    """Refuse ints that no dtype holds, anywhere in nested lists."""
+    if isinstance(data, (list, tuple)):
+        for part in data:
+            _refuse_large(part)
+    elif type(data) is int:
+        dtypes.number("tensor", data, np.dtype(np.int64))
 
 
 def _numbers(data: Any) -> tuple[Any, dtypes.dtype]:
@@ -178,7 +191,7 @@ def from_numpy(array: np.ndarray) -> Tensor:
         raise TypeError(
             f"from_numpy: dtype {array.dtype} has no counterpart; convert to one of {known} (native byte order)"
         )
-    result = wrap(array)
+    result = wrap(np.asarray(array))  # of a matrix, a masked array or a memmap, whose operators differ: its numbers
     result._counter().export()
     return result
 
@@ -396,7 +409,7 @@ def arange(
     if kind.kind == "b":
         raise RuntimeError("arange: bools cannot be counted; use an integer dtype")
     if kind == np.int64:
-        start, end, step, whole = int(start), int(end), int(step), True
+        start, end, step, whole = (*(int(dtypes.number("arange", v, kind)) for v in (start, end, step)), True)
         if step == 0:
             raise RuntimeError("arange: in int64 the step becomes 0")
     count = max(-(-(end - start) // step) if whole else math.ceil((end - start) / step), 0)

@@ -58,6 +58,10 @@ class Optimizer:
             raise TypeError(
                 f"{name}: params must be an iterable of parameters or dicts, got one Tensor; write [tensor]"
             )
+        if not hasattr(params, "__iter__"):  # a module, or its method
+            raise TypeError(
+                f"{name}: params must be parameters, got a {type(params).__name__}; call model.parameters()"
+            )
         self.defaults = defaults
         self.state: defaultdict[Tensor, dict[str, Any]] = defaultdict(dict)
         self.param_groups: list[dict[str, Any]] = []

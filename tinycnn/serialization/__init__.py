@@ -13,6 +13,7 @@ import contextlib
 import io
 import json
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +74,7 @@ def save(
         f.write(content)
         return
     target = Path(os.path.realpath(f))
-    draft = target.with_name(f".{target.name}.{os.getpid()}.part")
+    draft = target.with_name(f".{target.name}.{os.getpid()}.{threading.get_ident()}.part")
     try:
         with open(draft, "wb") as file:
             file.write(content)
