@@ -464,17 +464,12 @@ class Tensor(_Methods):
         return copy
 
     def __copy__(self) -> Tensor:
-        array = self.array  # computed, if it was put off
-        copy = type(self).__new__(type(self))
-        copy.array, copy.device, copy._version_counter = array, self.device, self._counter()
-        copy._requires_grad = self.requires_grad
+        copy = self._twin()
+        copy.__class__, copy._requires_grad = type(self), self.requires_grad
         return copy
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
-        raise TypeError(
-            "tensors are not pickled: save them with tinycnn.save, which no loaded code can abuse; to another process "
-            "send tensor.numpy()"
-        )
+        raise TypeError("tensors are not pickled: save them with tinycnn.save, or send tensor.numpy() to a process")
 
     # -- how it looks ---------------------------------------------------------------------------------------------
 
