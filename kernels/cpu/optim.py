@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -249,10 +250,7 @@ def _groups(kinds: Sequence[Arrays]) -> tuple[dict[str, list[int]], list[int]]:
     left = []
     for i, arrays in enumerate(zip(*kinds, strict=True)):
         dtype = arrays[0].dtype
-        fits = dtype.char in "fd"
-        for a in arrays:
-            fits = fits and a.flags.carray and a.dtype == dtype
-        if fits:
+        if dtype.char in "fd" and all([a.flags.carray and a.dtype == dtype for a in arrays]):
             taken.setdefault(dtype.char, []).append(i)
         else:
             left.append(i)
@@ -261,8 +259,10 @@ def _groups(kinds: Sequence[Arrays]) -> tuple[dict[str, list[int]], list[int]]:
 
 def _objects(kinds: Sequence[Arrays], which: Sequence[int]) -> tuple[np.ndarray, np.ndarray, int]:
     """(objects, sizes) as a kernel takes them, and how much work that is"""
-    objects = addresses([arrays[i] for arrays in kinds for i in which]).reshape(len(kinds), -1)
-    sizes = [kinds[0][i].size for i in which]
+    if len(which) < len(kinds[0]):
+        kinds = [[arrays[i] for i in which] for arrays in kinds]
+    objects = addresses(itertools.chain(*kinds)).reshape(len(kinds), -1)
+    sizes = [a.size for a in kinds[0]]
     return objects, np.array(sizes, np.int64), SMALL * sum(sizes) // SERIAL
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -84,6 +85,7 @@ def sum_rows(workers, x, out):
                 out[n, start + j] = totals[j]
 
 
+@lru_cache(maxsize=1024)
 def as_runs(shape: tuple[int, ...], axes: Axes) -> tuple[int, int, int] | None:
     """The shape as (summed, kept, summed) with neighbouring axes merged; None if it does not have that form."""
     sizes: list[int] = []

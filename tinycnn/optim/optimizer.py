@@ -300,7 +300,7 @@ class Batch:
         for tensor, array in zip(self.tensors, self.params, strict=True):
             if array is not tensor.array:
                 tensor.array[...] = array
-            tensor._bump()
+            (tensor._version_counter or tensor._counter()).writes += 1
 
 
 def batches(
@@ -315,19 +315,21 @@ def batches(
         TypeError: if a parameter is neither float32 nor float64.
     """
     found: dict[Any, Batch] = {}
+    last: Any = None
+    batch: Any = None
     for p in params:
         grad = p._grad
         if grad is None:
             continue
         own = state[p]
-        place = p.device
-        array = p.array
-        which = key(own), array.dtype.char, place.type, place.index  # plain values hash fast
-        batch = found.get(which)
-        if batch is None:
-            if array.dtype not in (np.float32, np.float64):
-                raise TypeError(f"{owner}: parameters must be float32 or float64, got {p.dtype}")
-            batch = found[which] = Batch(place)
+        kind = key(own), p.array.dtype, p.device
+        if kind != last:  # seldom: parameters of one kind follow each other
+            _, dtype, place = last = kind
+            batch = found.get((kind[0], dtype.char, place.type, place.index))
+            if batch is None:
+                if dtype not in (np.float32, np.float64):
+                    raise TypeError(f"{owner}: parameters must be float32 or float64, got {p.dtype}")
+                batch = found[kind[0], dtype.char, place.type, place.index] = Batch(place)
         batch.add(p, grad, own)
     for which, batch in found.items():
         yield which[0], batch
