@@ -490,10 +490,37 @@ def input_grad(gy: np.ndarray, w: np.ndarray, spec: ConvSpec) -> np.ndarray:
     return gx
 
 
+@helper
+def _add_up(worker, workers, partial, gw, parts, groups, filters, depth, padded, lanes):
+    """What one worker does of gw[group, o, k] = sum over the parts of partial[part, group, k, o].
+
+    for unit = (group, lanes rows k), shared out to the workers: add runs of memory; transpose squares of lanes x lanes
+    """
+    pieces = (depth + lanes - 1) // lanes
+    total = np.empty(lanes * padded, gw.dtype)
+    for unit in range(worker, groups * pieces, workers):
+        group, k = unit // pieces, unit % pieces * lanes
+        deep = min(lanes, depth - k)
+        for part in range(parts):
+            first = ((part * groups + group) * depth + k) * padded
+            if part == 0:
+                copy(partial, first, 1, total, 0, deep * padded)
+            else:
+                add(partial, first, total, 0, 1, deep * padded)
+        for o in range(0, filters, lanes):
+            some, target = min(lanes, filters - o), (group * filters + o) * depth + k
+            if deep == lanes:
+                turn(total, o, padded, lanes, some, gw, target, depth)
+            else:
+                for lane in range(some):
+                    for r in range(deep):
+                        gw[target + lane * depth + r] = total[r * padded + o + lane]
+
+
 @kernel(parallel=True)
 def outer(
-    workers, gy, x, partial, batch, groups, channels, filters, parts, band, block, planes, offsets, plane, memory, size,
-    g,
+    workers, gy, x, partial, gw, batch, groups, channels, filters, parts, band, block, planes, offsets, plane, memory,
+    size, g,
 ):  # fmt: skip
     """partial[part, group] (K, filters) = sum over the part's images of b (K, positions) @ gy^T (positions, filters).
 
@@ -501,6 +528,7 @@ def outer(
         for image of the part: for band of rows:
             lay out the block's planes; transpose gy's band
             for vectors of filters: for rows of taps: partial += planes @ gy^T on the register tile
+    gw = the sum over the parts
     """
     height, width, rows, columns, sh, sw, taps, whole, vector, lanes, padded = g
     pieces = (channels + block - 1) // block
@@ -542,40 +570,33 @@ def outer(
                             source, first, offsets, k, memory, turned + o, padded,
                             partial, out + k * padded + o, padded, min(most, depth - k), cols, positions, job > begin,
                         )  # fmt: skip
-
-
-@kernel(parallel=True)
-def add_up(workers, partial, gw, parts, groups, filters, depth, padded, lanes):
-    """gw[group, o, k] = sum over the parts of partial[part, group, k, o]
-
-    for unit = (group, lanes rows k), shared out to the workers: add runs of memory; transpose squares of lanes x lanes
-    """
-    pieces = (depth + lanes - 1) // lanes
     for worker in prange(workers):
-        total = np.empty(lanes * padded, gw.dtype)
-        for unit in range(worker, groups * pieces, workers):
-            group, k = unit // pieces, unit % pieces * lanes
-            deep = min(lanes, depth - k)
-            for part in range(parts):
-                first = ((part * groups + group) * depth + k) * padded
-                if part == 0:
-                    copy(partial, first, 1, total, 0, deep * padded)
-                else:
-                    add(partial, first, total, 0, 1, deep * padded)
-            for o in range(0, filters, lanes):
-                some, target = min(lanes, filters - o), (group * filters + o) * depth + k
-                if deep == lanes:
-                    turn(total, o, padded, lanes, some, gw, target, depth)
-                else:
-                    for lane in range(some):
-                        for r in range(deep):
-                            gw[target + lane * depth + r] = total[r * padded + o + lane]
+        _add_up(worker, workers, partial, gw, parts, groups, filters, channels * taps, padded, lanes)
+
+
+@helper
+def _add_lanes(worker, workers, partial, gw, parts, lanes):
+    """What one worker does of gw[i] = sum over the parts and lanes of partial[part, i].
+
+    For LANED numbers at a time: the parts side by side, then the lanes.
+    """
+    sums = np.empty(LANED * lanes, gw.dtype)
+    for first in range(worker * LANED, gw.size, workers * LANED):
+        n = min(LANED, gw.size - first)
+        copy(partial, first * lanes, 1, sums, 0, n * lanes)
+        for part in range(1, parts):
+            add(partial, (part * gw.size + first) * lanes, sums, 0, 1, n * lanes)
+        for i in range(n):
+            total = gw.dtype.type(0)
+            for lane in range(lanes):
+                total += sums[np.uintp(i * lanes + lane)]
+            gw[first + i] = total
 
 
 @kernel(parallel=True)
 def dots(
-    workers, gy, x, partial, batch, groups, channels, filters, parts, band, block, run, planes, offsets, plane, memory,
-    size, g,
+    workers, gy, x, partial, gw, batch, groups, channels, filters, parts, band, block, run, planes, offsets, plane,
+    memory, size, g,
 ):  # fmt: skip
     """partial[part, group, filter, k] (lanes) = the lanes of sum over the part's images and positions of gy * b[k]
 
@@ -583,6 +604,7 @@ def dots(
         for image of the part: for band of rows: for block of channels (all of them where there are several groups):
             lay out their planes
             for group of the run: partial += gy . planes for some filters and taps at a time
+    gw = the sum over the parts and lanes
     """
     height, width, rows, columns, sh, sw, taps, whole, lanes = g
     bands, runs = (rows + band - 1) // band, (groups + run - 1) // run
@@ -620,23 +642,8 @@ def dots(
                                     min(few_filters, filters - o), min(few_taps, depth - k), count * columns,
                                     job > begin,
                                 )  # fmt: skip
-
-
-@kernel(parallel=True)
-def add_lanes(workers, partial, gw, parts, lanes):
-    """gw[i] = sum over the parts and lanes of partial[part, i]: the parts of LANED numbers side by side, then lanes"""
     for worker in prange(workers):
-        sums = np.empty(LANED * lanes, gw.dtype)
-        for first in range(worker * LANED, gw.size, workers * LANED):
-            n = min(LANED, gw.size - first)
-            copy(partial, first * lanes, 1, sums, 0, n * lanes)
-            for part in range(1, parts):
-                add(partial, (part * gw.size + first) * lanes, sums, 0, 1, n * lanes)
-            for i in range(n):
-                total = gw.dtype.type(0)
-                for lane in range(lanes):
-                    total += sums[np.uintp(i * lanes + lane)]
-                gw[first + i] = total
+        _add_lanes(worker, workers, partial, gw, parts, lanes)
 
 
 @lru_cache(maxsize=256)
@@ -660,12 +667,11 @@ def weight_grad_by_dots(gy: np.ndarray, x: np.ndarray, spec: ConvSpec) -> np.nda
     gw = empty(spec.weight_shape, x.dtype)
     partial = empty(parts * gw.size * lanes, x.dtype)
     launch(
-        dots, plain(gy).reshape(-1), plain(x).reshape(-1), partial, spec.batch, groups, spec.in_channels // groups,
-        spec.out_channels // groups, parts, cut.band, cut.block, cut.run, cut.planes, cut.offsets, cut.plane,
-        scratch(most_workers() * cut.size, x.dtype), cut.size, cut.g,
+        dots, plain(gy).reshape(-1), plain(x).reshape(-1), partial, gw.reshape(-1), spec.batch, groups,
+        spec.in_channels // groups, spec.out_channels // groups, parts, cut.band, cut.block, cut.run, cut.planes,
+        cut.offsets, cut.plane, scratch(most_workers() * cut.size, x.dtype), cut.size, cut.g,
         elements=gy.size * gw[0].size // PRODUCTS,
     )  # fmt: skip
-    launch(add_lanes, partial, gw.reshape(-1), parts, lanes, elements=partial.size)
     return gw
 
 
@@ -699,15 +705,10 @@ def weight_grad(gy: np.ndarray, x: np.ndarray, spec: ConvSpec) -> np.ndarray:
     channels, filters = spec.in_channels // groups, spec.out_channels // groups
     cut, parts, padded = _outer_plan(spec, vector)
     depth = channels * spec.kernel_size[0] * spec.kernel_size[1]
-    partial = empty((parts, groups * depth * padded), x.dtype)
+    partial, gw = empty(parts * groups * depth * padded, x.dtype), empty(spec.weight_shape, x.dtype)
     launch(
-        outer, plain(gy).reshape(-1), plain(x).reshape(-1), partial.reshape(-1), spec.batch, groups, channels, filters,
-        parts, cut.band, cut.block, cut.planes, cut.offsets, cut.plane, scratch(most_workers() * cut.size, x.dtype),
-        cut.size, cut.g, elements=gy.size * depth // PRODUCTS,
-    )  # fmt: skip
-    gw = empty(spec.weight_shape, x.dtype)
-    launch(
-        add_up, partial.reshape(-1), gw.reshape(-1), parts, groups, filters, depth, padded, vector // VECTORS,
-        elements=partial.size,
+        outer, plain(gy).reshape(-1), plain(x).reshape(-1), partial, gw.reshape(-1), spec.batch, groups, channels,
+        filters, parts, cut.band, cut.block, cut.planes, cut.offsets, cut.plane,
+        scratch(most_workers() * cut.size, x.dtype), cut.size, cut.g, elements=gy.size * depth // PRODUCTS,
     )  # fmt: skip
     return gw

@@ -208,15 +208,21 @@ def gemm_here(a, b, c, batches, flip_a, flip_b, pack, memory):
     _part(0, 1, a, b, c, batches, flip_a, flip_b, pack, memory)
 
 
-@kernel(parallel=True)
-def add_parts(workers, partial, c, parts):
-    """c = sum over parts of partial[part], in their order: a run of memory at a time, part after part"""
-    for run in prange((c.size + RUN - 1) // RUN):
-        first = run * RUN
+@helper
+def add_some_parts(worker, workers, partial, c, parts):
+    """What one worker does of `add_parts`."""
+    for first in range(worker * RUN, c.size, workers * RUN):
         n = min(RUN, c.size - first)
         copy(partial, first, 1, c, first, n)
         for part in range(1, parts):
             add(partial, part * c.size + first, c, first, 1, n)
+
+
+@kernel(parallel=True)
+def add_parts(workers, partial, c, parts):
+    """c = sum over parts of partial[part], in their order: a run of memory at a time, part after part"""
+    for worker in prange(workers):
+        add_some_parts(worker, workers, partial, c, parts)
 
 
 def packs(m: int, n: int, k: int, transpose_b: bool, itemsize: int) -> bool:

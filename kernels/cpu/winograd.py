@@ -22,7 +22,6 @@ which is 144 products for 9 outputs of a channel, where 7 x 7 taps are 441.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -30,7 +29,7 @@ import numpy as np
 from numba import prange
 
 from ..geometry import ConvSpec, adjoint
-from .gemm import add_parts, plain, product
+from .gemm import add_parts, add_some_parts, plain, product
 from .jit import helper, kernel
 from .memory import empty
 from .rows import copy
@@ -356,30 +355,39 @@ def transform_panel(w, i, o_step, c_step, filters, width, c0, c1, members, m, ke
                     weight_tiles(m, taps, from_tap, LANES32, 8 * LANES32, u, to + piece * members * width, u_step)
 
 
-@kernel(parallel=True)
-def weights(workers, w, u, filters, channels, m, kernel, o_step, c_step, flip):
-    """u[panel][k][piece][c][filter] = element k of G w G^T, filters in lanes.
-
-    Filter o and channel c of w are at o*o_step + c*c_step; `flip` turns the taps round, for the gradient.
-    for panel of filters, CHUNK channels, shared out to the workers: transpose the taps; transform
-    """
-    width, chunks = _panel_of(filters), (channels + CHUNK - 1) // CHUNK
+@helper
+def _some_weights(worker, workers, w, u, groups, filters, channels, m, kernel, flip):
+    """What one worker does of `weights`."""
+    width, chunks, count = _panel_of(filters), (channels + CHUNK - 1) // CHUNK, kernel[0] * kernel[1]
     panels, u_step = (filters + width - 1) // width, _apart(_pieces_of(m) ** 2 * channels * width)
-    for worker in prange(workers):
-        taps = np.empty(TAPS_ROOM, w.dtype)
-        for unit in range(worker, panels * chunks, workers):
-            panel, c0 = unit // chunks, unit % chunks * CHUNK
-            transform_panel(
-                w, panel * width * o_step, o_step, c_step, filters - panel * width, width,
-                c0, min(c0 + CHUNK, channels), channels, m, kernel, flip,
-                u, panel * _depth_of(m) * u_step + c0 * width, u_step, taps,
-            )  # fmt: skip
+    o_step, c_step = (count, count * filters) if flip else (count * channels, count)
+    taps = np.empty(TAPS_ROOM, w.dtype)
+    for unit in range(worker, groups * panels * chunks, workers):
+        panel, c0 = unit // chunks, unit % chunks * CHUNK
+        group, o = panel // panels, panel % panels * width
+        transform_panel(
+            w, group * filters * channels * count + o * o_step, o_step, c_step, filters - o, width,
+            c0, min(c0 + CHUNK, channels), channels, m, kernel, flip,
+            u, panel * _depth_of(m) * u_step + c0 * width, u_step, taps,
+        )  # fmt: skip
 
 
 @kernel(parallel=True)
-def private(workers, x, u, b, y, blocks, pixels, memory, size, g):
+def weights(workers, w, u, groups, filters, channels, m, kernel, flip):
+    """u[group][panel][k][piece][c][filter] = element k of G w G^T, filters in lanes.
+
+    w is (group, filter, channel, tap), or with `flip` (group, channel, filter, tap), whose taps are turned round.
+    for unit = (group, panel of filters, CHUNK channels), shared out to the workers: transpose the taps; transform
+    """
+    for worker in prange(workers):
+        _some_weights(worker, workers, w, u, groups, filters, channels, m, kernel, flip)
+
+
+@kernel(parallel=True)
+def private(workers, x, w, kernel, flip, u, b, y, blocks, pixels, memory, size, g):
     """y for few channels: a thread keeps V and M of a block of tiles in its second cache.
 
+    U as `weights` says, in the same launch
     for unit = (group, block of tiles), shared out to the workers:
         V = the transforms of the block, all channels
         for panel of filters:
@@ -391,6 +399,8 @@ def private(workers, x, u, b, y, blocks, pixels, memory, size, g):
     rows, tiles, panels = _rows_of(block, m, wide), g[0] * high * wide, (filters + width - 1) // width
     v_step, m_step, lanes = _apart(rows * _filled(channels)), _apart(_room(block) * width), rows * LANES32
     u_step = _apart(_pieces_of(m) ** 2 * channels * width)
+    for worker in prange(workers):
+        _some_weights(worker, workers, w, u, groups, filters, channels, m, kernel, flip)
     for worker in prange(workers):
         o = worker * size
         v = o + pixels
@@ -527,22 +537,10 @@ def by_panels(workers, w, v, b, y, kernel, o_step, c_step, flip, several, chunk,
                             )  # fmt: skip
 
 
-def transform_weights(w: np.ndarray, groups: int, m: int, flip: bool) -> np.ndarray:
-    """U [group][panel][k][piece][channel][filter] of w (O, C / groups, KH, KW).
-
-    Args:
-        flip: for the gradient of the input: channels and filters change places, the taps are turned round.
-    """
-    filters, channels, kernel, steps = w.shape[0] // groups, w.shape[1], w.shape[2:], _steps(w)
-    if flip:
-        filters, channels, steps = channels, filters, steps[::-1]
+def room_of_weights(groups: int, channels: int, filters: int, m: int) -> int:
+    """The elements of U."""
     width = panel_of(filters)
-    size = -(-filters // width) * depth_of(m) * apart(pieces_of(m) ** 2 * channels * width)
-    u = empty((groups, size), w.dtype)
-    taps = plain(w).reshape(groups, -1)
-    for group in range(groups):
-        launch(weights, taps[group], u[group], filters, channels, m, kernel, *steps, flip, elements=size)
-    return u.reshape(-1)
+    return groups * -(-filters // width) * depth_of(m) * apart(pieces_of(m) ** 2 * channels * width)
 
 
 def _steps(w: np.ndarray) -> tuple[int, int]:
@@ -576,27 +574,26 @@ def forward(
     way = way or choose(channels, filters, batch * high * wide, m)
     if way == "panels":
         cut = plan(spec, m, LONGER)
-    x, w, y = plain(x).reshape(-1), plain(w), empty(spec.output_shape, x.dtype)
-    bias = np.empty(0, x.dtype) if b is None else plain(b)
-    if way == "private":
-        _private(x, transform_weights(w, groups, m, flip), bias, y.reshape(-1), cut)
-    elif way == "shared":
-        _shared(x, transform_weights(w, groups, m, flip), bias, y.reshape(-1), cut)
-    else:
-        _panels(x, w, bias, y.reshape(-1), cut, flip)
+    y, bias = empty(spec.output_shape, x.dtype), np.empty(0, x.dtype) if b is None else plain(b)
+    run = {"private": _private, "shared": _shared, "panels": _panels}[way]
+    run(plain(x).reshape(-1), plain(w), bias, y.reshape(-1), cut, flip)
     return y
 
 
-def _private(x: np.ndarray, u: np.ndarray, b: np.ndarray, y: np.ndarray, cut: Plan) -> None:
-    channels, filters, m, wide, block = (cut.numbers[i] for i in (2, 3, 10, 12, 13))
+def _private(x: np.ndarray, w: np.ndarray, b: np.ndarray, y: np.ndarray, cut: Plan, flip: bool) -> None:
+    groups, channels, filters, m, wide, block = (cut.numbers[i] for i in (1, 2, 3, 10, 12, 13))
     pixels, width, rows = _pixels(cut.numbers), panel_of(filters), rows_of(block, m, wide)
     size = pixels + depth_of(m) * (apart(rows * filled(channels)) + apart(room(block) * width))
     memory = scratch(most_workers() * size + LANES32, x.dtype)
-    launch(private, x, u, b, y, cut.blocks, pixels, memory, size, cut.numbers)
+    u = empty(room_of_weights(groups, channels, filters, m), x.dtype)
+    rule = w.reshape(-1), w.shape[2:], flip
+    launch(private, x, *rule, u, b, y, cut.blocks, pixels, memory, size, cut.numbers)
 
 
-def _shared(x: np.ndarray, u: np.ndarray, b: np.ndarray, y: np.ndarray, cut: Plan) -> None:
+def _shared(x: np.ndarray, w: np.ndarray, b: np.ndarray, y: np.ndarray, cut: Plan, flip: bool) -> None:
     groups, channels, filters, m, wide, block = (cut.numbers[i] for i in (1, 2, 3, 10, 12, 13))
+    u = empty(room_of_weights(groups, channels, filters, m), x.dtype)
+    launch(weights, w.reshape(-1), u, groups, filters, channels, m, w.shape[2:], flip, elements=u.size)
     pixels, depth, width = _pixels(cut.numbers), depth_of(m), panel_of(filters)
     v_size = groups * depth * apart(rows_of(block, m, wide) * filled(channels))
     m_size = groups * depth * apart(room(block) * (-(-filters // width) * width))
@@ -666,12 +663,12 @@ def multiply_grad(v, vi, panel, y, yi, y_row, sums, place, row, channels, filter
 
 
 @kernel(parallel=True)
-def private_grad(workers, gy, x, gw, parts, blocks, pixels, padded, memory, size, g):
-    """gw[part] = what the part's tiles contribute to it.
+def private_grad(workers, gy, x, partial, gw, parts, blocks, pixels, padded, memory, size, g):
+    """gw = the sum over the parts of partial[part], what the part's tiles contribute to it.
 
     for unit = (part, group), shared out to the workers; all in the thread's second cache:
         for block of tiles of the part: V and the transform of gy; for k: S[k] (C, filters) += V[k] @ (A gy A^T)[k]
-        gw[part, group] from S
+        partial[part, group] from S
     """
     _, groups, channels, filters, _, _, _, _, _, _, m, high, wide, block = g
     depth, tiles, lanes = _depth_of(m), g[0] * high * wide, block * LANES32
@@ -697,7 +694,9 @@ def private_grad(workers, gy, x, gw, parts, blocks, pixels, padded, memory, size
                         memory, sums + k * s_step, padded, channels, padded, count, number > begin,
                     )  # fmt: skip
             target = unit * filters * channels * 9
-            finish_grad(memory, sums, s_step, padded, m, filters, channels, taps, gw, target, channels * 9)
+            finish_grad(memory, sums, s_step, padded, m, filters, channels, taps, partial, target, channels * 9)
+    for worker in prange(workers):
+        add_some_parts(worker, workers, partial, gw, parts)
 
 
 @kernel(parallel=True)
@@ -761,17 +760,13 @@ def weight_grad(gy: np.ndarray, x: np.ndarray, spec: ConvSpec, m: int, way: str 
     channels, filters = spec.in_channels // spec.groups, spec.out_channels // spec.groups
     padded = -(-filters // LANES32) * LANES32
     way = way or ("private" if channels * padded <= SMALL_SUMS else "shared")
-    gy, x = plain(gy).reshape(-1), plain(x).reshape(-1)
-    parts = (_private_grad if way == "private" else _shared_grad)(gy, x, spec, m, padded)
-    if len(parts) == 1:
-        return parts.reshape(spec.weight_shape)
     gw = empty(spec.weight_shape, x.dtype)
-    launch(add_parts, parts.reshape(-1), gw.reshape(-1), len(parts), elements=parts.size)
+    run = _private_grad if way == "private" else _shared_grad
+    run(plain(gy).reshape(-1), plain(x).reshape(-1), gw.reshape(-1), spec, m, padded)
     return gw
 
 
-def _private_grad(gy: np.ndarray, x: np.ndarray, spec: ConvSpec, m: int, padded: int) -> np.ndarray:
-    """What each part of the tiles contributes."""
+def _private_grad(gy: np.ndarray, x: np.ndarray, gw: np.ndarray, spec: ConvSpec, m: int, padded: int) -> None:
     cut = plan(spec, m)
     channels, block = cut.numbers[2], cut.numbers[13]
     pixels = _pixels(cut.numbers)
@@ -779,13 +774,11 @@ def _private_grad(gy: np.ndarray, x: np.ndarray, spec: ConvSpec, m: int, padded:
     size = pixels + depth_of(m) * sum(apart(s) for s in sizes)
     memory = scratch(most_workers() * size + LANES32, x.dtype)
     parts = max(1, min(PARTS, cut.blocks))
-    gw = empty((parts, math.prod(spec.weight_shape)), x.dtype)
-    launch(private_grad, gy, x, gw.reshape(-1), parts, cut.blocks, pixels, padded, memory, size, cut.numbers)
-    return gw
+    partial = empty(parts * gw.size, x.dtype)
+    launch(private_grad, gy, x, partial, gw, parts, cut.blocks, pixels, padded, memory, size, cut.numbers)
 
 
-def _shared_grad(gy: np.ndarray, x: np.ndarray, spec: ConvSpec, m: int, padded: int) -> np.ndarray:
-    """What each round over some blocks of tiles contributes."""
+def _shared_grad(gy: np.ndarray, x: np.ndarray, gw: np.ndarray, spec: ConvSpec, m: int, padded: int) -> None:
     cut = plan(spec, m, LONG)
     groups, channels, block = (cut.numbers[i] for i in (1, 2, 13))
     pixels, depth = _pixels(cut.numbers), depth_of(m)
@@ -802,13 +795,15 @@ def _shared_grad(gy: np.ndarray, x: np.ndarray, spec: ConvSpec, m: int, padded: 
     s_size = depth * apart(some * several)
     memory = scratch(most_workers() * max(pixels, s_size) + LANES32, x.dtype)
     firsts = range(0, cut.blocks, together)
-    gw = empty((len(firsts), math.prod(spec.weight_shape)), x.dtype)
+    partial = gw[None] if len(firsts) == 1 else empty((len(firsts), gw.size), x.dtype)  # of each round over blocks
+    shares = some, several, padded
     for number, first in enumerate(firsts):
         blocks = min(together, cut.blocks - first)
         launch(gather_all, x, v, first, blocks, pixels, memory, cut.numbers)
         launch(gather_all_grad, gy, y, first, blocks, pixels, padded, several, memory, cut.numbers)
-        launch(multiply_all_grad, v, y, gw[number], first, blocks, some, several, padded, memory, s_size, cut.numbers)
-    return gw
+        launch(multiply_all_grad, v, y, partial[number], first, blocks, *shares, memory, s_size, cut.numbers)
+    if len(firsts) > 1:
+        launch(add_parts, partial.reshape(-1), gw, len(firsts), elements=partial.size)
 
 
 def input_grad(gy: np.ndarray, w: np.ndarray, spec: ConvSpec, m: int) -> np.ndarray:
