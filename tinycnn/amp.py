@@ -309,6 +309,8 @@ class GradScaler:
                 raise ValueError("GradScaler.unscale_: a gradient is float16; keep the parameters in float32")
         with no_grad():
             for place, grads in by_place.items():
+                for g in grads:
+                    g._counter().settle()
                 arrays = [g.array for g in grads]
                 whole = math.isfinite(place.kernels.sums_of_squares(arrays).sum())
                 progress.found_inf = bool(progress.found_inf) or not whole

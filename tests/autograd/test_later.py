@@ -119,6 +119,27 @@ def test_a_write_to_what_is_still_to_be_read(write, grad):
         assert np.array_equal(F.relu(total).detach().numpy(), F.relu(expected).detach().numpy())
 
 
+STEPS = {  # of a parameter: what writes to it or to its gradient without an operation
+    **{name: lambda p, name=name: getattr(torch.optim, name)([p], 0.1).step() for name in ("SGD", "Adam", "Rprop")},
+    "clip_grad_norm_": lambda p: nn.utils.clip_grad_norm_([p], 0.1),
+    "clip_grad_value_": lambda p: nn.utils.clip_grad_value_([p], 0.1),
+    "vector_to_parameters": lambda p: nn.utils.vector_to_parameters(torch.ones(p.numel()) * 3, [p]),
+}
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_write_without_an_operation(step):
+    bn, p = draw()[0].eval(), nn.Parameter(torch.ones(SHAPE))
+    p.grad = torch.ones(SHAPE) * 2
+    t = p.grad if step.startswith("clip") else p
+    with torch.no_grad():
+        before, h = t.clone(), bn(t)
+        assert is_pending(h)
+        STEPS[step](p)
+        assert not np.array_equal(t.clone().numpy(), before.numpy())
+        assert np.array_equal(h.numpy(), bn(before).numpy())
+
+
 def test_memory_of_others_is_read_at_once():
     bn, _, _ = draw()
     a = np.random.default_rng(0).standard_normal(SHAPE).astype(np.float32)

@@ -257,6 +257,7 @@ def embedding(
             raise RuntimeError(f"embedding: padding_idx {padding_idx} lies outside the {count} rows")
         padding_idx %= count
     if max_norm is not None:
+        weight._counter().settle()
         used = input.device.xp.unique(index)
         rows = weight.array[used]
         size = (np.abs(rows) ** norm_type).sum(1) ** (1 / norm_type)

@@ -15,7 +15,7 @@ import numpy as np
 
 from .. import _device, dtypes
 from .._device import CPU, same_device
-from .._tensor import Later, Tensor, filled, need, wrap
+from .._tensor import Later, Pending, Tensor, filled, need, wrap
 from ..autograd import Function, Node, hang, is_grad_enabled
 
 Number = int | float | bool
@@ -366,8 +366,8 @@ def unmasked(g: Tensor, node: Node) -> tuple[Any, Any]:
 
 def put_off(later: Later, place: _device.device) -> Tensor:
     """A Tensor that `later` will compute."""
-    t: Tensor = new(Tensor)
-    t._put_off(later)
+    t: Tensor = new(Pending)
+    t._later = later
     if place is not CPU:
         t.device = place
     return t

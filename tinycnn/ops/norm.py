@@ -128,6 +128,7 @@ class BatchNormEval(Function):
 def _follow(running: Tensor | None, batch: Tensor, momentum: float, factor: float) -> None:
     """running = (1 - momentum) * running + momentum * factor * batch, in place, on the arrays: it has no gradient."""
     if running is not None:
+        running._counter().settle()
         running.array *= 1 - momentum
         running.array += momentum * factor * batch.array
         running._bump()
@@ -156,18 +157,18 @@ def batch_norm(
     if not eps > 0:
         raise ValueError(f"batch_norm: eps must be positive, got {eps}")
     channels = shape[1]
-    half = input.dtype is dtypes.float16  # what is normalized; all that goes with it is float32
+    half = input.array.dtype.itemsize == 2  # what is normalized; all that goes with it is float32
     like = filled((0,), dtypes.float32.numpy, input.device) if half else input
-    row = (channels,)
+    kind, place, row = like.array.dtype, input.device, (channels,)
     for t, name in (running_mean, "running_mean"), (running_var, "running_var"), (weight, "weight"), (bias, "bias"):
         if t is not None:
-            same_kind("batch_norm", like, t, name)
+            if not isinstance(t, Tensor) or t.array.dtype is not kind or t.device is not place:
+                same_kind("batch_norm", like, t, name)
             if t.array.shape != row:
                 raise RuntimeError(
                     f"batch_norm: {name} must have shape ({channels},), one for each channel, "
                     f"got {tuple(t.array.shape)}"
                 )
-    kind, place = like.array.dtype, input.device
     w = filled((channels,), kind, place, 1) if weight is None else weight
     b = filled((channels,), kind, place) if bias is None else bias
     count = shape[0] * math.prod(shape[2:])

@@ -285,6 +285,7 @@ class Batch:
         self.states: list[dict[str, Any]] = []
 
     def add(self, param: Tensor, grad: Tensor, state: dict[str, Any]) -> None:
+        param._counter().settle()
         p, g = param.array, grad.array
         self.tensors.append(param)
         self.params.append(p if p.flags.c_contiguous else p.copy())

@@ -52,6 +52,8 @@ def clip_grads_with_norm_(
     factor = float(max_norm) / (float(total_norm.item()) + 1e-6)
     factor = min(factor, 1.0) if not math.isnan(factor) else factor
     grads = _grads(parameters)
+    for grad in grads:
+        grad._counter().settle()
     if grads:
         grads[0].device.kernels.scale_arrays([grad.array for grad in grads], factor)
     for grad in grads:
@@ -89,5 +91,6 @@ def clip_grad_value_(parameters: Parameters, clip_value: float, foreach: bool | 
     """Limit each element of the gradients, in place, to [-clip_value, clip_value]."""
     limit = float(clip_value)
     for grad in _grads(parameters):
+        grad._counter().settle()
         np.clip(grad.array, -limit, limit, out=grad.array)
         grad._bump()
