@@ -13,12 +13,14 @@ import numpy as np
 from numba import prange, uintp
 
 from ..reference import index as reference
+from . import strided
 from .gemm import plain
 from .jit import kernel
 from .memory import SMALLEST, empty, fill, zeros
-from .strided import FEW, WORDS, assign
+from .strided import WORDS, assign
 from .threads import launch
 
+FEW = 1 << 12  # numbers; NumPy picks fewer by index in less time than a launch takes
 BAND = 32  # columns that one thread adds to
 
 
@@ -37,7 +39,7 @@ def concatenate(arrays: Sequence[np.ndarray], axis: int) -> np.ndarray:
     shape = list(first.shape)
     shape[axis] = sum([a.shape[axis] for a in arrays])
     out = empty(tuple(shape), first.dtype)
-    if first.size < FEW:
+    if first.size < strided.FEW:
         return np.concatenate(arrays, axis, out)
     start = 0
     for a in arrays:
@@ -140,7 +142,7 @@ def index_add(g: np.ndarray, key: Any, shape: tuple[int, ...], repeated: bool) -
     """
     out = zeros(shape, g.dtype)
     if not repeated:
-        if g.size >= FEW:
+        if g.size >= strided.FEW:
             assign(out[key], g)
         else:
             out[key] = g

@@ -31,7 +31,7 @@ import numpy as np
 from numba import prange
 
 from .jit import kernel
-from .strided import FEW, assign
+from .strided import assign
 from .threads import launch
 
 SMALLEST = 1 << 16  # bytes; below, NumPy's own memory is as fast
@@ -193,7 +193,7 @@ def zeros(shape: int | Sequence[int], dtype: Any) -> np.ndarray:
 
 def copy(x: np.ndarray) -> np.ndarray:
     """x in memory of its own, C-contiguous."""
-    if x.size < FEW:
+    if x.nbytes < SMALLEST:
         return x.copy()
     out = empty(x.shape, x.dtype)
     if x.nbytes < PARALLEL and x.flags.c_contiguous:

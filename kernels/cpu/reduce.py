@@ -41,6 +41,7 @@ LANES = 16  # running extremes of a row, side by side
 SMALL = 1 << 12  # elements; below, NumPy takes less time than a launch
 BAND = 128  # columns that are summed side by side
 RUN = 1 << 14  # elements of one partial sum when everything is summed
+WHOLE = 1 << 18  # elements; the extreme of fewer, all together, NumPy finds in less time than a launch takes
 NOWHERE = np.empty(0, np.int64)  # the places are not asked for
 
 
@@ -233,7 +234,8 @@ def _extremes(x: np.ndarray, sign: int, form: tuple[int, int, int], places: np.n
 
 
 def _extreme(x: np.ndarray, axes: Axes, keepdims: bool, sign: int, plain: Any) -> np.ndarray:
-    steps = _groups(x.shape, axes) if _suits(x) else []
+    suits = _suits(x) and (x.size >= WHOLE or len(axes) < x.ndim)
+    steps = _groups(x.shape, axes) if suits else []
     if not steps:
         result: np.ndarray = plain(x, axes, keepdims)
         return result

@@ -19,7 +19,7 @@ from .pointers import chunk
 from .simd import turn_inside
 from .threads import launch
 
-FEW = 1 << 12  # elements; NumPy copies fewer in less time than a launch takes
+FEW = 1 << 15  # elements; NumPy copies fewer in less time than finding the way and a launch take
 SPAN = 1 << 14  # elements of a piece of a long row
 SHORT = 8  # elements of an innermost row; along a shorter one no loop gets going
 SQUARE = 16  # rows and columns that are turned together: lanes of a vector, or twice as many in float64
