@@ -261,7 +261,8 @@ def group_norm_grad(
         if length > 1:
             gx, sums = gx.reshape(n, c, length), sums.reshape(2, c, length).sum(axis=2)
         return gx, sums[0], sums[1]
-    gx, (gweight, gbias), products = empty(x.shape, x.dtype), np.empty((2, c), x.dtype), np.empty((n * c, 2))
+    gx, products = empty(x.shape, x.dtype), np.empty((n * c, 2))
+    gweight, gbias = np.empty(c, x.dtype), np.empty(c, x.dtype)  # no views: leaves keep them
     given = plain(gy).reshape(-1), plain(x).reshape(-1), (n, groups, c // groups, length)
     rule = plain(mean).reshape(-1), plain(rstd).reshape(-1), plain(weight)
     launch(backward_channels, *given, *rule, gx.reshape(-1), products, gweight, gbias, elements=x.size)

@@ -386,7 +386,7 @@ def batch_norm_train_grad(
     if bias is not None and x.shape[2] == 1:
         gy, bias = relu_grad(gy, batch_norm_eval(x, mean, var, weight, bias, eps)), None
     gx = empty(x.shape, x.dtype)
-    gweight, gbias = np.zeros((2, x.shape[1]), x.dtype)
+    gweight, gbias = np.zeros(x.shape[1], x.dtype), np.zeros(x.shape[1], x.dtype)  # no views: leaves keep them
     if x.size:
         groups = groups_of(x.shape)
         rule = plain(mean), plain(var), plain(weight)

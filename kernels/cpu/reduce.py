@@ -131,7 +131,7 @@ def sum(x: np.ndarray, axes: Axes, keepdims: bool) -> np.ndarray:
         out[0] = parts.sum(dtype=np.float64)
     else:
         launch(sum_runs, x.reshape(outer, kept, length), out, elements=x.size)
-    return out.reshape(shape)
+    return out if out.shape == shape else out.reshape(shape)  # no view where none is needed: a leaf keeps it
 
 
 # Extremes. `sign` is 1 for the largest, -1 for the smallest: that is the largest of -x. NaN wins.

@@ -330,7 +330,8 @@ def transform_panel(w, i, o_step, c_step, filters, width, c0, c1, members, m, ke
     for filters o < width and channels c0 <= c < c1.
 
     Filter o and channel c of w are at w[i + o*o_step + c*c_step]; there are `filters` of them, the rest of u is 0.
-    `flip` turns the taps round. Some channels at a time are transposed to taps: filters in lanes, tap after tap.
+    `flip` turns the taps round. Some channels at a time are transposed to taps: filters in lanes, tap after tap. What
+    comes next is asked for: the caches do not foresee so many short runs.
     """
     pieces, count = _pieces_of(m), kernel[0] * kernel[1]
     together = max(9 * LANES32 // count, 1) if c_step == count else 1  # channels whose taps follow each other
@@ -339,7 +340,11 @@ def transform_panel(w, i, o_step, c_step, filters, width, c0, c1, members, m, ke
         source = i + (o if rows else 0) * o_step
         for c in range(c0, c1, together):
             some = min(together, c1 - c)
+            if together == 1:
+                ask(w, source + (c + 4) * c_step, LANES32, False)
             for q in range(0, count * some, LANES32):
+                if together > 1:
+                    ask(w, source + c * c_step + q + 2 * LANES32, o_step, False)
                 columns = min(LANES32, count * some - q)
                 turn(w, source + c * c_step + q, o_step, rows, columns, taps, q * LANES32, LANES32)
             for n in range(some):
@@ -639,9 +644,11 @@ def finish_grad(sums, i, step, row, m, filters, channels, taps, gw, target, targ
         some = min(LANES32, filters - o)
         for c in range(0, channels, LANES32):
             count = min(LANES32, channels - c)
-            for n in range(count):
-                weight_grad_tiles(m, sums, i + (c + n) * row + o, step, taps, n * 9 * LANES32)
             first, whole = target + o * target_row + 9 * c, 9 * count // LANES32 * LANES32
+            for n in range(count):
+                if n < 9:  # the lines that will be written
+                    ask(gw, first + n * LANES32, target_row, True)
+                weight_grad_tiles(m, sums, i + (c + n) * row + o, step, taps, n * 9 * LANES32)
             for q in range(0, whole, LANES32):
                 turn(taps, q * LANES32, LANES32, LANES32, some, gw, first + q, target_row)
             for q in range(whole, 9 * count):

@@ -152,6 +152,16 @@ def test_the_gradients_of_batch_norm_keep_their_digits_on_large_images():
     assert abs(gweight - (gy * xhat).sum()) <= 2e-7 * size and abs(gbias - gy.sum(dtype=np.float64)) <= 2e-7 * size
 
 
+@pytest.mark.parametrize("shape", [(4, 3, 50), (4, 40, 9), (6, 5, 1)])
+def test_gradients_of_norms_and_sums_are_no_views(shape):
+    """A leaf keeps an array that is nobody's view as its gradient, and copies any other."""
+    x, ones = np.random.default_rng(0).standard_normal(shape), np.ones(shape[1])
+    for part in norm.batch_norm_train_grad(x, x, 0 * ones, ones, ones, 1e-5):
+        assert not isinstance(part.base, np.ndarray) or part.size == x.size
+    total = reduce.sum(np.ones((300, 200)), (0,), False)
+    assert total.shape == (200,) and total.base is None
+
+
 @given(st.tuples(st.integers(1, 40), st.integers(1, 40)), st.sampled_from(DTYPES), st.integers(0, 2**31))
 def test_softmax_and_cross_entropy(shape, dtype, seed):
     x, gy = draw_normal(seed, dtype, shape, shape)

@@ -228,6 +228,17 @@ def test_winograd_around_a_block_of_tiles():
             check(spec, np.float32, *winograd_by(3, way)[:2])
 
 
+@pytest.mark.parametrize("batch", [1, 12])
+@pytest.mark.parametrize("channels", [16, 80])
+def test_gradients_of_weights_are_no_views(batch, channels):
+    """A leaf keeps an array that is nobody's view as its gradient, and copies any other."""
+    spec = conv_spec((batch, channels, 12, 12), (channels, channels, 3, 3), padding=1)
+    x, _, _, gy = arrays(spec, np.float32)
+    found = [winograd.weight_grad(gy, x, spec, m, way) for m in (4, 2) for way in ("private", "shared")]
+    for gw in *found, direct.weight_grad(gy, x, spec):
+        assert gw.shape == spec.weight_shape and not isinstance(gw.base, np.ndarray)
+
+
 def test_winograd_with_more_padding_behind_than_in_front():
     spec = conv_spec((2, 3, 9, 8), (4, 3, 3, 3), padding=1)
     for padding in (((1, 0), (0, 1)), ((0, 2), (2, 1))):
