@@ -504,8 +504,14 @@ def _call_hooks(hooks: OrderedDict[int, Any], grad: Tensor) -> Tensor:
     for hook in list(hooks.values()):
         grad.array  # noqa: B018  (what a hook gets is computed)
         changed = hook(grad)
-        if changed is not None:
-            grad = changed
+        if changed is None:
+            continue
+        if not isinstance(changed, Tensor) or (changed.shape, changed.dtype) != (grad.shape, grad.dtype):
+            got = f"shape {tuple(changed.shape)}, {changed.dtype}" if isinstance(changed, Tensor) else repr(changed)
+            raise RuntimeError(
+                f"a hook must return None or a gradient of shape {tuple(grad.shape)}, {grad.dtype}; got {got}"
+            )
+        grad = changed
     return grad
 
 

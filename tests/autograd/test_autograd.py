@@ -136,6 +136,18 @@ def test_retain_grad_and_hooks():
         tinycnn.ones(1).register_hook(print)
 
 
+@pytest.mark.parametrize("returned", [lambda g: g[:1], lambda g: g.sum(), lambda g: g.double(), lambda g: 2.0])
+def test_what_a_hook_returns_fits_the_gradient(returned):
+    x = leaf()
+    for hooked in (x, x * 2):
+        handle = hooked.register_hook(returned)
+        with pytest.raises(RuntimeError, match=r"a hook must return None or a gradient of shape \(3,\), .*; got"):
+            hooked.sum().backward()
+        handle.remove()
+    (x * 2).sum().backward()
+    assert x.grad.tolist() == [2.0] * 3
+
+
 def test_detach_shares_memory_and_cuts_history():
     x = leaf()
     d = x.detach()
