@@ -34,9 +34,9 @@ def cycles(spec: ConvSpec, way: str, weight_grad: bool = False) -> float:
 
     Counted for each pair of channel and filter. With full vectors, two multiply-adds a cycle compute LANES32 outputs
     in half as many cycles as there are products for each of them. Winograd's transforms were measured: those of a
-    vector of tiles cost some hundred cycles for every channel and filter, those of a vector of weights too, and a
-    launch of their own. For the gradient of the weights the filters fill vectors, or else lanes are summed. To cut
-    images into phases and join them takes 4 cycles for an element.
+    vector of tiles cost some hundred cycles for every channel and filter, those of a vector of weights too. For the
+    gradient of the weights the filters fill vectors, or else lanes are summed. To cut images into phases and join
+    them takes 4 cycles for an element.
     """
     channels, filters = spec.in_channels // spec.groups, spec.out_channels // spec.groups
     high, wide = spec.output_size

@@ -1,5 +1,6 @@
 """On a GPU: pytest -m gpu. Every operation against float64 and the CPU, bits that repeat, memory that does not grow."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from tinycnn import nn
 from tinycnn.kernels.cuda import probe
 
 ROOT = Path(__file__).resolve().parents[2]
+DATA = Path(os.environ.get("TINYCNN_DATA") or ROOT.parent / "shared" / "data")
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(bool(probe.problem()), reason=probe.problem() or "there is a GPU")]
 
 
@@ -189,10 +191,25 @@ def test_memory_is_shared_with_cupy():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("arguments", [["lenet.py", "--device", "cuda"], ["custom_op.py"]])
-def test_examples(arguments):
-    done = subprocess.run([sys.executable, *arguments], cwd=ROOT / "examples", capture_output=True, text=True)
+def test_the_custom_operation_runs():
+    done = subprocess.run([sys.executable, "custom_op.py"], cwd=ROOT / "examples", capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
+
+
+CIFAR = ["cifar10.py", "--data-dir", str(DATA), "--batches", "1", "--epochs", "3"]
+NOT_HERE = pytest.mark.skipif(not (DATA / "cifar-10-batches-py").is_dir(), reason="CIFAR-10 is not here")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("arguments", [["lenet.py"], pytest.param(CIFAR, marks=NOT_HERE)], ids=lambda a: a[0])
+def test_examples_reach_the_accuracy_of_the_cpu(arguments, tmp_path):
+    found = []
+    for device in ("cpu", "cuda"):
+        command = [sys.executable, *arguments, "--device", device, "--out", str(tmp_path / device)]
+        done = subprocess.run(command, cwd=ROOT / "examples", capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr[-3000:]
+        found.append(float(done.stdout.split("test accuracy ")[-1].split("%")[0]))
+    assert found[1] > found[0] - 2.5, found  # 500 digits, or three passes over 10,000 images: rounding moves a percent
 
 
 def test_winograds_convolution_is_close_to_plain_sums():
