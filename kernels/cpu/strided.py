@@ -20,6 +20,7 @@ from .simd import turn_inside
 from .threads import launch
 
 FEW = 1 << 15  # elements; NumPy copies fewer in less time than finding the way and a launch take
+RUN = 1 << 18  # likewise where both are one run of memory, which it leaves to the C library
 SPAN = 1 << 14  # elements of a piece of a long row
 SHORT = 8  # elements of an innermost row; along a shorter one no loop gets going
 SQUARE = 16  # rows and columns that are turned together: lanes of a vector, or twice as many in float64
@@ -141,7 +142,7 @@ def turns(axes: Axes, itemsize: int) -> bool:
 def assign(out: np.ndarray, x: np.ndarray) -> None:
     """Write the numbers of x, which broadcasts to the shape of `out`, into `out`."""
     if (
-        out.size < FEW
+        out.size < (RUN if out.flags.c_contiguous and x.flags.c_contiguous else FEW)
         or x.dtype is not out.dtype
         or out.itemsize not in WORDS
         or not (out.flags.aligned and x.flags.aligned)

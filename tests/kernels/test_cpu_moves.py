@@ -37,6 +37,7 @@ def numbers(shape, dtype=np.float64, seed=0):
 def at_once(monkeypatch):
     """Small arrays go to the kernels too, in short pieces."""
     monkeypatch.setattr(strided, "FEW", 1)
+    monkeypatch.setattr(strided, "RUN", 1)
 
 
 @st.composite
@@ -62,7 +63,8 @@ def moves(draw):
 @given(moves())
 def test_copies_of_all_strides(case):
     to, of = case
-    few, strided.FEW = strided.FEW, 1
+    borders = strided.FEW, strided.RUN
+    strided.FEW = strided.RUN = 1
     try:
         whole = to.base if to.base is not None else to
         wanted = to.copy()
@@ -70,7 +72,7 @@ def test_copies_of_all_strides(case):
         elsewhere = whole.copy()
         strided.assign(to, of)
     finally:
-        strided.FEW = few
+        strided.FEW, strided.RUN = borders
     assert to.tobytes() == wanted.tobytes()
     to[...] = 0  # nothing else was written
     there = np.ndarray(to.shape, to.dtype, elsewhere, memoryoffset(to, whole), to.strides)
