@@ -123,7 +123,7 @@ def _write(graph: _Graph, node: Any, names: list[str | None], out: str) -> str:
         return graph.emit("Slice", [*given, *columns], out)
     if kind in ("Clone", "Cast"):
         return graph.emit("Identity", given, out)
-    raise NotImplementedError(f"onnx.export: {kind} cannot be written")
+    raise NotImplementedError(f"onnx.export: {kind} cannot be written; compute it outside of the model, or add it here")
 
 
 def _parts(key: Any) -> tuple[Any, ...]:
@@ -187,7 +187,9 @@ def export(
             source, number = edge
             key = (source, number) if number >= 0 else id(source)
             if number < 0 and key not in named:
-                raise NotImplementedError("onnx.export: a tensor that is no parameter, buffer or input requires grad")
+                raise NotImplementedError(
+                    "onnx.export: a tensor that is no parameter, buffer or input requires grad; register it as one"
+                )
             name = named[key]
             if number < 0 and name not in given:
                 graph.constant(source.array, name)

@@ -26,6 +26,8 @@ from .simd import LANES32
 
 WINOGRAD = "winograd4", "winograd2", "winograd3"
 FEW = 1 << 16  # elements: sums of dot products that a thread keeps, lanes and all
+# by size of tile: products of a tile, and cycles of its transforms: input, output, weights
+TRANSFORMS = {4: (36, 440, 340, 28), 2: (16, 150, 115, 20), 3: (144, 440, 280, 140)}
 START = 75_000  # cycles: what few small images lose by Winograd on four threads; on one it would be some 20_000
 
 
@@ -57,12 +59,10 @@ def cycles(spec: ConvSpec, way: str, weight_grad: bool = False) -> float:
     size = 5 <= min(kh, kw) <= max(kh, kw) <= 7 and not weight_grad if m == 3 else kh == kw == 3
     if not size or spec.stride != (1, 1) or spec.dilation != (1, 1) or top >= kh or left >= kw:
         return math.inf
-    more = m == 3
+    more = m == 3  # the last piece of a kernel sees one tile further on
     tiles = spec.batch * (-(-high // m) + more) * (-(-wide // m) + more)
     vectors = tiles / LANES32 if weight_grad else -(-tiles // LANES32)
-    products, of_input, of_output, of_weights = {4: (36, 440, 340, 28), 2: (16, 150, 115, 20), 3: (144, 440, 280, 140)}[
-        m
-    ]
+    products, of_input, of_output, of_weights = TRANSFORMS[m]
     of_tiles = of_input / filters + of_output * (1 + weight_grad) / channels
     spent = (vectors * (products / 2 + of_tiles) + of_weights) * channels * filters
     return spent if weight_grad else spent + START

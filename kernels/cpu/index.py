@@ -5,7 +5,6 @@ An index array along one axis is the common case: x is (outer, entries, inner) t
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,6 +16,7 @@ from . import strided
 from .gemm import plain
 from .jit import kernel
 from .memory import SMALLEST, empty, fill, zeros
+from .reduce import around
 from .strided import WORDS, assign
 from .threads import launch
 
@@ -112,10 +112,6 @@ def _along(key: Any, shape: tuple[int, ...]) -> tuple[int, np.ndarray] | None:
     return axis, np.where(places < 0, places + n, places) if lowest < 0 else places
 
 
-def _form(shape: tuple[int, ...], axis: int) -> tuple[int, int, int]:
-    return math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1 :])
-
-
 def _words(x: np.ndarray) -> np.ndarray:
     """The elements as words of their size: one kernel for all dtypes."""
     return plain(x).view(WORDS[x.itemsize].dtype)
@@ -127,7 +123,7 @@ def take(x: np.ndarray, key: Any) -> np.ndarray:
     if found is None:
         return reference.take(x, key)
     axis, places = found
-    outer, n, inner = _form(x.shape, axis)
+    outer, n, inner = around(x.shape, axis)
     out = empty((*x.shape[:axis], *places.shape, *x.shape[axis + 1 :]), x.dtype)
     of, to = _words(x).reshape(outer, n, inner), out.view(WORDS[x.itemsize].dtype).reshape(outer, -1, inner)
     launch(pick, of, plain(places).reshape(1, -1, 1), to, elements=out.size)
@@ -152,7 +148,7 @@ def index_add(g: np.ndarray, key: Any, shape: tuple[int, ...], repeated: bool) -
         np.add.at(out, key, g)
         return out
     axis, places = found
-    form = _form(shape, axis)
+    form = around(shape, axis)
     add = plain(g).reshape(form[0], -1, form[2])
     launch(add_back, add, plain(places).reshape(1, -1, 1), out.reshape(form), elements=g.size)
     return out
@@ -168,9 +164,9 @@ def gather(x: np.ndarray, axis: int, index: np.ndarray) -> np.ndarray:
     if index.size < FEW or not _beside(x.shape, axis, index.shape) or x.itemsize not in WORDS:
         return reference.gather(x, axis, index)
     out = empty(index.shape, x.dtype)
-    form = _form(index.shape, axis)
+    form = around(index.shape, axis)
     to = out.view(WORDS[x.itemsize].dtype).reshape(form)
-    launch(pick, _words(x).reshape(_form(x.shape, axis)), plain(index).reshape(form), to, elements=out.size)
+    launch(pick, _words(x).reshape(around(x.shape, axis)), plain(index).reshape(form), to, elements=out.size)
     return out
 
 
@@ -178,6 +174,6 @@ def gather_grad(g: np.ndarray, axis: int, index: np.ndarray, shape: tuple[int, .
     """Zeros of `shape` with every g added where `gather` took it from."""
     if g.size < FEW or not _beside(shape, axis, index.shape) or g.dtype not in (np.float32, np.float64):
         return reference.gather_grad(g, axis, index, shape)
-    out, form = zeros(shape, g.dtype), _form(index.shape, axis)
-    launch(add_back, plain(g).reshape(form), plain(index).reshape(form), out.reshape(_form(shape, axis)))
+    out, form = zeros(shape, g.dtype), around(index.shape, axis)
+    launch(add_back, plain(g).reshape(form), plain(index).reshape(form), out.reshape(around(shape, axis)))
     return out

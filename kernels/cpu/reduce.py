@@ -201,6 +201,11 @@ def extremes_of_columns(workers, x, sign, out, places):
                     places[n, first + j] = at[j]
 
 
+def around(shape: tuple[int, ...], axis: int) -> tuple[int, int, int]:
+    """The shape as (before, size, behind): the axes in front of `axis`, >= 0, in one, it alone, those behind in one."""
+    return math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1 :])
+
+
 def _groups(shape: tuple[int, ...], axes: Axes) -> list[tuple[int, int, int]]:
     """The reduction over `axes` as steps over the middle of (outer, middle, inner), from the last axis to the first."""
     steps = []
@@ -262,10 +267,10 @@ def _place(x: np.ndarray, axis: int | None, keepdims: bool, sign: int, plain: An
         result: np.ndarray = plain(x, axis, keepdims)
         return result
     axis %= x.ndim
-    front, back = x.shape[:axis], x.shape[axis + 1 :]
-    places = empty(math.prod(front) * math.prod(back), np.int64)
-    _extremes(x, sign, (math.prod(front), x.shape[axis], math.prod(back)), places)
-    return places.reshape((*front, 1, *back) if keepdims else front + back)
+    form = around(x.shape, axis)
+    places = empty(form[0] * form[2], np.int64)
+    _extremes(x, sign, form, places)
+    return places.reshape((*x.shape[:axis], *(1,) * keepdims, *x.shape[axis + 1 :]))
 
 
 def argmax(x: np.ndarray, axis: int | None, keepdims: bool) -> np.ndarray:
@@ -309,7 +314,6 @@ def cumsum(x: np.ndarray, axis: int, back: bool) -> np.ndarray:
     if x.size <= SMALL or x.dtype not in (np.float32, np.float64) or not x.flags.carray:
         return reference.cumsum(x, axis, back)
     out = empty(x.shape, x.dtype)
-    axis %= x.ndim
-    form = math.prod(x.shape[:axis]), x.shape[axis], math.prod(x.shape[axis + 1 :])
+    form = around(x.shape, axis % x.ndim)
     launch(running_sums, x.reshape(form), out.reshape(form), back, elements=x.size)
     return out

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from on_devices import drawn
 
 import tinycnn
 from tinycnn.testing import gradcheck, gradgradcheck, strategies
@@ -14,17 +15,6 @@ from tinycnn.testing.optable import OPS
 
 NAMES = [op.name for op in OPS]
 SAMPLES = [pytest.param(op, sample, id=f"{op.name}-{i}") for op in OPS for i, sample in enumerate(op.samples)]
-
-
-def draw_inputs(op, sample, seed, dtype=np.float64):
-    rng = np.random.default_rng(seed)
-    result = []
-    for shape in sample:
-        count = int(np.prod(shape))
-        spread = (rng.permutation(count) + 0.5 + 0.3 * rng.random()) / max(count, 1)
-        numbers = op.low + (op.high - op.low) * (spread if op.spaced else rng.random(count))
-        result.append(numbers.reshape(shape).astype(dtype))
-    return result
 
 
 def test_names_are_unique():
@@ -40,7 +30,7 @@ def test_names_are_those_of_functions():
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize(("op", "sample"), SAMPLES)
 def test_value_and_dtype(op, sample, dtype):
-    inputs = draw_inputs(op, sample, 0, dtype)
+    inputs = drawn(op, sample, dtype)
     result = op.function(*[tinycnn.tensor(x) for x in inputs]).numpy()
     expected = np.asarray(op.reference(*[x.astype(np.float64) for x in inputs]))
     assert result.shape == expected.shape
@@ -54,7 +44,7 @@ def test_value_and_dtype(op, sample, dtype):
 def test_gradients(op, sample):
     if not op.gradient:
         return
-    inputs = tuple(tinycnn.tensor(x, requires_grad=True) for x in draw_inputs(op, sample, 1))
+    inputs = tuple(tinycnn.tensor(x, requires_grad=True) for x in drawn(op, sample, np.float64, 1))
     assert gradcheck(op.function, inputs)
     if op.second:
         assert gradgradcheck(op.function, inputs, fast_mode=True)
@@ -63,7 +53,7 @@ def test_gradients(op, sample):
 @given(st.data())
 def test_memory_layout_changes_nothing(data):
     op = data.draw(st.sampled_from(OPS))
-    inputs = draw_inputs(op, data.draw(st.sampled_from(op.samples)), data.draw(st.integers(0, 99)))
+    inputs = drawn(op, data.draw(st.sampled_from(op.samples)), np.float64, data.draw(st.integers(0, 99)))
     plain = [tinycnn.tensor(x, requires_grad=op.gradient) for x in inputs]
     strided = []
     for x in inputs:
