@@ -30,10 +30,7 @@ class Size(tuple[int, ...]):
 
     def numel(self) -> int:
         """The number of elements: the product of the sizes."""
-        count = 1
-        for n in self:
-            count *= n
-        return count
+        return math.prod(self)
 
     def __getitem__(self, key: Any) -> Any:
         part = tuple.__getitem__(self, key)

@@ -23,6 +23,7 @@ returns one for each input of `forward`, computed in differentiable operations, 
 from __future__ import annotations
 
 import functools
+import inspect
 import itertools
 import operator
 import os
@@ -41,9 +42,14 @@ from ._tensor import Tensor, filled, wrap
 
 
 class _Mode(threading.local):
+    """What a Python thread records and looks for."""
+
     recording = True
     inference = False
     anomalies: Any = False
+
+    def __init__(self) -> None:
+        self.before: list[tuple[bool, bool]] = []  # recording and inference in front of each ``with`` block, inner last
 
 
 _mode = _Mode()
@@ -60,42 +66,42 @@ def is_grad_enabled() -> bool:
     return _mode.recording
 
 
-class set_grad_enabled:
-    """Switch recording on or off: as a function at once, as a ``with`` block for its length, or as a decorator."""
-
-    def __init__(self, mode: bool) -> None:
-        self._wanted = bool(mode)
-        self._before = [_mode.recording]
-        _mode.recording = self._wanted
-
-    def __enter__(self) -> None:
-        _mode.recording = self._wanted
-
-    def __exit__(self, *exc: object) -> None:
-        _mode.recording = self._before[-1]
-
-    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        _mode.recording = self._before[-1]
-        return _decorated(function, lambda: set_grad_enabled(self._wanted))
-
-
 class _Switch:
-    """The common part of `no_grad` and `enable_grad`: a ``with`` block and a decorator."""
+    """The common part of `no_grad` and its kin: a ``with`` block and a decorator.
+
+    What was before is kept with the thread, so that one of them may be entered several times, by several threads too.
+    """
 
     _wanted = False
 
     def __new__(cls, function: Callable[..., Any] | None = None) -> Any:
-        return object.__new__(cls) if function is None else _decorated(function, cls)
+        return object.__new__(cls) if function is None else object.__new__(cls)(function)
 
     def __enter__(self) -> None:
-        self._stack = [*getattr(self, "_stack", ()), _mode.recording]
+        _mode.before.append((_mode.recording, _mode.inference))
         _mode.recording = self._wanted
 
     def __exit__(self, *exc: object) -> None:
-        _mode.recording = self._stack.pop()
+        _mode.recording, _mode.inference = _mode.before.pop()
 
     def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        return _decorated(function, type(self))
+        @functools.wraps(function)
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
+            with self:
+                return function(*args, **kwargs)
+
+        @functools.wraps(function)
+        def steps(*args: Any, **kwargs: Any) -> Any:  # of a generator: what goes on between them is not ours
+            generator, sent = function(*args, **kwargs), None
+            while True:
+                with self:
+                    try:
+                        item = generator.send(sent)
+                    except StopIteration as end:
+                        return end.value
+                sent = yield item
+
+        return steps if inspect.isgeneratorfunction(function) else wrapper
 
 
 class no_grad(_Switch):
@@ -108,29 +114,47 @@ class enable_grad(_Switch):
     _wanted = True
 
 
-class inference_mode(no_grad):
+class set_grad_enabled(_Switch):
+    """Switch recording on or off: as a function at once, as a ``with`` block for its length, or as a decorator."""
+
+    def __new__(cls, mode: bool) -> Any:
+        return object.__new__(cls)
+
+    def __init__(self, mode: bool) -> None:
+        self._wanted = bool(mode)
+        self._switched = {threading.get_ident(): _mode.recording}  # by a call: what was before, for the block to come
+        _mode.recording = self._wanted
+
+    def _switch_back(self) -> None:
+        _mode.recording = self._switched.pop(threading.get_ident(), _mode.recording)
+
+    def __enter__(self) -> None:
+        self._switch_back()
+        super().__enter__()
+
+    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        self._switch_back()
+        return super().__call__(function)
+
+
+class inference_mode(_Switch):
     """As `no_grad`; ``inference_mode(False)`` changes nothing. Tensors made inside are ordinary ones, unlike PyTorch's.
 
     Args:
         mode: whether to switch recording off.
     """
 
-    def __new__(cls, mode: Any = True) -> Any:
-        return object.__new__(cls) if isinstance(mode, bool) else _decorated(mode, cls)
+    _on = True
 
-    def __init__(self, mode: Any = True) -> None:
+    def __new__(cls, mode: Any = True) -> Any:
+        return super().__new__(cls, None if isinstance(mode, bool) else mode)
+
+    def __init__(self, mode: bool = True) -> None:
         self._on = mode
 
     def __enter__(self) -> None:
-        self._stack = [*getattr(self, "_stack", ()), (_mode.recording, _mode.inference)]
-        if self._on:
-            _mode.recording, _mode.inference = False, True
-
-    def __exit__(self, *exc: object) -> None:
-        _mode.recording, _mode.inference = self._stack.pop()
-
-    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        return _decorated(function, lambda: inference_mode(self._on))
+        super().__enter__()
+        _mode.recording, _mode.inference = (False, True) if self._on else _mode.before[-1]
 
 
 def is_inference_mode_enabled() -> bool:
@@ -173,15 +197,6 @@ class detect_anomaly(set_detect_anomaly):
 def is_anomaly_enabled() -> bool:
     """Whether gradients are being searched for NaN, in this Python thread."""
     return bool(_mode.anomalies)
-
-
-def _decorated(function: Callable[..., Any], switch: Callable[[], Any]) -> Callable[..., Any]:
-    @functools.wraps(function)
-    def wrapper(*args: Any, **kwargs: Any) -> Any:
-        with switch():
-            return function(*args, **kwargs)
-
-    return wrapper
 
 
 class Node:
@@ -790,11 +805,9 @@ def grad(
     grads = [_root_grad(o, g, "grad") for o, g in zip(outs, given, strict=True)]
     keep = create_graph if retain_graph is None else retain_graph
     found: list[Any] = _walk(outs, grads, keep, create_graph, ins)
+    known = {id(t): g for t, g in zip(ins, found, strict=True) if g is not None}
     for i, t in enumerate(ins):
-        if found[i] is None:
-            for k in range(len(ins)):  # the same tensor may be asked for twice
-                if ins[k] is t and found[k] is not None:
-                    found[i] = found[k]
+        found[i] = known.get(id(t))  # the same tensor may be asked for twice
         if found[i] is None and materialize_grads:
             found[i] = filled(t.array.shape, t.array.dtype, t.device)
         if found[i] is None and not allow_unused:

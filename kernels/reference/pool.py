@@ -13,6 +13,7 @@ import numpy as np
 
 from ..geometry import PoolSpec
 from . import silent
+from .conv import taps_of
 
 
 def _frame(spec: PoolSpec) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -36,12 +37,8 @@ def _padded(x: np.ndarray, spec: PoolSpec, value: float) -> np.ndarray:
 
 def _taps(spec: PoolSpec) -> Iterator[tuple[int, tuple[Any, ...]]]:
     """Every tap, numbered u * KW + v, with the slice of the padded image that it sees."""
-    (oh, ow), (sh, sw), (dh, dw) = spec.output_size, spec.stride, spec.dilation
-    for u in range(spec.kernel_size[0]):
-        for v in range(spec.kernel_size[1]):
-            rows = slice(u * dh, u * dh + (oh - 1) * sh + 1, sh)
-            columns = slice(v * dw, v * dw + (ow - 1) * sw + 1, sw)
-            yield u * spec.kernel_size[1] + v, (..., rows, columns)
+    for u, v, (rows, columns) in taps_of(spec):
+        yield u * spec.kernel_size[1] + v, (..., rows, columns)
 
 
 def _inside(framed: np.ndarray, spec: PoolSpec) -> np.ndarray:

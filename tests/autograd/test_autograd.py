@@ -311,6 +311,65 @@ def test_inference_mode():
     assert not first(x).requires_grad and not second(x).requires_grad and tinycnn.is_grad_enabled()
 
 
+def test_one_switch_serves_several_threads_and_blocks_at_once():
+    switches = tinycnn.no_grad(), tinycnn.inference_mode(), tinycnn.set_grad_enabled(False)
+    tinycnn.set_grad_enabled(True)
+    for switch in switches:
+        inside, outside = threading.Barrier(2), threading.Barrier(2)
+        seen = []
+
+        def work(switch=switch, inside=inside, outside=outside, seen=seen):
+            for _ in range(3):
+                with switch:
+                    inside.wait()
+                    seen.append(tinycnn.is_grad_enabled())
+                    with switch:
+                        seen.append(tinycnn.is_grad_enabled())
+                    seen.append(tinycnn.is_grad_enabled())
+                outside.wait()
+                seen.append(not tinycnn.is_grad_enabled())
+
+        threads = [threading.Thread(target=work) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(seen) == 24 and not any(seen) and tinycnn.is_grad_enabled()
+
+
+def test_what_was_switched_by_a_call_comes_back_after_its_block():
+    with tinycnn.no_grad():
+        switch = tinycnn.set_grad_enabled(True)
+        assert tinycnn.is_grad_enabled()
+        with switch:
+            assert tinycnn.is_grad_enabled()
+        assert not tinycnn.is_grad_enabled()
+        with pytest.raises(KeyError), switch:
+            raise KeyError
+        assert not tinycnn.is_grad_enabled()
+
+    @tinycnn.set_grad_enabled(False)
+    def double(x):
+        return x * 2
+
+    assert tinycnn.is_grad_enabled() and not double(leaf()).requires_grad
+
+
+def test_a_switched_generator_is_switched_in_its_own_steps_only():
+    @tinycnn.no_grad()
+    def steps(x):
+        sent = yield x * 2
+        yield x * sent
+        return 5
+
+    running = steps(leaf())
+    assert not next(running).requires_grad and tinycnn.is_grad_enabled()
+    assert not running.send(3).requires_grad and tinycnn.is_grad_enabled()
+    with pytest.raises(StopIteration) as end:
+        next(running)
+    assert end.value.value == 5 and tinycnn.is_grad_enabled()
+
+
 def test_anomaly_detection_names_the_operation_and_the_line():
     x = tinycnn.tensor([0.0, 1.0], requires_grad=True)
     with tinycnn.autograd.detect_anomaly():

@@ -280,3 +280,10 @@ def test_functions_that_write_to_their_input():
                 return x
 
         Forgotten.apply(leaf())
+
+
+def test_operands_given_by_name_get_their_gradients():
+    x, w = tinycnn.ones(3), tinycnn.tensor([1.0, 2.0, 3.0], requires_grad=True)
+    y = x.clone().mul_(other=w).add_(other=w, alpha=2).sub_(w, alpha=0.5)
+    y.sum().backward()
+    assert y.requires_grad and w.grad.tolist() == [2.5] * 3

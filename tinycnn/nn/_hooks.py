@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .._tensor import Tensor
@@ -74,6 +74,23 @@ class _Boundary(Function):
         return (None, *ctx.called(grads))
 
 
+def _bounded(tensors: Sequence[Any], places: list[int], act: Callable[[tuple[Any, ...]], tuple[Any, ...]]) -> list[Any]:
+    """`tensors` with those at `places` behind a boundary; `act` is given the gradients of all, None where there is
+    none, and returns what goes on in their stead."""
+
+    def arrived(grads: tuple[Any, ...]) -> list[Any]:
+        whole: list[Any] = [None] * len(tensors)
+        for place, grad in zip(places, grads, strict=True):
+            whole[place] = grad
+        changed = act(tuple(whole))
+        return [changed[place] for place in places]
+
+    new = list(tensors)
+    for place, tensor in zip(places, _Boundary.apply(arrived, *[tensors[i] for i in places]), strict=True):
+        new[place] = tensor
+    return new
+
+
 def _checked(changed: Any, old: tuple[Any, ...], what: str) -> tuple[Any, ...]:
     if changed is None:
         return old
@@ -99,20 +116,8 @@ class _Backward:
         places = [i for i, a in enumerate(args) if isinstance(a, Tensor) and a.requires_grad]
         if not (self.full and places and is_grad_enabled()):
             return args
-
-        def arrived(grads: tuple[Any, ...]) -> list[Any]:
-            whole = [None] * len(args)
-            for place, grad in zip(places, grads, strict=True):
-                whole[place] = grad
-            changed = self._call(tuple(whole))
-            return [changed[place] for place in places]
-
         self.watched = True
-        through = _Boundary.apply(arrived, *[args[i] for i in places])
-        new = list(args)
-        for place, tensor in zip(places, through, strict=True):
-            new[place] = tensor
-        return tuple(new)
+        return tuple(_bounded(args, places, self._call))
 
     def _call(self, grad_inputs: tuple[Any, ...]) -> tuple[Any, ...]:
         for hook in self.full:
@@ -125,21 +130,15 @@ class _Backward:
         if not places:
             return result
 
-        def arrived(grads: tuple[Any, ...]) -> list[Any]:
-            whole: list[Any] = [None] * len(outputs)
-            for place, grad in zip(places, grads, strict=True):
-                whole[place] = grad
-            self.grad_outputs = tuple(whole)
+        def arrived(grads: tuple[Any, ...]) -> tuple[Any, ...]:
+            self.grad_outputs = grads
             for hook in self.pre:
                 self.grad_outputs = _checked(hook(self.module, self.grad_outputs), self.grad_outputs, "output")
             if not self.watched:  # no input has a gradient to wait for
                 self._call((None,) * self.inputs)
-            return [self.grad_outputs[place] for place in places]
+            return self.grad_outputs
 
-        through = _Boundary.apply(arrived, *[outputs[i] for i in places])
-        new = list(outputs)
-        for place, tensor in zip(places, through, strict=True):
-            new[place] = tensor
+        new = _bounded(outputs, places, arrived)
         if not isinstance(result, (tuple, list)):
             return new[0]
         return type(result)(*new) if hasattr(result, "_fields") else type(result)(new)

@@ -107,13 +107,13 @@ class Sequential(_Numbered):
             self.extend(args)
 
     def __add__(self, other: Sequential) -> Sequential:
-        if not isinstance(other, Sequential):
-            raise ValueError(f"Sequential + other: expected a Sequential, got {type(other).__name__}")
-        return Sequential(*self, *other)
+        both = Sequential(*self)
+        both += other
+        return both
 
     def __iadd__(self, other: Sequential) -> Self:
         if not isinstance(other, Sequential):
-            raise ValueError(f"Sequential += other: expected a Sequential, got {type(other).__name__}")
+            raise ValueError(f"Sequential + other: expected a Sequential, got {type(other).__name__}")
         return self.extend(other)
 
     def __mul__(self, other: int) -> Sequential:

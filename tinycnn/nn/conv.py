@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 from .._tensor import Tensor
@@ -30,17 +29,35 @@ def _padded(layer: Any, input: Tensor) -> Tensor:
     return F.pad(input, sides, layer.padding_mode)
 
 
-def _sizes(ndim: int, name: str, what: str, value: Any, least: int) -> tuple[int, ...]:
-    """One number for each of one or two dimensions."""
-    return _pair(name, what, value, least) if ndim == 2 else (_one(name, what, value, least),)
-
-
 class _AnyConv(Module):
     """What convolutions and their transposes have in common; `_ndim` says along how many dimensions they go."""
 
     weight: Parameter
     bias: Parameter | None
     _ndim = 2
+
+    def _hold(self, channels: tuple[Any, Any], kernel_size: Any, stride: Any, dilation: Any, groups: Any) -> None:
+        """Keep the arguments that have one rule in all of them.
+
+        Raises:
+            TypeError, GeometryError: if they are not such numbers, or `groups` does not divide both channels.
+        """
+        name = type(self).__name__
+        self.in_channels = _integer(name, "in_channels", channels[0], 1)
+        self.out_channels = _integer(name, "out_channels", channels[1], 1)
+        self.kernel_size = self._sizes("kernel_size", kernel_size, 1)
+        self.stride = self._sizes("stride", stride, 1)
+        self.dilation = self._sizes("dilation", dilation, 1)
+        self.groups = _integer(name, "groups", groups, 1)
+        if self.in_channels % self.groups or self.out_channels % self.groups:
+            raise GeometryError(
+                f"{name}: groups={groups} must divide in_channels={channels[0]} and out_channels={channels[1]}"
+            )
+
+    def _sizes(self, what: str, value: Any, least: int) -> tuple[int, ...]:
+        """One number for each dimension."""
+        name = type(self).__name__
+        return _pair(name, what, value, least) if self._ndim == 2 else (_one(name, what, value, least),)
 
     def _make(self, shape: tuple[int, ...], bias: bool, device: Any, dtype: Any) -> None:
         self.weight = Parameter(empty(shape, device=device, dtype=dtype))
@@ -82,20 +99,10 @@ class _Conv(_AnyConv):
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        name = f"Conv{self._ndim}d"
-        sizes = partial(_sizes, self._ndim, name)
-        self.in_channels = _integer(name, "in_channels", in_channels, 1)
-        self.out_channels = _integer(name, "out_channels", out_channels, 1)
-        self.kernel_size = sizes("kernel_size", kernel_size, 1)
-        self.stride = sizes("stride", stride, 1)
-        self.padding = padding if isinstance(padding, str) else sizes("padding", padding, 0)
-        self.dilation = sizes("dilation", dilation, 1)
-        self.groups = _integer(name, "groups", groups, 1)
+        self._hold((in_channels, out_channels), kernel_size, stride, dilation, groups)
+        self.padding = padding if isinstance(padding, str) else self._sizes("padding", padding, 0)
         self.padding_mode = padding_mode
-        if self.in_channels % self.groups or self.out_channels % self.groups:
-            raise GeometryError(
-                f"{name}: groups={groups} must divide in_channels={in_channels} and out_channels={out_channels}"
-            )
+        name = type(self).__name__
         if isinstance(padding, str) and padding not in ("same", "valid"):
             forms = "an int, a pair" if self._ndim == 2 else "an int"
             raise GeometryError(f"{name}: padding must be {forms}, 'same' or 'valid', got {padding!r}")
@@ -173,10 +180,10 @@ class Conv1d(_Conv):
     _ndim = 1
 
     def forward(self, input: Tensor) -> Tensor:
+        padding: Any = self.padding
         if self.padding_mode != "zeros":
-            input = _padded(self, input)
-            return F.conv1d(input, self.weight, self.bias, self.stride, 0, self.dilation, self.groups)
-        return F.conv1d(input, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
+            input, padding = _padded(self, input), 0
+        return F.conv1d(input, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
 
 
 class _ConvTranspose(_AnyConv):
@@ -198,19 +205,12 @@ class _ConvTranspose(_AnyConv):
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        name = type(self).__name__
-        sizes = partial(_sizes, self._ndim, name)
-        self.in_channels = _integer(name, "in_channels", in_channels, 1)
-        self.out_channels = _integer(name, "out_channels", out_channels, 1)
-        self.kernel_size = sizes("kernel_size", kernel_size, 1)
-        self.stride, self.dilation = sizes("stride", stride, 1), sizes("dilation", dilation, 1)
-        self.padding, self.output_padding = sizes("padding", padding, 0), sizes("output_padding", output_padding, 0)
-        self.groups = _integer(name, "groups", groups, 1)
+        self._hold((in_channels, out_channels), kernel_size, stride, dilation, groups)
+        self.padding = self._sizes("padding", padding, 0)
+        self.output_padding = self._sizes("output_padding", output_padding, 0)
         self.padding_mode = padding_mode
         if padding_mode != "zeros":
-            raise ValueError(f"{name}: only padding_mode='zeros' has a transpose, got {padding_mode!r}")
-        if in_channels % groups or out_channels % groups:
-            raise GeometryError(f"{name}: groups={groups} must divide {in_channels} and {out_channels} channels")
+            raise ValueError(f"{type(self).__name__}: only padding_mode='zeros' has a transpose, got {padding_mode!r}")
         shape = (in_channels, out_channels // groups, *self.kernel_size)
         self._make(shape, bias, device, dtype)
 
@@ -235,6 +235,12 @@ class _ConvTranspose(_AnyConv):
             extra.append(target - least)
         return tuple(extra)
 
+    def _run(self, function: Any, input: Tensor, output_size: Any) -> Tensor:
+        extra = self._output_padding(input, output_size)
+        rule = (self.stride, self.padding, extra, self.groups, self.dilation)
+        result: Tensor = function(input, self.weight, self.bias, *rule)
+        return result
+
 
 class ConvTranspose2d(_ConvTranspose):
     """The transpose of a 2-D convolution, with parameters of its own: (N, in_channels, H, W) to
@@ -250,9 +256,7 @@ class ConvTranspose2d(_ConvTranspose):
     """
 
     def forward(self, input: Tensor, output_size: Any = None) -> Tensor:
-        extra = self._output_padding(input, output_size)
-        rule = (self.stride, self.padding, extra, self.groups, self.dilation)
-        return F.conv_transpose2d(input, self.weight, self.bias, *rule)
+        return self._run(F.conv_transpose2d, input, output_size)
 
 
 class ConvTranspose1d(_ConvTranspose):
@@ -261,6 +265,4 @@ class ConvTranspose1d(_ConvTranspose):
     _ndim = 1
 
     def forward(self, input: Tensor, output_size: Any = None) -> Tensor:
-        extra = self._output_padding(input, output_size)
-        rule = (self.stride, self.padding, extra, self.groups, self.dilation)
-        return F.conv_transpose1d(input, self.weight, self.bias, *rule)
+        return self._run(F.conv_transpose1d, input, output_size)

@@ -56,16 +56,13 @@ class _BatchNorm(_Scaled):
             raise ValueError(f"{name}: eps must be positive, got {eps}")
         if momentum is not None and not 0 <= momentum <= 1:
             raise ValueError(f"{name}: momentum must lie in [0, 1] or be None (cumulative average), got {momentum}")
-        self.eps = eps
-        self.momentum = momentum
-        self.affine = affine
-        self.track_running_stats = track_running_stats
+        self.eps, self.momentum, self.affine, self.track_running_stats = eps, momentum, affine, track_running_stats
         n = self.num_features
         self._make(n, affine, affine, device, dtype)
-        tracked = track_running_stats
-        self.register_buffer("running_mean", zeros(n, device=device, dtype=dtype) if tracked else None)
-        self.register_buffer("running_var", ones(n, device=device, dtype=dtype) if tracked else None)
-        self.register_buffer("num_batches_tracked", zeros((), device=device, dtype=int64) if tracked else None)
+        self.register_buffer("running_mean", zeros(n, device=device, dtype=dtype) if track_running_stats else None)
+        self.register_buffer("running_var", ones(n, device=device, dtype=dtype) if track_running_stats else None)
+        batches = zeros((), device=device, dtype=int64) if track_running_stats else None
+        self.register_buffer("num_batches_tracked", batches)
         self.reset_parameters()
 
     def reset_running_stats(self) -> None:
@@ -277,10 +274,8 @@ class LayerNorm(_Scaled):
         return f"{text}, bias={self.bias is not None}"
 
 
-class RMSNorm(Module):
+class RMSNorm(_Scaled):
     """x / sqrt(mean(x**2) + eps) * weight over the last dimensions; `eps` defaults to that of the dtype."""
-
-    weight: Parameter | None
 
     def __init__(
         self,
@@ -293,14 +288,8 @@ class RMSNorm(Module):
         super().__init__()
         self.normalized_shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
         self.eps, self.elementwise_affine = eps, elementwise_affine
-        value = Parameter(empty(self.normalized_shape, device=device, dtype=dtype)) if elementwise_affine else None
-        self.register_parameter("weight", value)
+        self._make(self.normalized_shape, elementwise_affine, False, device, dtype)
         self.reset_parameters()
-
-    def reset_parameters(self) -> None:
-        """Weight 1."""
-        if self.weight is not None:
-            init.ones_(self.weight)
 
     def forward(self, input: Tensor) -> Tensor:
         return F.rms_norm(input, self.normalized_shape, self.weight, self.eps)

@@ -245,14 +245,7 @@ def unary(
         differentiate: ``(ctx, g, kept) -> gradient`` in place of the kernel ``name_grad``.
     """
 
-    class Op(Function):
-        @staticmethod
-        def forward(ctx: Any, x: Tensor) -> Tensor:
-            y = wrap(getattr(x.device.kernels, name)(x.array), x.device)
-            if needs:
-                ctx.save_for_backward(x if needs == "x" else y)
-            return y
-
+    class Op(Function):  # the node that `op` records
         @staticmethod
         def backward(ctx: Any, g: Tensor) -> Tensor:
             if fused and not is_grad_enabled():
@@ -615,6 +608,15 @@ def _share(g: Tensor, a: Any, b: Any) -> Tensor:
     return where(lt(a, b), 0.0, where(eq(a, b), g * 0.5, g))
 
 
+def _share_of_second(g: Tensor, a: Any, b: Any) -> Tensor:
+    return _share(g, b, a)
+
+
+def choice(name: str, which: str, gx: Callable[..., Tensor], gy: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """Make an operation that picks one of two elements."""
+    return binary(name, f"The {which}", ("xy", gx), ("xy", gy), numbers=False)
+
+
 plus: Callable[..., Tensor] = binary("add", "input + other", ("", lambda g: g), ("", lambda g: g))
 _sub: Callable[..., Tensor] = binary("sub", "input - other", ("", lambda g: g), ("", lambda g: -g))
 times: Callable[..., Tensor] = binary("mul", "input * other", ("y", lambda g, y: g * y), ("x", lambda g, x: g * x))
@@ -622,35 +624,21 @@ _div: Callable[..., Tensor] = binary(
     "div", "input / other", ("y", lambda g, y: g / y), ("xy", lambda g, x, y: -g * (x / y) / y), floating=True
 )
 _pow: Callable[..., Tensor] = binary("pow", "input ** other", ("xy", _pow_gx), ("xy", _pow_gy))
-maximum: Callable[..., Tensor] = binary(
-    "maximum",
-    "The larger one (equal ones share the gradient, NaN wins)",
-    ("xy", lambda g, x, y: _share(g, x, y)),
-    ("xy", lambda g, x, y: _share(g, y, x)),
-    numbers=False,
-)
-minimum: Callable[..., Tensor] = binary(
-    "minimum",
-    "The smaller one (equal ones share the gradient, NaN wins)",
-    ("xy", lambda g, x, y: _share(g, y, x)),
-    ("xy", lambda g, x, y: _share(g, x, y)),
-    numbers=False,
-)
+maximum = choice("maximum", "larger one (equal ones share the gradient, NaN wins)", _share, _share_of_second)
+minimum = choice("minimum", "smaller one (equal ones share the gradient, NaN wins)", _share_of_second, _share)
 
 
-fmax: Callable[..., Tensor] = binary(
+fmax = choice(
     "fmax",
-    "The larger one, a number rather than NaN (the gradient at equal ones goes to input)",
-    ("xy", lambda g, x, y: where(logical_or(ge(x, y), isnan(y)), g, 0.0)),
-    ("xy", lambda g, x, y: where(logical_or(ge(x, y), isnan(y)), 0.0, g)),
-    numbers=False,
+    "larger one, a number rather than NaN (the gradient at equal ones goes to input)",
+    lambda g, x, y: where(logical_or(ge(x, y), isnan(y)), g, 0.0),
+    lambda g, x, y: where(logical_or(ge(x, y), isnan(y)), 0.0, g),
 )
-fmin: Callable[..., Tensor] = binary(
+fmin = choice(
     "fmin",
-    "The smaller one, a number rather than NaN (the gradient at equal ones goes to input)",
-    ("xy", lambda g, x, y: where(logical_or(le(x, y), isnan(y)), g, 0.0)),
-    ("xy", lambda g, x, y: where(logical_or(le(x, y), isnan(y)), 0.0, g)),
-    numbers=False,
+    "smaller one, a number rather than NaN (the gradient at equal ones goes to input)",
+    lambda g, x, y: where(logical_or(le(x, y), isnan(y)), g, 0.0),
+    lambda g, x, y: where(logical_or(le(x, y), isnan(y)), 0.0, g),
 )
 atan2: Callable[..., Tensor] = binary(
     "atan2",

@@ -153,24 +153,18 @@ def twin(operation: Callable[..., Tensor]) -> Callable[..., Tensor]:
     name = operation.__name__ + "_"
 
     def method(input: Tensor, *args: Any, **options: Any) -> Tensor:
-        return write(name, input, lambda x, *operands: operation(x, *operands, **options), *args)
+        def apply(x: Tensor, *operands: Any) -> Tensor:
+            return operation(x, *operands[: len(args)], **dict(zip(options, operands[len(args) :], strict=True)))
+
+        return write(name, input, apply, *args, *options.values())
 
     return named(method, name, f"`{operation.__name__}`, written into this tensor.")
 
 
+add_, sub_ = twin(elementwise.add), twin(elementwise.sub)
 mul_, div_, pow_ = twin(elementwise.mul), twin(elementwise.div), twin(elementwise.pow)
 neg_, exp_, sqrt_ = twin(elementwise.neg), twin(elementwise.exp), twin(elementwise.sqrt)
 relu_, tanh_, sigmoid_ = twin(elementwise.relu), twin(elementwise.tanh), twin(elementwise.sigmoid)
-
-
-def add_(input: Tensor, other: Any, *, alpha: Any = 1) -> Tensor:
-    """`add`, written into this tensor."""
-    return write("add_", input, lambda x, y: elementwise.add(x, y, alpha=alpha), other)
-
-
-def sub_(input: Tensor, other: Any, *, alpha: Any = 1) -> Tensor:
-    """`sub`, written into this tensor."""
-    return write("sub_", input, lambda x, y: elementwise.sub(x, y, alpha=alpha), other)
 
 
 def _stretched(source: Tensor, shape: tuple[int, ...], dtype: dtypes.dtype) -> Tensor:

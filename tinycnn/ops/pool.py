@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,7 @@ class MaxPool2d(Function):
         if is_grad_enabled():
             if rectified is not None:
                 argmax = wrap(kernels.max_pool2d(rectified.array, spec)[1], g.device)
-            return MaxPool2dGrad.apply(g, argmax, spec)
+            return MaxPool2dGrad.apply(g, argmax.array, spec)
         if rectified is not None:
             return put_off(Unpooled(g, argmax, rectified, spec), g.device)
         return wrap(kernels.max_pool2d_grad(g.array, argmax.array, spec), g.device)
@@ -57,32 +58,30 @@ class Unpooled(Later):
         return self.kernels.max_pool2d_grad(self.g, self.argmax, self.spec) if self._array is None else None
 
 
-class MaxPool2dGrad(Function):
-    """g added at the winners."""
+def adjoints(*kernels: str) -> Iterator[type[Function]]:
+    """Make the Functions of two kernels that are linear in x, ``kernel(x, *rule)``, and each other's gradient."""
 
-    @staticmethod
-    def forward(ctx: Any, g: Tensor, argmax: Tensor, spec: Any) -> Tensor:
-        ctx.save_for_backward(argmax)
-        ctx.spec = spec
-        return wrap(g.device.kernels.max_pool2d_grad(g.array, argmax.array, spec), g.device)
+    def function(name: str) -> type[Function]:
+        class Op(Function):
+            @staticmethod
+            def forward(ctx: Any, x: Tensor, *rule: Any) -> Tensor:
+                ctx.rule = rule
+                return wrap(getattr(x.device.kernels, name)(x.array, *rule), x.device)
 
-    @staticmethod
-    def backward(ctx: Any, gg: Tensor) -> Any:
-        return MaxPool2dTake.apply(gg, *ctx.saved_tensors, ctx.spec), None, None
+            @staticmethod
+            def backward(ctx: Any, g: Tensor) -> Any:
+                return (other[ctx.function].apply(g, *ctx.rule), *[None] * len(ctx.rule))
+
+        Op.__name__ = Op.__qualname__ = "".join(part.capitalize() for part in name.split("_"))
+        return Op
+
+    there, back = (function(name) for name in kernels)
+    other = {there: back, back: there}
+    return iter(other)
 
 
-class MaxPool2dTake(Function):
-    """x picked at the winners: the adjoint of `MaxPool2dGrad`."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, argmax: Tensor, spec: Any) -> Tensor:
-        ctx.save_for_backward(argmax)
-        ctx.spec = spec
-        return wrap(x.device.kernels.max_pool2d_take(x.array, argmax.array, spec), x.device)
-
-    @staticmethod
-    def backward(ctx: Any, g: Tensor) -> Any:
-        return MaxPool2dGrad.apply(g, *ctx.saved_tensors, ctx.spec), None, None
+MaxPool2dGrad, MaxPool2dTake = adjoints("max_pool2d_grad", "max_pool2d_take")  # g added and x picked at the winners
+AvgPool2d, AvgPool2dGrad = adjoints("avg_pool2d", "avg_pool2d_grad")
 
 
 def _plane_indices(argmax: Tensor, spec: Any) -> Tensor:
@@ -132,30 +131,6 @@ def max_pool2d(
         return y
     indices = _plane_indices(argmax, spec)
     return y, squeeze(indices, 0) if single else indices
-
-
-class AvgPool2d(Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, spec: Any, count_include_pad: bool, divisor: int | None) -> Tensor:
-        ctx.rule = spec, count_include_pad, divisor
-        return wrap(x.device.kernels.avg_pool2d(x.array, *ctx.rule), x.device)
-
-    @staticmethod
-    def backward(ctx: Any, g: Tensor) -> Any:
-        return AvgPool2dGrad.apply(g, *ctx.rule), None, None, None
-
-
-class AvgPool2dGrad(Function):
-    """Each g spread evenly over its window: the adjoint of `AvgPool2d`."""
-
-    @staticmethod
-    def forward(ctx: Any, g: Tensor, spec: Any, count_include_pad: bool, divisor: int | None) -> Tensor:
-        ctx.rule = spec, count_include_pad, divisor
-        return wrap(g.device.kernels.avg_pool2d_grad(g.array, *ctx.rule), g.device)
-
-    @staticmethod
-    def backward(ctx: Any, gg: Tensor) -> Any:
-        return AvgPool2d.apply(gg, *ctx.rule), None, None, None
 
 
 def avg_pool2d(

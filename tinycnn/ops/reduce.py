@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import math
 from typing import Any
 
 import numpy as np
@@ -93,9 +94,7 @@ def mean(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: Any =
             f"mean: the input must be floating-point, got {input.dtype}; convert with .float() or pass dtype="
         )
     axes = _axes(dim, input.array.ndim, "mean")
-    count = 1
-    for a in axes:
-        count *= input.array.shape[a]
+    count = math.prod([input.array.shape[a] for a in axes])
     total = Sum.apply(input, axes, keepdim)
     return total / count if count else total * float("nan")
 
