@@ -106,7 +106,7 @@ CONVS: list[tuple[tuple[int, int, int, int, int], dict[str, int]]] = [
     ((2, 16, 16, 24, 5), {"padding": 2}),
     ((8, 32, 28, 32, 7), {"padding": 3}),  # Winograd's algorithm, the kernel in pieces
     ((1, 3, 64, 64, 7), {"padding": 3, "stride": 2}),  # ResNet's first layer
-    ((2, 16, 12, 16, 3), {"padding": 1, "dilation": 2}),
+    ((2, 32, 12, 32, 3), {"padding": 1, "dilation": 2}),  # filters in the lanes
     ((2, 128, 14, 128, 3), {"padding": 2, "dilation": 2}),  # as a batch of its phases
     ((4, 64, 14, 128, 1), {}),
     ((4, 64, 14, 128, 1), {"stride": 2}),

@@ -2,7 +2,8 @@
 
     winograd4, winograd2    3 x 3 kernels with stride 1, by tiles of 4 x 4 or 2 x 2; float32 (`winograd`)
     winograd3               5 x 5 to 7 x 7, by tiles of 3 x 3; not the gradient of the weights
-    direct                  everything (`direct`); the gradient of the weights as products of matrices
+    direct                  everything (`direct`); the gradient of the weights as products of matrices;
+                            sums that `broadcast` suits there, with filters in the lanes instead of positions
     dots                    the gradient of the weights where a group has few of them (`direct`)
     phases                  dilated ones, as ordinary ones of more images for Winograd's algorithm (`phases`)
     depthwise               a filter for each channel (`depthwise`)
@@ -20,7 +21,7 @@ import numpy as np
 
 from .. import settings
 from ..geometry import ConvSpec
-from . import depthwise, direct, phases, winograd
+from . import broadcast, depthwise, direct, phases, winograd
 from .memory import zeros
 from .simd import LANES32
 
@@ -89,7 +90,7 @@ def conv2d(x: np.ndarray, w: np.ndarray, b: np.ndarray | None, spec: ConvSpec) -
     if way == "depthwise":
         return depthwise.forward(x, w, b, spec)
     if way == "direct":
-        return direct.forward(x, w, b, spec)
+        return (broadcast if broadcast.suits(spec, False) else direct).forward(x, w, b, spec)
     if way == "phases":
         y = conv2d(phases.split(x, spec.dilation), w, b, phases.undilated(spec))
         return phases.join(y, spec.dilation, spec.output_size)
@@ -104,7 +105,7 @@ def conv2d_input_grad(gy: np.ndarray, w: np.ndarray, spec: ConvSpec) -> np.ndarr
     if way == "depthwise":
         return depthwise.input_grad(gy, w, spec)
     if way == "direct":
-        return direct.input_grad(gy, w, spec)
+        return (broadcast if broadcast.suits(spec, True) else direct).input_grad(gy, w, spec)
     if way == "phases":
         gx = conv2d_input_grad(phases.split(gy, spec.dilation), w, phases.undilated(spec))
         return phases.join(gx, spec.dilation, spec.input_size)

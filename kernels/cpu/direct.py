@@ -44,7 +44,7 @@ from .simd import (
     turn,
     weave,
 )
-from .threads import PRODUCTS, launch, most_workers, scratch
+from .threads import PRODUCTS, launch, most_workers, scratch, workers
 
 BLOCK = 100 * 1024  # elements of the planes of a block: with what they are multiplied by, they stay in the second cache
 UNITS = 16  # of work, at least, where the shape allows it
@@ -158,6 +158,11 @@ def backward_layout(spec: ConvSpec) -> Layout:
     return _layout(spec.output_size, spec.input_size, spec.stride, (1, 1), classes, spec.kernel_size[1])
 
 
+def further(layout: Layout) -> int:
+    """How many rows a plane has more than a band."""
+    return max((extra for _, _, extra in layout.planes), default=0)
+
+
 def blocks(layout: Layout, units: int, channels: int, kept: int) -> tuple[int, int]:
     """(band, block): how many output rows and channels are laid out at a time, from the shape alone.
 
@@ -166,14 +171,13 @@ def blocks(layout: Layout, units: int, channels: int, kept: int) -> tuple[int, i
         kept: elements kept in the cache for each output position besides the planes.
     """
     rows, columns = layout.size
-    further = max((extra for _, _, extra in layout.planes), default=0)
     wanted = min(channels, 8)
 
     def room(band: int) -> int:
         return BLOCK - kept * band * columns
 
     def of_a_channel(band: int) -> int:
-        return max(len(layout.planes), 1) * (band + further) * columns
+        return max(len(layout.planes), 1) * (band + further(layout)) * columns
 
     band = rows
     while band > 1 and (
@@ -184,10 +188,18 @@ def blocks(layout: Layout, units: int, channels: int, kept: int) -> tuple[int, i
     return band, -(-channels // -(-channels // block))
 
 
+def best_band(rows: int, most: int, units: int, workers: int) -> int:
+    """Rows of a unit of work, at most `most`, with which so many workers are done soonest; a unit costs another row.
+
+    For kernels whose bits do not depend on it.
+    """
+    return min(range(most, 0, -1), key=lambda band: -(-units * -(-rows // band) // workers) * (band + 1))
+
+
 def tables(layout: Layout, band: int, block: int) -> tuple[np.ndarray, list[np.ndarray], int]:
     """(planes as an array, for each class of outputs where each (channel, tap) of a block lies, a plane's size)."""
     columns = layout.size[1]
-    plane = (band + max((extra for _, _, extra in layout.planes), default=0)) * columns
+    plane = (band + further(layout)) * columns
     count = len(layout.planes)
     if layout.plain:
         count, plane = 1, layout.source[0] * layout.source[1]
@@ -254,7 +266,7 @@ def spread(x, i, x_row, apart, out, o, o_row, step, n, rows):
 
 
 @helper
-def _pack(worker, workers, w, groups, filters, channels, flip, homes, out, turned):
+def lay_weights(worker, workers, w, groups, filters, channels, flip, homes, out, turned):
     """Lay out the weights of `sweep`, a class of outputs after the other: [group][panel][channel][tap][PANEL].
 
     w is (group, filter, channel, tap), or with `flip` (group, channel, filter, tap). Tap t belongs at homes[t] = (first
@@ -324,7 +336,9 @@ def sweep(
     packed, panels = workers * size, (filters + PANEL - 1) // PANEL
     weights = memory[packed:]
     for worker in prange(workers):
-        _pack(worker, workers, w, groups, filters, channels, flip, homes, weights, np.empty(LANES32 * LANES32, w.dtype))
+        lay_weights(
+            worker, workers, w, groups, filters, channels, flip, homes, weights, np.empty(LANES32 * LANES32, w.dtype)
+        )
     for worker in prange(workers):
         laid = worker * size
         kept = laid + size - (0 if beside else share * len(classes) * band * columns)
@@ -414,7 +428,7 @@ def _run_of(groups: int, others: int, channels: int, block: int, elements: int) 
 
 @dataclass(frozen=True)
 class Weights:
-    """How `sweep` finds the weights, as `_pack` lays them out.
+    """How `sweep` finds the weights, as `lay_weights` lays them out.
 
     Attributes:
         homes, classes: as the kernel says.
@@ -441,8 +455,9 @@ def _weights(layout: Layout, groups: int, channels: int, filters: int, taps: int
 
 @lru_cache(maxsize=256)
 def _sweep_plan(
-    layout: Layout, batch: int, groups: int, channels: int, filters: int, taps: int, vector: int
+    layout: Layout, batch: int, groups: int, channels: int, filters: int, taps: int, vector: int, workers: int
 ) -> tuple[Plan, Weights]:
+    """How sums are cut into blocks of channels follows from the shape, and how rows are shared out from the workers."""
     units, of_all = batch * groups, layout.size[0] * layout.size[1]
     kept = 0 if layout.step == (1, 1) else len(layout.classes)  # for each filter and position
     share = filters  # each share lays out the planes again
@@ -451,6 +466,9 @@ def _sweep_plan(
     band, block = blocks(layout, units, channels, kept * share)
     while share > 2 * PANEL and units * -(-layout.size[0] // band) * -(-filters // share) < UNITS // 2:
         share = -(-share // 2 // PANEL) * PANEL
+    of_a_row = (block * len(layout.planes) + kept * share) * layout.size[1]
+    most = max(band, min(layout.size[0], BLOCK // max(of_a_row, 1) - further(layout)))
+    band = best_band(layout.size[0], most, units * -(-filters // share), workers)
     planes, offsets, plane = tables(layout, band, block)
     of_group = block * len(planes) * plane
     run = _run_of(groups, batch * -(-layout.size[0] // band), channels, block, of_group)
@@ -465,7 +483,7 @@ def _run(x: np.ndarray, w: np.ndarray, b: np.ndarray | None, y: np.ndarray, layo
     groups, filters, channels, taps = w.shape
     if flip:
         filters, channels = channels, filters
-    cut, weights = _sweep_plan(layout, len(x), groups, channels, filters, taps, tile_columns(x.dtype))
+    cut, weights = _sweep_plan(layout, len(x), groups, channels, filters, taps, tile_columns(x.dtype), workers())
     launch(
         sweep, x.reshape(-1), w.reshape(-1), np.empty(0, x.dtype) if b is None else b, y.reshape(-1), len(x), groups,
         channels, filters, flip, cut.band, cut.share, cut.block, cut.run, cut.planes, weights.homes, weights.classes,

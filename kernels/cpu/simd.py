@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 import platform
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -31,6 +32,8 @@ LANES32, LANES64 = VECTOR_BYTES // 4, VECTOR_BYTES // 8
 COLUMNS32, COLUMNS64 = VECTORS * LANES32, VECTORS * LANES64
 WIDE = 8  # vectors of a tile of one row
 AHEAD = 4  # a tile asks for the row of b that it needs so many steps later
+# Positions of a `filter_tile` with one and with two vectors of filters.
+POSITIONS = {1: (16, 8, 4), 2: (14, 8, 4)} if ROWS == 8 else {1: (8, 4, 2), 2: (6, 4, 2)}
 _MOST = {1: 2 * ROWS, 2: ROWS, 3: ROWS}  # rows of a tile for so many vectors: with one, more rows keep the units busy
 
 _i1, _i8, _i32, _i64 = ir.IntType(1), ir.IntType(8), ir.IntType(32), ir.IntType(64)
@@ -437,6 +440,65 @@ def _one_tap_dots(v: Vectors, most_rows: int, most_cols: int, *args: ir.Value) -
             build.store(v.fma(left[r], right[s], build.load(total)), total)
     for total, target in reversed(list(zip(sums, targets, strict=True))):
         v.store(build.load(total), target)
+
+
+@intrinsic
+def filter_tile(
+    typing: Any, x: Any, xi: Any, step: Any, taps: Any, w: Any, wi: Any, beside: Any, b: Any, bi: Any, add: Any,
+    c: Any, ci: Any, c_row: Any, rows: Any, cols: Any, depth: Any,
+) -> Any:  # fmt: skip
+    """c[ci + r * c_row + j] = (b[bi + r] if add else 0) + sum over k < depth of
+
+        w[wi + r // lanes * beside + r % lanes + k * 2 * ROWS] * x[xi + taps[k] + j * step]
+
+    for r < rows, at most two vectors, and j < cols, one of POSITIONS. The step is 1 or 2. A register holds the sums of
+    a position for a vector of rows; each k costs a load for every vector, and a scalar for every position. Weights of
+    missing rows are read as well.
+    """
+    if not of_floats(x, w, b, c):
+        return None
+    sig = types.void(x, *[_index] * 2, taps, w, *[_index] * 2, b, _index, _bool, c, *[_index] * 5)
+    return sig, outlined("filter_tile", _build_filter_tile)
+
+
+def _build_filter_tile(v: Vectors, *args: ir.Value) -> None:
+    build, step, rows, cols = v.build, args[2], args[13], args[14]
+    for vectors, positions in POSITIONS.items():
+        fits = build.icmp_signed("<=", rows, number(v.lanes)) if vectors == 1 else ir.Constant(_i1, 1)
+        with build.if_then(fits):
+            for apart, count in itertools.product((1, 2), positions):
+                same = build.and_(
+                    build.icmp_signed("==", step, number(apart)), build.icmp_signed("==", cols, number(count))
+                )
+                with build.if_then(same):
+                    _one_filter_tile(v, count, vectors, apart, *args)
+                    build.ret_void()
+
+
+def _one_filter_tile(v: Vectors, count: int, vectors: int, apart: int, *args: ir.Value) -> None:
+    x, xi, _, taps, w, wi, beside, b, bi, add, c, ci, c_row, rows, _, depth = args
+    build, lanes = v.build, v.lanes
+    seen, panels = v.at(x, xi), [v.at(w, wi, build.mul(beside, number(i))) for i in range(vectors)]
+    given = build.select(add, rows, number(0))
+    starts = [v.load(v.at(b, bi, number(i * lanes)), v.below(given, i * lanes)) for i in range(vectors)]
+    sums = v.sums(starts * count)
+    with v.loop(depth) as k:
+        element = v.at(seen, build.load(v.at(taps, k)))
+        here = [v.at(panel, build.mul(k, number(2 * ROWS))) for panel in panels]
+        for panel in here:
+            v.prefetch(v.at(panel, 2 * AHEAD * 2 * ROWS))
+        weights = [v.load(panel) for panel in here]
+        for j in range(count):  # a scalar after the other: there is no register for all of them
+            left = v.splat(build.load(v.at(element, j * apart)))
+            for weight, total in zip(weights, sums[j * vectors :], strict=False):
+                build.store(v.fma(left, weight, build.load(total)), total)
+    for i, j in itertools.product(range(vectors), range(0, count, lanes)):
+        block = [build.load(total) for total in sums[i + j * vectors : (j + lanes) * vectors : vectors]]
+        mask = v.below(number(len(block)))
+        block += [v.constant(0)] * (lanes - len(block))
+        for r, value in enumerate(transposed(v, block), i * lanes):
+            with build.if_then(build.icmp_signed("<", number(r), rows)):
+                v.store(value, v.at(c, ci, build.mul(number(r), c_row), j), mask)
 
 
 # -- moves --------------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tinycnn import backends
 from tinycnn.kernels import column
-from tinycnn.kernels.cpu import conv, direct, phases, simd, threads, winograd
+from tinycnn.kernels.cpu import broadcast, conv, direct, phases, simd, threads, winograd
 from tinycnn.kernels.cpu.winograd_simd import matrices
 from tinycnn.kernels.geometry import GeometryError, conv_spec
 from tinycnn.kernels.reference import conv as reference
@@ -104,6 +104,71 @@ def test_direct_around_the_width_of_a_tile(count):
         for filters in (simd.ROWS - 1, simd.ROWS, simd.ROWS + 1, 2 * simd.ROWS + 1):
             spec = conv_spec((2, 3, 3, width), (filters, 3, 3, 3), padding=1)
             check(spec, np.float32, direct.forward, direct.input_grad, direct.weight_grad, direct.weight_grad_by_dots)
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        dict(input_shape=(2, 3, 9, 8), weight_shape=(4, 3, 4, 3), padding="same"),  # more padding behind than in front
+        dict(input_shape=(2, 3, 19, 20), weight_shape=(33, 3, 3, 3)),  # the image itself is read
+        dict(input_shape=(2, 3, 19, 20), weight_shape=(33, 3, 3, 3), stride=2),
+        dict(input_shape=(2, 3, 29, 30), weight_shape=(49, 3, 7, 7), padding=3, stride=(3, 2)),
+        dict(input_shape=(1, 40, 50, 51), weight_shape=(3, 40, 5, 5), padding=2),  # several bands
+        dict(input_shape=(3, 4, 9, 20), weight_shape=(66, 2, 3, 2), groups=2, padding=(0, 1), dilation=(2, 3)),
+        dict(input_shape=(3, 2, 5, 5), weight_shape=(4, 2, 3, 3), padding=6),  # windows that see nothing
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_broadcast(case, dtype):
+    spec = conv_spec(**case)
+    strided = spec.stride != (1, 1)  # then the gradient of the input is not its own
+    check(spec, dtype, broadcast.forward, direct.input_grad if strided else broadcast.input_grad)
+
+
+@pytest.mark.parametrize("vectors", [1, 2])
+def test_broadcast_around_the_positions_and_filters_of_a_tile(vectors):
+    least = simd.POSITIONS[2][-1]
+    for positions in simd.POSITIONS[vectors]:
+        for width in range(max(positions - 1, least), positions + 2):
+            for filters in range(vectors * simd.LANES32 - 1, vectors * simd.LANES32 + 2):
+                spec = conv_spec((1, 2, 3, width), (filters, 2, 3, 3), padding=1)
+                x, w, b, _ = arrays(spec, np.float32)
+                near(broadcast.forward(x, w, b, spec), reference.conv2d(*wide(x, w, b), spec))
+
+
+@pytest.mark.parametrize("vectors", [1, 2])
+def test_rows_are_covered_by_tiles(vectors):
+    for columns in range(simd.POSITIONS[vectors][-1], 40):
+        computed, pieces = broadcast.cover(columns, vectors)
+        assert computed == sum(count for _, count in pieces)
+        assert {j for first, count in pieces for j in range(first, first + count)} == set(range(columns))
+    if simd.ROWS == 8:
+        assert broadcast.cover(32, 1)[0] == broadcast.cover(32, 2)[0] == 32 and broadcast.cover(10, 2)[0] == 12
+
+
+def test_broadcast_suits_long_sums_of_full_vectors():
+    def suits(shape, weight, **rule):
+        spec = conv_spec(shape, weight, **rule)
+        return broadcast.suits(spec, False), broadcast.suits(spec, True)
+
+    lanes = simd.LANES32
+    assert suits((8, 32, 28, 28), (2 * lanes, 32, 3, 3), padding=1)[0]
+    assert suits((8, 2 * lanes, 28, 28), (32, 2 * lanes, 3, 3), padding=1)[1]
+    assert suits((8, 32, 28, 28), (2 * lanes, 32, 3, 3), padding=1, stride=2) == (True, False)
+    assert not suits((8, 32, 28, 28), (2 * lanes, 32, 3, 3), padding=1, stride=3)[0]
+    assert not suits((8, 32, 28, 28), (lanes, 32, 3, 3), padding=1)[0]  # one vector
+    assert not suits((8, 32, 28, 28), (2 * lanes + 1, 32, 3, 3), padding=1)[0]  # and one that is nearly empty
+    assert not suits((8, 3, 28, 28), (2 * lanes, 3, 3, 3), padding=1)[0]  # short sums
+    assert not suits((8, 512, 28, 28), (2 * lanes, 512, 3, 3), padding=1)[0]  # more weights than the cache holds
+    assert not suits((8, 256, 28, 28), (2 * lanes, 256, 1, 1))[0]
+    assert not suits((8, 32, 28, 3), (2 * lanes, 32, 3, 3), padding=1)[0] or simd.ROWS < 8  # narrow images
+
+
+def test_bands_share_rows_out_to_the_workers():
+    assert direct.best_band(32, 32, 1, 4) == 8
+    assert direct.best_band(32, 32, 1, 1) == direct.best_band(32, 32, 128, 4) == 32
+    assert direct.best_band(32, 32, 3, 4) == 8  # three rounds of a quarter take less than one of a whole image
+    assert direct.best_band(32, 5, 1, 1) == 4 and direct.best_band(1, 1, 1, 4) == 1
 
 
 def test_blocks_of_planes_fit_their_memory():
@@ -279,6 +344,11 @@ def test_fast_paths_lose_few_digits():
         ]:  # fmt: skip
             assert rms(fast - exact) <= 8 * rms(plain - exact)
             assert np.abs(fast - exact).max() <= 1e-5 * np.abs(exact).max()
+    spec = conv_spec((2, 256, 14, 14), (32, 256, 3, 3), padding=1)
+    x, w, _, _ = arrays(spec, np.float32)
+    exact = reference.conv2d(*wide(x, w), None, spec)
+    assert np.abs(broadcast.forward(x, w, None, spec) - exact).max() <= 1e-5 * np.abs(exact).max()
+    assert rms(broadcast.forward(x, w, None, spec) - exact) <= 8 * rms(direct.forward(x, w, None, spec) - exact)
     for channels, k in ((32, 7), (256, 5)):
         spec = conv_spec((2, channels, 14, 14), (channels, channels, k, k), padding=k // 2)
         x, w, _, _ = arrays(spec, np.float32)
@@ -342,6 +412,9 @@ def test_bits_do_not_depend_on_the_number_of_threads():
     if column("cpu").name != "cpu":
         pytest.skip("TINYCNN_BACKEND=reference")
     cases = [conv_spec((5, 6, 14, 14), (16, 6, 5, 5), padding=1), conv_spec((7, 20, 14, 14), (33, 20, 3, 3), padding=1)]
+    cases.append(
+        conv_spec((1, 300, 14, 14), (40, 300, 3, 3), padding=1)
+    )  # few rows for many workers, blocks of channels
     before, results = threads.get_num_threads(), []
     try:
         for n in THREADS:
@@ -351,6 +424,7 @@ def test_bits_do_not_depend_on_the_number_of_threads():
                 x, w, b, gy = arrays(spec, np.float32)
                 mine += [direct.forward(x, w, b, spec), direct.input_grad(gy, w, spec), direct.weight_grad(gy, x, spec)]
                 mine += [direct.weight_grad_by_dots(gy, x, spec)]
+                mine += [broadcast.forward(x, w, b, spec), broadcast.input_grad(gy, w, spec)]
                 if spec.kernel_size == (3, 3):
                     mine += [winograd.forward(x, w, b, spec, m, way=way) for m in (2, 4) for way in WAYS]
                     mine += [winograd.weight_grad(gy, x, spec, m, way) for m in (2, 4) for way in WAYS[:2]]

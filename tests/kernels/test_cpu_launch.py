@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import tinycnn
-from tinycnn.kernels.cpu import conv, depthwise, direct, gemm, threads, winograd
+from tinycnn.kernels.cpu import broadcast, conv, depthwise, direct, gemm, threads, winograd
 from tinycnn.kernels.geometry import conv_spec
 
 HOME = Path(tinycnn.__file__).resolve().parent.parent
@@ -200,7 +200,9 @@ def test_scratch_is_one_piece_of_memory_whatever_it_is_seen_as():
 
 def test_another_python_thread_may_change_the_number_of_threads_before_a_launch(monkeypatch):
     """The change comes where it hurts: after working memory was sized, before the kernel starts."""
-    most, sizes, kernels = threads.get_num_threads(), [], [depthwise, direct, gemm, winograd]
+    most, sizes, kernels = threads.get_num_threads(), [], [broadcast, depthwise, direct, gemm, winograd]
+    for module in (broadcast, direct):  # they have shared out their rows before
+        monkeypatch.setattr(module, "workers", lambda: 2)
     for module in kernels:
         scratch = module.scratch
 
@@ -213,7 +215,12 @@ def test_another_python_thread_may_change_the_number_of_threads_before_a_launch(
         found = []
         for n in (1, most):
             tinycnn.set_num_threads(n)
-            for channels, filters, size, groups, stride in ((16, 16, 20, 1, 1), (96, 96, 8, 1, 1), (16, 16, 20, 16, 2)):
+            for channels, filters, size, groups, stride in (
+                (16, 16, 20, 1, 1),
+                (32, 32, 14, 1, 2),
+                (96, 96, 8, 1, 1),
+                (16, 16, 20, 16, 2),
+            ):
                 spec = conv_spec((4, channels, size, size), (filters, channels // groups, 3, 3), stride, 1, 1, groups)
                 x, w = np.ones(spec.input_shape, np.float32), np.ones(spec.weight_shape, np.float32)
                 y = conv.conv2d(x, w, None, spec)

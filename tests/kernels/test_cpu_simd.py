@@ -36,6 +36,11 @@ def one_tap_dots(a, a_row, b, taps, c, c_row, rows, cols, depth, add):
 
 
 @numba.njit
+def one_filter_tile(x, step, taps, w, beside, b, add, c, c_row, rows, cols, depth):
+    simd.filter_tile(x, 1, step, taps, w, 2, beside, b, 3, add, c, 5, c_row, rows, cols, depth)
+
+
+@numba.njit
 def one_dot_tile(a, a_row, b, b_row, c, c_row, rows, cols, depth, add):
     simd_gemv.dot_tile(a, 1, a_row, b, 2, b_row, c, 3, c_row, rows, cols, depth, add)
 
@@ -122,6 +127,28 @@ def test_tiles_write_their_rows_and_columns_and_nothing_else(dtype, add, depth):
         block[...] = (block if add else 0) + left @ strided(b, 2, (depth, cols), (most + 3, 1)).astype(np.float64)
         one_tap_rows_tile(a, np.append(0, taps * 20), b, most + 3, c, most + 1, rows, cols, depth, add)
         near(c, expected, dtype)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("step", [1, 2])
+@pytest.mark.parametrize("depth", [0, 1, 17])
+def test_tiles_of_filters_write_their_rows_and_columns_and_nothing_else(dtype, step, depth):
+    rng = np.random.default_rng(depth)
+    lanes = gemm.tile_columns(np.dtype(dtype)) // simd.VECTORS
+    taps = rng.permutation(200)[:depth]
+    x, w, b = (rng.standard_normal(n).astype(dtype) for n in (300, 2 + 18 * 2 * simd.ROWS + 2000, 3 + 2 * lanes))
+    for rows in (1, lanes - 1, lanes, lanes + 1, 2 * lanes - 1, 2 * lanes):
+        for cols in simd.POSITIONS[1 if rows <= lanes else 2]:
+            for add, beside in ((False, lanes), (True, 1000)):
+                c = rng.standard_normal(5 + 2 * lanes * 20).astype(dtype)
+                expected = c.astype(np.float64)
+                block = strided(expected, 5, (rows, cols), (20, 1))
+                seen = np.array([x[1 + tap :][: cols * step : step] for tap in taps], np.float64).reshape(depth, cols)
+                places = 2 + np.arange(rows) // lanes * beside + np.arange(rows) % lanes
+                weights = w[np.add.outer(places, np.arange(depth) * 2 * simd.ROWS)].astype(np.float64)
+                block[...] = (b[3:][:rows, None] if add else 0) + weights @ seen
+                one_filter_tile(x, step, taps, w, beside, b if add else b[:0], add, c, 20, rows, cols, depth)
+                near(c, expected, dtype)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
