@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from . import _device, autograd, dtypes
 from ._autocast import cover
 from ._tensor import Tensor
@@ -13,6 +15,8 @@ from .composed import reduce as more
 from .composed import shape as shapes
 from .ops import elementwise, inplace, matmul, reduce, shape
 from .ops.inplace import twin
+
+_NUMBERS = (Tensor, int, float, np.generic, np.ndarray)
 
 
 class TensorMethods:
@@ -139,11 +143,11 @@ class TensorMethods:
     def __rrshift__(self: Any, other: Any) -> Tensor:
         return elementwise.bitwise_right_shift(other, self)
 
-    def __eq__(self, other: Any) -> Any:
-        return elementwise.eq(self, other)
+    def __eq__(self, other: Any) -> Any:  # what is no number at all is not equal, as in PyTorch
+        return elementwise.eq(self, other) if isinstance(other, _NUMBERS) else NotImplemented
 
     def __ne__(self, other: Any) -> Any:
-        return elementwise.ne(self, other)
+        return elementwise.ne(self, other) if isinstance(other, _NUMBERS) else NotImplemented
 
     def where(self: Any, condition: Tensor, other: Any) -> Tensor:
         """This tensor where `condition` holds, else `other`."""

@@ -16,11 +16,15 @@ from . import dtypes
 from ._device import CPU, as_device, moved
 from ._device import device as Device
 from ._repr import tensor_text
+from .kernels.cuda.bounds import is_stretched
 
 if TYPE_CHECKING:  # lets editors and type checkers see the methods that _methods.py binds
     from ._methods import TensorMethods as _Methods
 else:
     _Methods = object
+
+
+MOST = 1 << 59  # elements; more are beyond any address space
 
 
 class Size(tuple[int, ...]):
@@ -163,8 +167,8 @@ class Tensor(_Methods):
         first = data[0] if data else ()
         if isinstance(first, Size) or type(first) is int:
             sizes = first if isinstance(first, Size) else data
-            if any([type(n) is not int or n < 0 for n in sizes]):
-                raise TypeError(f"Tensor: sizes must be ints from 0 on, got {data}")
+            if any([type(n) is not int or n < 0 for n in sizes]) or math.prod([n or 1 for n in sizes]) >= MOST:
+                raise TypeError(f"Tensor: sizes must be ints from 0 on whose product stays below 2**59, got {data}")
             self.array = np.empty(sizes, kind)
         elif len(data) > 1 or not hasattr(first, "__len__"):
             raise TypeError(
@@ -342,9 +346,28 @@ class Tensor(_Methods):
             counter = self._version_counter = Version()
         return counter
 
+    def _guard(self, name: str) -> None:
+        """Before a write to the memory: compute now what was put off and would read the new numbers.
+
+        Raises:
+            RuntimeError: if the memory is read-only.
+        """
+        if self._version_counter is not None:
+            self._version_counter.settle()
+        if self._later is None and (not self.array.flags.writeable if self.device is CPU else is_stretched(self.array)):
+            raise RuntimeError(
+                f"{name}: the memory of this tensor of shape {tuple(self.array.shape)} is read-only: it was made by "
+                "expand(), which shows one number at several places, or from a read-only array; clone() it first"
+            )
+
     def _bump(self) -> None:
         """Note that the memory was written to, so that a backward pass that needs the old numbers can refuse."""
         self._counter().writes += 1
+
+    def _overwrite(self, name: str) -> None:
+        """Before `name` writes numbers without history straight into the array: guard it and count the write."""
+        self._guard(name)
+        self._bump()
 
     def _put_off(self, later: Later) -> None:
         """Have no array until somebody reads it; for a tensor without one."""

@@ -310,13 +310,11 @@ class GradScaler:
         with no_grad():
             for place, grads in by_place.items():
                 for g in grads:
-                    g._counter().settle()
+                    g._overwrite("GradScaler.unscale_")
                 arrays = [g.array for g in grads]
                 whole = math.isfinite(place.kernels.sums_of_squares(arrays).sum())
                 progress.found_inf = bool(progress.found_inf) or not whole
                 place.kernels.scale_arrays(arrays, 1 / self._scale)
-                for g in grads:
-                    g._bump()
         progress.unscaled = True
 
     def step(self, optimizer: Any, *args: Any, **kwargs: Any) -> Any:

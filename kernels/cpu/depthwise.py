@@ -110,7 +110,10 @@ class Plan:
         starts: where each class begins among them, and their end.
         band: rows of a class that are computed at a time.
         size: elements of memory that a thread needs for the copy.
-        g: further numbers.
+        g: what the kernels unpack: H, W of the source and of the target; the first row that a tap sees of the first
+            output, and how many rows further the last one sees; the steps of the walk, down and across; the classes of
+            rows and of columns; `half`, the elements of a row of the copy, or of its even (odd) columns with step 2;
+            `lead`, the zeros in front of the first row; whether the walk is steep.
     """
 
     which: np.ndarray
@@ -170,7 +173,10 @@ def _copy_between_zeros(x, x0, i0, count, out, o, g):
 def windows(workers, x, w, b, y, planes, channels, offsets, starts, band, memory, size, g):
     """y = w (*) x + b for each plane; b is empty for none. Units are bands of planes, shared out to the workers.
 
-    w (C, taps) holds the taps class after class. Traffic: x is read and y written once.
+    w (C, taps) holds the taps class after class; offsets, starts, band, size and g are those of a `Plan`. Each worker
+    has `size` elements of `memory` for the copy. Traffic: x is read and y written once.
+
+    for plane, band of rows: copy it between zeros; for class of rows: for both classes of columns: sums over taps
     """
     height, width, y_height, y_width, _, _, sh, sw, down, across, half, lead, steep = g
     pitch, taps = sw * half, starts[-1]
@@ -239,7 +245,14 @@ def _move(sums, s, lanes, totals, part, c0, count):
 def window_products(workers, gy, x, totals, batch, channels, parts, run, offsets, band, lanes, memory, size, g):
     """totals[part, channel, tap] = sum over the part's images and all positions of gy * x, in float64.
 
-    Units are (part, run of channels), shared out to the workers. Lanes are added up after some RUN products only.
+    A part is a share of the images, so that few channels are enough work for all threads; the parts are added up
+    afterwards. Units are (part, `run` channels), shared out to the workers:
+
+        for image of the part, band of its rows: for channel of the run: copy the band between zeros; for TAPS taps:
+            add gy * x to the lanes of the tap's sum
+
+    A worker's `size` elements of `memory` hold the copy, and at their end the sums, a vector of `lanes` for each
+    (channel of the run, tap). Lanes are added up, in float64, after some RUN products only.
     """
     height, width, rows, columns, _, _, sh, sw, _, _, half, lead, steep = g
     pitch, taps = sw * half, len(offsets)

@@ -1,7 +1,9 @@
 """Kernels on each element: NumPy's for small arrays; large ones are computed in parallel where that is memory's work.
 
 The commonest families (arithmetic, bounds, relu, choice) run as Numba loops in all threads from PARALLEL elements on:
-`..._flat`, on 1-D arrays of one dtype. The rest is NumPy's ufunc, which writes large results into memory of the pool.
+`..._flat`, on 1-D arrays of one dtype. There `prange` goes over the elements, which Numba cuts into a run for each
+thread; the number of workers is not needed, and bits cannot depend on it. The rest is NumPy's ufunc, which writes large
+results into memory of the pool.
 """
 
 from __future__ import annotations

@@ -1,4 +1,9 @@
-"""Pooling, one plane (image and channel) after the other."""
+"""Pooling, one plane (image and channel) after the other.
+
+Arrays are flat: plane p of an image array begins at p * H * W, of an array of windows at p * OH * OW. A tap (u, v) of a
+window is its element in row u and column v, numbered u * KW + v. The numbers of a geometry come as one tuple
+g = (H, W, KH, KW, SH, SW, PH, PW, DH, DW, OH, OW): sizes of image and kernel, stride, padding, dilation, windows.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +33,7 @@ def _taps(p, kernel, stride, padding, dilation, size):
 
 @kernel(parallel=True)
 def largest(workers, x, y, argmax, planes, g, relu):
-    """y and argmax of each window; g = (H, W, KH, KW, SH, SW, PH, PW, DH, DW, OH, OW).
+    """y and argmax of each window; the tap number KH * KW means none.
 
     With `relu`, 0 and no tap where the largest element is not above 0.
     """

@@ -19,6 +19,7 @@ from ..reference.reduce import (
     mean,
     prod,
 )
+from .bands import BAND, band, bands
 from .jit import kernel
 from .memory import empty
 from .threads import launch
@@ -39,7 +40,6 @@ __all__ = [
 ]
 LANES = 16  # running extremes of a row, side by side
 SMALL = 1 << 12  # elements; below, NumPy takes less time than a launch
-BAND = 128  # columns that are summed side by side
 RUN = 1 << 14  # elements of one partial sum when everything is summed
 WHOLE = 1 << 18  # elements; the extreme of fewer, all together, NumPy finds in less time than a launch takes
 NOWHERE = np.empty(0, np.int64)  # the places are not asked for
@@ -65,12 +65,11 @@ def sum_runs(workers, x, out):
 def sum_rows(workers, x, out):
     """out[n, j] = sum over i of x[n, i, j], BAND columns at a time: 16 rows in the dtype of x, their sums in float64"""
     batch, rows, columns = x.shape
-    bands = (columns + BAND - 1) // BAND
+    units = batch * bands(columns)
     for worker in prange(workers):
         totals, run = np.empty(BAND), np.empty(BAND, x.dtype)
-        for unit in range(worker, batch * bands, workers):
-            n, start = unit // bands, unit % bands * BAND
-            width = uintp(min(BAND, columns - start))
+        for unit in range(worker, units, workers):
+            n, start, width = band(unit, columns)
             for j in range(width):
                 totals[j] = 0
             for first in range(0, rows, 16):
@@ -87,41 +86,38 @@ def sum_rows(workers, x, out):
 
 
 @lru_cache(maxsize=1024)
-def as_runs(shape: tuple[int, ...], axes: Axes) -> tuple[int, int, int] | None:
-    """The shape as (summed, kept, summed) with neighbouring axes merged; None if it does not have that form."""
+def merged(shape: tuple[int, ...], axes: Axes) -> tuple[tuple[int, ...], str]:
+    """The sizes of the axes, those of size 1 left out and neighbours of one kind made one; and their kinds.
+
+    The kinds are a letter each, in turn: "r" is reduced, "k" is kept.
+    """
     sizes: list[int] = []
-    kinds: list[bool] = []
+    kinds = ""
     for d, n in enumerate(shape):
-        if n == 1:
-            continue
-        if kinds and kinds[-1] == (d in axes):
+        kind = "r" if d in axes else "k"
+        if n > 1 and kinds[-1:] == kind:
             sizes[-1] *= n
-        else:
+        elif n > 1:
             sizes.append(n)
-            kinds.append(d in axes)
-    if kinds and not kinds[0]:
-        sizes, kinds = [1, *sizes], [True, *kinds]
-    if not kinds:
-        return 1, 1, 1
-    if len(kinds) > 3:
-        return None
-    if len(kinds) == 1:  # everything is summed
-        return 1, 1, sizes[0]
-    return sizes[0], sizes[1], sizes[2] if len(sizes) == 3 else 1
+            kinds += kind
+    return tuple(sizes), kinds
 
 
 def sum(x: np.ndarray, axes: Axes, keepdims: bool) -> np.ndarray:
     """The sum; short runs are added up in the dtype, runs in float64."""
-    form = as_runs(x.shape, axes) if _suits(x) else None
+    if not _suits(x):
+        return reference.sum(x, axes, keepdims)
+    sizes, kinds = merged(x.shape, axes)
     shape = tuple(1 if d in axes else n for d, n in enumerate(x.shape) if keepdims or d not in axes)
-    if form is None:
-        steps = _groups(x.shape, axes) if _suits(x) else []
-        if len(steps) != 1:
-            return reference.sum(x, axes, keepdims)
+    if kinds == "krk":
         out = empty(shape, x.dtype)
-        launch(sum_rows, x.reshape(steps[0]), out.reshape(steps[0][0], steps[0][2]), elements=x.size)
+        launch(sum_rows, x.reshape(sizes), out.reshape(sizes[0], sizes[2]), elements=x.size)
         return out
-    outer, kept, length = form
+    if len(kinds) > 3:
+        return reference.sum(x, axes, keepdims)
+    outer = sizes[0] if kinds in ("rk", "rkr") else 1
+    length = sizes[-1] if kinds[-1:] == "r" else 1
+    kept = x.size // (outer * length)
     out = empty(kept, x.dtype)
     if length == 1 and outer > 1:
         launch(sum_rows, x.reshape(1, outer, kept), out.reshape(1, kept), elements=x.size)
@@ -174,12 +170,11 @@ def extremes_of_rows(workers, x, sign, out, places):
 def extremes_of_columns(workers, x, sign, out, places):
     """out[n, j] = the extreme of x[n, :, j], and if asked for, places[n, j], BAND columns at a time"""
     batch, rows, columns = x.shape
-    bands = (columns + BAND - 1) // BAND
+    units = batch * bands(columns)
     for worker in prange(workers):
         best, at = np.empty(BAND, x.dtype), np.empty(BAND, np.int32)
-        for unit in range(batch * bands * worker // workers, batch * bands * (worker + 1) // workers):
-            n, first = unit // bands, unit % bands * BAND
-            width = uintp(min(BAND, columns - first))
+        for unit in range(units * worker // workers, units * (worker + 1) // workers):
+            n, first, width = band(unit, columns)
             row = x[n, 0, first : first + width]
             for j in range(width):
                 best[j], at[j] = row[j] * sign, 0
@@ -206,20 +201,15 @@ def around(shape: tuple[int, ...], axis: int) -> tuple[int, int, int]:
     return math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1 :])
 
 
-def _groups(shape: tuple[int, ...], axes: Axes) -> list[tuple[int, int, int]]:
+def _steps(shape: tuple[int, ...], axes: Axes) -> list[tuple[int, int, int]]:
     """The reduction over `axes` as steps over the middle of (outer, middle, inner), from the last axis to the first."""
-    steps = []
-    inner, d = 1, len(shape) - 1
-    while d >= 0:
-        middle = 1
-        while d >= 0 and d in axes:
-            middle *= shape[d]
-            d -= 1
-        if middle > 1:
-            steps.append((math.prod(shape[: d + 1]), middle, inner))
-        while d >= 0 and d not in axes:
-            inner *= shape[d]
-            d -= 1
+    steps, inner = [], 1
+    sizes, kinds = merged(shape, axes)
+    for d in reversed(range(len(sizes))):
+        if kinds[d] == "r":
+            steps.append((math.prod(sizes[:d]), sizes[d], inner))
+        else:
+            inner *= sizes[d]
     return steps
 
 
@@ -240,7 +230,7 @@ def _extremes(x: np.ndarray, sign: int, form: tuple[int, int, int], places: np.n
 
 def _extreme(x: np.ndarray, axes: Axes, keepdims: bool, sign: int, plain: Any) -> np.ndarray:
     suits = _suits(x) and (x.size >= WHOLE or len(axes) < x.ndim)
-    steps = _groups(x.shape, axes) if suits else []
+    steps = _steps(x.shape, axes) if suits else []
     if not steps:
         result: np.ndarray = plain(x, axes, keepdims)
         return result
@@ -287,13 +277,11 @@ def argmin(x: np.ndarray, axis: int | None, keepdims: bool) -> np.ndarray:
 def running_sums(workers, x, out, back):
     """out[o, i, j] = sum over p <= i (p >= i with `back`) of x[o, p, j], in float64, BAND columns j at a time."""
     outer, length, inner = x.shape
-    bands = (inner + BAND - 1) // BAND
-    units = outer * bands
+    units = outer * bands(inner)
     for worker in prange(workers):
         totals = np.empty(BAND)
         for unit in range(units * worker // workers, units * (worker + 1) // workers):
-            o, first = unit // bands, unit % bands * BAND
-            width = uintp(min(BAND, inner - first))
+            o, first, width = band(unit, inner)
             total = 0.0
             for j in range(width):
                 totals[j] = 0

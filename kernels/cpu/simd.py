@@ -48,6 +48,7 @@ class Vectors:
     """Writes vector code into a function: llvmlite's builder (`build`), and operations on vectors that fill a register.
 
     Attributes:
+        element: the LLVM type of an element: float or double.
         lanes: elements of a vector.
         kind: the LLVM type of a vector.
     """
@@ -154,7 +155,11 @@ class Vectors:
         return self.build.call(function, [ir.Constant(double.element, -0.0), value], fastmath=("reassoc",))
 
     def gathered(self, vectors: Sequence[ir.Value]) -> ir.Value:
-        """One vector whose lane i is the sum of the lanes of vectors[i]; their number divides that of the lanes."""
+        """One vector whose lane i is the sum of the lanes of vectors[i]; their number divides that of the lanes.
+
+        In each step pairs of vectors become one: `low` takes every second run of `step` lanes of both, `high` the runs
+        beside them, and their sum holds half as many terms in each lane. A single vector is added to itself.
+        """
         build, lanes, vectors = self.build, self.lanes, list(vectors)
         for step in (1 << bit for bit in range(lanes.bit_length() - 1)):
             low = [lane if not lane & step else lanes + lane - step for lane in range(lanes)]
@@ -204,7 +209,10 @@ def pointers(context: Any, builder: Any, signature: Any, args: Any) -> list[ir.V
 def function_of(
     module: ir.Module, name: str, values: Sequence[ir.Value], build: Callable[..., None]
 ) -> Callable[[ir.IRBuilder, Sequence[ir.Value]], None]:
-    """What calls the module's function of that name, which is made if it is not there yet."""
+    """What calls the module's function of that name, which is made if it is not there yet.
+
+    It is never inlined: LLVM would take as long again for each place that calls it.
+    """
     element = next(value.type.pointee for value in values if value.type.is_pointer)
     full_name = f"tinycnn_{name}_{element}"
     function = module.globals.get(full_name)
@@ -330,7 +338,15 @@ def _tiles(
     add: ir.Value, a_of_row: Callable[..., ir.Value], a_of_k: Callable[..., ir.Value], b_of_k: Callable[..., ir.Value],
     ahead: bool = False, aligned: bool = True,
 ) -> None:  # fmt: skip
-    """The tile of the right size: as few vectors as hold the columns, and half the rows if they are enough."""
+    """The tile of the right size: as few vectors as hold the columns, and half the rows if they are enough.
+
+    Args:
+        a_of_row: ``(v, r, i)``: where row r of a begins; i is the same number, known when compiling, but not stopped
+            at the last row.
+        a_of_k: ``(v, pointer, k)``: from there to its element k.
+        b_of_k: ``(v, k)``: where row k of b begins.
+        ahead, aligned: see `_one_tile`.
+    """
     rest = (c, ci, c_row, rows, cols, depth, add, a_of_row, a_of_k, b_of_k, ahead, aligned)
     with v.build.if_then(v.build.icmp_signed(">", cols, number(VECTORS * v.lanes))):
         _one_tile(v, 1, WIDE, *rest)
@@ -360,9 +376,14 @@ def _one_tile(
     depth: ir.Value, add: ir.Value, a_of_row: Callable[..., ir.Value], a_of_k: Callable[..., ir.Value],
     b_of_k: Callable[..., ir.Value], ahead: bool, aligned: bool,
 ) -> None:  # fmt: skip
-    """What was in c is added last, and asked for first.
+    """`most` rows of `vectors` vectors of sums. Loop nest, all but the first loop written out:
 
-    The rows of b may lie in the second cache (`ahead`), and in one line more than they have vectors (not `aligned`).
+        for k: load the vectors of row k of b; for row r: spread a[r, k] over a vector; for vector i: sums[r, i] += ...
+
+    What was in c is added last, and asked for first. Rows are stored from the last to the first: those that are
+    missing stand for the last row with its own sums, so that whoever writes last writes what is right.
+    The rows of b may lie in the second cache (`ahead`: the one of AHEAD steps later is asked for), and in one line
+    more than they have vectors (not `aligned`).
     """
     build = v.build
     masks = [v.below(cols, i * v.lanes) for i in range(vectors)]
@@ -421,6 +442,7 @@ def _build_tap_dots(v: Vectors, *args: ir.Value) -> None:
 
 
 def _one_tap_dots(v: Vectors, most_rows: int, most_cols: int, *args: ir.Value) -> None:
+    """for p, a vector at a time: load one of each row and of each column, and multiply all pairs"""
     a, ai, a_row, b, bi, taps, ti, c, ci, c_row, rows, cols, depth, add = args
     build = v.build
     row, col = _repeating_last(v, most_rows, rows), _repeating_last(v, most_cols, cols)
@@ -626,7 +648,10 @@ def _build_turn(v: Vectors, *args: ir.Value, inside: bool = False) -> None:
 
 @intrinsic
 def ask(typing: Any, x: Any, i: Any, step: Any, write: Any) -> Any:
-    """Ask for the cache lines of x[i + r*step], r < lanes of a vector; what is not in x does no harm."""
+    """Ask for the cache lines of x[i + r*step], r < lanes of a vector; what is not in x does no harm.
+
+    For a `turn` that comes next: rows that lie far apart are no stream that the processor would guess.
+    """
     if not of_floats(x):
         return None
     return types.void(x, *[_index] * 2, _bool), outlined("ask", _build_ask)

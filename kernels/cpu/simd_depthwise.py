@@ -60,7 +60,9 @@ def tap_sums(
     """y[o + r*y_row + j] = start + sum of w[wi + t] * x[i + r*x_row + taps[t] + j] over first <= t < last
 
     for r < rows and j < cols. In x up to RISE rows and a vector more are read. If `steep`, the taps are STEEP equal
-    rows that lie x_row apart.
+    rows that lie x_row apart. `start` is the bias.
+
+    Loop nest: for vectors of columns j, for RISE rows r: for tap t, a load for each row and its multiply-add.
     """
     if not of_floats(x, w, y):
         return None
@@ -179,6 +181,9 @@ def tap_products(
         g[gi + r*g_row + j] * x[i + r*x_row + taps[first + t] + j]    over j = l, l + lanes, ... < cols
 
     for t < count <= TAPS. If `steep`, the taps are STEEP rows of STEEP that lie x_row apart.
+
+    Loop nest: for vectors of columns j, for rows r: for tap t. The sums stay in registers from first to last. If
+    `steep`, so does what the window sees: a step to the next row loads its lowest row only, and moves the others up.
     """
     if not of_floats(g, x, sums):
         return None

@@ -50,7 +50,11 @@ def _build_row_dots(v: Vectors, *args: ir.Value) -> None:
 def add_rows(
     typing: Any, x: Any, i: Any, x_row: Any, weights: Any, wi: Any, out: Any, o: Any, cols: Any, rows: Any
 ) -> Any:
-    """out[o + j] += sum over p < rows of weights[wi + p] * x[i + p*x_row + j], for j < cols."""
+    """out[o + j] += sum over p < rows of weights[wi + p] * x[i + p*x_row + j], for j < cols.
+
+    Loop nest: for TOGETHER rows p (then for single ones), for vectors of columns j: out is loaded and stored once for
+    so many rows.
+    """
     if not of_floats(x, weights, out):
         return None
     sig = types.void(x, *[_index] * 2, weights, _index, out, *[_index] * 3)

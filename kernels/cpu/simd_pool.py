@@ -2,6 +2,9 @@
 
 Windows side by side see every second column: two vectors of a row are loaded and their even and odd lanes taken apart,
 so that lane l of the two belongs to window j + l. Columns outside the image are masked and neither read nor written.
+
+The planes are (height, width) in x and gx, from element x0 on, and (oh, ow) in y, g and argmax, from element o on;
+ph and pw are rows and columns of padding. A tap is numbered u * size + q, for row u and column q of the window.
 """
 
 from __future__ import annotations
@@ -26,6 +29,12 @@ def _between(v: Vectors, start: ir.Value, end: ir.Value) -> ir.Value:
 
 
 def _build_largest(size: int, padded: bool) -> Builder:
+    """for vectors of windows j, for rows of windows: for the taps, two columns at a time: challenge the best
+
+    Each lane keeps the best element of its window so far and the tap that saw it. Unless `padded`, every window lies
+    inside, and the first tap wins against -inf (or, itself -inf, is the one named from the start).
+    """
+
     def build(v: Vectors, *args: ir.Value) -> None:
         x, x0, height, width, y, argmax, o, oh, ow, ph, pw, relu = args
         b, lanes, none = v.build, v.lanes, size * size
@@ -73,6 +82,12 @@ def _build_largest(size: int, padded: bool) -> Builder:
 
 
 def _build_scatter(size: int) -> Builder:
+    """for vectors of pairs of columns j, for rows: for the windows that see them: add what they won
+
+    Even and odd columns (counted with the padding) are summed in a vector each and leave interleaved. Window row i
+    sees row r with tap row u = r + ph - 2 * i, so that every second u has a window; likewise for columns.
+    """
+
     def build(v: Vectors, *args: ir.Value) -> None:
         g, argmax, o, oh, ow, gx, x0, height, width, ph, pw = args
         b, lanes = v.build, v.lanes
@@ -110,6 +125,7 @@ def _build_scatter(size: int) -> Builder:
 
 
 def _build_mean(v: Vectors, *args: ir.Value) -> None:
+    """for vectors of windows j, for rows of windows: the even and the odd columns of two rows, added and divided"""
     x, x0, width, y, o, oh, ow, divisor = args
     b, lanes = v.build, v.lanes
     by = v.splat(divisor)
@@ -131,6 +147,7 @@ def _build_mean(v: Vectors, *args: ir.Value) -> None:
 
 
 def _build_spread(v: Vectors, *args: ir.Value) -> None:
+    """for vectors of windows j, for rows of gx: each share is written twice, side by side"""
     g, o, oh, ow, gx, x0, height, width, divisor = args
     b, lanes = v.build, v.lanes
     by = v.splat(divisor)
@@ -153,7 +170,7 @@ def _fits(x: Any, y: Any, argmax: Any) -> bool:
     return of_floats(x, y) and isinstance(argmax, types.Array) and argmax.dtype == types.uint8
 
 
-_N = types.intp
+_N = types.intp  # what all numbers are
 
 
 @intrinsic

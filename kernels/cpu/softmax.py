@@ -9,6 +9,7 @@ import numpy as np
 from numba import prange, uintp
 
 from ..reference.softmax import nll
+from .bands import BAND, band, bands
 from .exponential import exp
 from .gemm import plain
 from .jit import helper, kernel
@@ -27,7 +28,6 @@ __all__ = [
     "softmax_grad",
 ]
 LANES = 16  # running maxima of a row, side by side
-BAND = 128  # columns of channels that are gone through together
 
 
 @helper
@@ -106,12 +106,11 @@ def backward(workers, gy, y, gx, logarithm):
 def forward_channels(workers, x, y, logarithm):
     """As `forward`, over the middle of x (N, K, L): for image, BAND columns, shared out to the workers: channels"""
     batch, channels, length = x.shape
-    bands = (length + BAND - 1) // BAND
+    units = batch * bands(length)
     for worker in prange(workers):
         top, total = np.empty(BAND, x.dtype), np.empty(BAND, x.dtype)
-        for unit in range(batch * bands * worker // workers, batch * bands * (worker + 1) // workers):
-            n, start = unit // bands, unit % bands * BAND
-            width = uintp(min(BAND, length - start))
+        for unit in range(units * worker // workers, units * (worker + 1) // workers):
+            n, start, width = band(unit, length)
             for j in range(width):
                 top[j], total[j] = -np.inf, 0
             for k in range(channels):
@@ -141,12 +140,11 @@ def forward_channels(workers, x, y, logarithm):
 def backward_channels(workers, gy, y, gx, logarithm):
     """As `backward`, over the middle of y (N, K, L)"""
     batch, channels, length = y.shape
-    bands = (length + BAND - 1) // BAND
+    units = batch * bands(length)
     for worker in prange(workers):
         total = np.empty(BAND, y.dtype)
-        for unit in range(batch * bands * worker // workers, batch * bands * (worker + 1) // workers):
-            n, start = unit // bands, unit % bands * BAND
-            width = uintp(min(BAND, length - start))
+        for unit in range(units * worker // workers, units * (worker + 1) // workers):
+            n, start, width = band(unit, length)
             for j in range(width):
                 total[j] = 0
             for k in range(channels):

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numba import prange, uintp
 
-from .jit import kernel
+from .jit import helper, kernel
 from .pointers import chunk
 from .simd import turn_inside
 from .threads import launch
@@ -29,6 +29,27 @@ WORDS: dict[int, Any] = {n: np.dtype(k).type(0) for n, k in ((1, "B"), (2, "H"),
 Axes = list[list[int]]  # [size, step of the result, step of the source], in elements
 
 
+@helper
+def rows_of(axes, dims):
+    """How many rows there are: indices of the first `dims` axes."""
+    count = 1
+    for d in range(dims):
+        count *= axes[d, 0]
+    return count
+
+
+@helper
+def start_of(row, axes, dims, index):
+    """Where row number `row` begins in the result and in the source; `index` becomes its index along the first axes."""
+    o = i = 0
+    for d in range(dims - 1, -1, -1):
+        index[d] = row % axes[d, 0]
+        row //= axes[d, 0]
+        o += index[d] * axes[d, 1]
+        i += index[d] * axes[d, 2]
+    return o, i
+
+
 @kernel(parallel=True)
 def copy_rows(workers, to, of, word, axes):
     """out[k . out_steps] = x[k . x_steps] for every index k; `to` and `of` are the addresses of the array objects.
@@ -38,19 +59,13 @@ def copy_rows(workers, to, of, word, axes):
     last = axes.shape[0] - 1
     length, out_step, x_step = axes[last, 0], axes[last, 1], axes[last, 2]
     pieces = (length + SPAN - 1) // SPAN
-    units = pieces
-    for d in range(last):
-        units *= axes[d, 0]
+    units = pieces * rows_of(axes, last)
     for worker in prange(workers):
         out, x = chunk(to, 0, 1, word), chunk(of, 0, 1, word)
         index = np.empty(last + 1, np.int64)
         first, stop = units * worker // workers, units * (worker + 1) // workers
-        piece, rest, o, i = first % pieces, first // pieces, 0, 0
-        for d in range(last - 1, -1, -1):
-            index[d] = rest % axes[d, 0]
-            rest //= axes[d, 0]
-            o += index[d] * axes[d, 1]
-            i += index[d] * axes[d, 2]
+        piece = first % pieces
+        o, i = start_of(first // pieces, axes, last, index)
         for _ in range(first, stop):
             start = piece * SPAN
             count = uintp(min(SPAN, length - start))
@@ -88,19 +103,15 @@ def turn_rows(workers, to, of, word, axes):
     outer = axes.shape[0] - 2
     rows, out_row, columns, x_column = axes[outer, 0], axes[outer, 1], axes[outer + 1, 0], axes[outer + 1, 2]
     strips = (rows + SQUARE - 1) // SQUARE
-    units = strips
-    for d in range(outer):
-        units *= axes[d, 0]
+    units = strips * rows_of(axes, outer)
     for worker in prange(workers):
         out, x = chunk(to, 0, 1, word), chunk(of, 0, 1, word)
+        index = np.empty(outer, np.int64)
         lanes = 64 // out.itemsize
         for unit in range(units * worker // workers, units * (worker + 1) // workers):
-            rest, strip = unit // strips, unit % strips * SQUARE
-            o, i = strip * out_row, strip
-            for d in range(outer - 1, -1, -1):
-                o += rest % axes[d, 0] * axes[d, 1]
-                i += rest % axes[d, 0] * axes[d, 2]
-                rest //= axes[d, 0]
+            strip = unit % strips * SQUARE
+            o, i = start_of(unit // strips, axes, outer, index)
+            o, i = o + strip * out_row, i + strip
             for row in range(0, min(SQUARE, rows - strip), lanes):
                 high = min(SQUARE, rows - strip) - row
                 for column in range(0, columns, lanes):

@@ -1,4 +1,5 @@
-"""Indices of arrays on a GPU: CuPy wraps one around that points outside, so they are checked before."""
+"""Indices of arrays: CuPy wraps one around that points outside, so they are checked before, and NumPy's errors are
+told in the words of tensors."""
 
 from __future__ import annotations
 
@@ -28,18 +29,42 @@ def checked_key(key: Any, shape: tuple[int, ...], xp: Any) -> Any:
         raise IndexError(f"too many indices: {used} for a tensor of shape {tuple(shape)}")
     dim = 0
     for k, dims in zip(parts, taken, strict=True):
+        if isinstance(k, bool):
+            continue
         if k is Ellipsis:
             dim += len(shape) - used
         elif _is_mask(k):
             if k.shape != shape[dim : dim + dims]:
-                raise IndexError(f"a mask of shape {tuple(k.shape)} does not fit {tuple(shape)} at dimension {dim}")
-        elif isinstance(k, xp.ndarray) and k.size:
-            low, high, size = int(k.min()), int(k.max()), shape[dim]
+                raise IndexError(
+                    f"a mask of shape {tuple(k.shape)} does not fit dimension {dim} of shape {tuple(shape)}: "
+                    f"it must have the sizes that it picks from, {tuple(shape[dim : dim + dims])}; a mask that "
+                    "broadcasts is for masked_select() or where()"
+                )
+        elif isinstance(k, (int, np.integer)) or (isinstance(k, xp.ndarray) and k.size and k.dtype.kind in "iu"):
+            low, high = (int(k.min()), int(k.max())) if isinstance(k, xp.ndarray) else (int(k), int(k))
+            size = shape[dim]
             if low < -size or high >= size:
                 wrong = low if low < -size else high
-                raise IndexError(f"index {wrong} is out of bounds for dimension {dim} with size {size}")
+                raise IndexError(
+                    f"index {wrong} is out of bounds for dimension {dim} with size {size}: it must lie between "
+                    f"{-size} and {size - 1}"
+                )
+        elif not isinstance(k, (slice, type(None))) and not (isinstance(k, xp.ndarray) and not k.size):
+            raise IndexError(
+                "an index is made of ints, slices, None, ... and tensors or lists of ints or bools; got "
+                f"{getattr(k, 'dtype', type(k).__name__)} {k!r}"
+            )
         dim += dims
     return key
+
+
+def refusal(error: IndexError, key: Any, shape: tuple[int, ...], xp: Any) -> IndexError:
+    """For an `error` that an index into an array of `shape` raised: one that says what is wrong with it."""
+    try:
+        checked_key(key, shape, xp)
+    except IndexError as better:
+        return better
+    return error
 
 
 def _is_mask(k: Any) -> bool:
@@ -48,7 +73,7 @@ def _is_mask(k: Any) -> bool:
 
 def _dimensions(k: Any) -> int:
     """How many dimensions a part of an index takes."""
-    return k.ndim if _is_mask(k) else int(k is not None and k is not Ellipsis)
+    return k.ndim if _is_mask(k) else int(k is not None and k is not Ellipsis and not isinstance(k, bool))
 
 
 def is_stretched(x: Any) -> bool:

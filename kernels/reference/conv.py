@@ -20,7 +20,7 @@ def _padded(x: np.ndarray, spec: ConvSpec) -> np.ndarray:
     return np.pad(x, ((0, 0), (0, 0), *spec.padding))
 
 
-def taps_of(spec: ConvSpec | PoolSpec) -> Iterator[tuple[int, int, tuple[slice, slice]]]:
+def _taps(spec: ConvSpec | PoolSpec) -> Iterator[tuple[int, int, tuple[slice, slice]]]:
     """Every tap (u, v) with the rows and columns of the padded image that it sees, one for each output element."""
     (oh, ow), (sh, sw), (dh, dw) = spec.output_size, spec.stride, spec.dilation
     for u in range(spec.kernel_size[0]):
@@ -46,7 +46,7 @@ def conv2d(x: np.ndarray, w: np.ndarray, b: np.ndarray | None, spec: ConvSpec) -
     """y (N, O, OH, OW) of x (N, C, H, W), w (O, C / groups, KH, KW) and b (O,) or None."""
     xpad, filters = _padded(x, spec), _filters(w, spec.groups)
     y = np.zeros(spec.output_shape, x.dtype)
-    for u, v, (rows, columns) in taps_of(spec):
+    for u, v, (rows, columns) in _taps(spec):
         seen = _matrices(xpad[:, :, rows, columns], spec.groups)
         tap = np.ascontiguousarray(filters[..., u, v])  # BLAS takes no others
         y += (tap @ seen).reshape(y.shape)
@@ -58,7 +58,7 @@ def conv2d_input_grad(gy: np.ndarray, w: np.ndarray, spec: ConvSpec) -> np.ndarr
     """gx (N, C, H, W): every tap adds gy times its weight where it looked; overlapping windows add up."""
     g, filters = _matrices(gy, spec.groups), _filters(w, spec.groups)
     gxpad = _padded(np.zeros(spec.input_shape, gy.dtype), spec)
-    for u, v, (rows, columns) in taps_of(spec):
+    for u, v, (rows, columns) in _taps(spec):
         tap = np.ascontiguousarray(filters[..., u, v])
         share = tap.swapaxes(-1, -2) @ g
         gxpad[:, :, rows, columns] += share.reshape(spec.batch, spec.in_channels, *spec.output_size)
@@ -72,7 +72,7 @@ def conv2d_weight_grad(gy: np.ndarray, x: np.ndarray, spec: ConvSpec) -> np.ndar
     xpad, g = _padded(x, spec), _matrices(gy, spec.groups)
     gw = np.zeros(spec.weight_shape, x.dtype)
     filters = _filters(gw, spec.groups)  # a view
-    for u, v, (rows, columns) in taps_of(spec):
+    for u, v, (rows, columns) in _taps(spec):
         seen = _matrices(xpad[:, :, rows, columns], spec.groups)
         filters[..., u, v] = (g @ seen.swapaxes(-1, -2)).sum(axis=0)
     return gw

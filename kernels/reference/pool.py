@@ -13,7 +13,7 @@ import numpy as np
 
 from ..geometry import PoolSpec
 from . import silent
-from .conv import taps_of
+from .conv import _taps as _places
 
 
 def _frame(spec: PoolSpec) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -37,7 +37,7 @@ def _padded(x: np.ndarray, spec: PoolSpec, value: float) -> np.ndarray:
 
 def _taps(spec: PoolSpec) -> Iterator[tuple[int, tuple[Any, ...]]]:
     """Every tap, numbered u * KW + v, with the slice of the padded image that it sees."""
-    for u, v, (rows, columns) in taps_of(spec):
+    for u, v, (rows, columns) in _places(spec):
         yield u * spec.kernel_size[1] + v, (..., rows, columns)
 
 

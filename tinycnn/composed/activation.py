@@ -104,7 +104,8 @@ def relu6(input: Tensor, inplace: bool = False) -> Tensor:
 
 def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
     """x where x > 0, else negative_slope * x"""
-    return _apply("leaky_relu", lambda x: ew.leaky_relu(x, float(negative_slope)), input, inplace)
+    slope = dtypes.real("leaky_relu", "negative_slope", negative_slope)
+    return _apply("leaky_relu", lambda x: ew.leaky_relu(x, slope), input, inplace)
 
 
 def prelu(input: Tensor, weight: Tensor) -> Tensor:
@@ -128,7 +129,8 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
 
 def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """x where x > 0, else alpha * (e**x - 1) (Clevert et al. 2016)"""
-    return _apply("elu", lambda x: ew.elu(x, float(alpha), 1.0, 1.0), input, inplace)
+    low = dtypes.real("elu", "alpha", alpha)
+    return _apply("elu", lambda x: ew.elu(x, low, 1.0, 1.0), input, inplace)
 
 
 def selu(input: Tensor, inplace: bool = False) -> Tensor:
@@ -142,6 +144,7 @@ def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     Raises:
         RuntimeError: if alpha is 0.
     """
+    alpha = dtypes.real("celu", "alpha", alpha)
     if alpha == 0:
         raise RuntimeError("celu: alpha must not be 0, it divides")
     return _apply("celu", lambda x: ew.elu(x, float(alpha), 1.0, 1.0 / alpha), input, inplace)
@@ -178,7 +181,8 @@ def _softplus(x: Tensor) -> Tensor:
 
 def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
     """ln(1 + e**(beta * x)) / beta, and x itself where beta * x > threshold"""
-    return _apply("softplus", lambda x: ew.softplus(x, float(beta), float(threshold)), input)
+    rule = dtypes.real("softplus", "beta", beta), dtypes.real("softplus", "threshold", threshold)
+    return _apply("softplus", lambda x: ew.softplus(x, *rule), input)
 
 
 def logsigmoid(input: Tensor) -> Tensor:

@@ -64,10 +64,19 @@ def _class_rows(
         return rows, labels, -1
     count, wrong = labels.device.kernels.class_count(labels.array, classes, ignore_index)
     if wrong >= 0:
+        _refuse_no_classes(name, shape, axis)
         raise IndexError(
             f"{name}: target {labels.array[wrong]} is out of bounds, the {classes} classes are 0 to {classes - 1}"
         )
     return rows, labels, count
+
+
+def _refuse_no_classes(name: str, shape: tuple[int, ...], axis: int) -> None:
+    if not shape[axis]:
+        raise IndexError(
+            f"{name}: scores of shape {tuple(shape)} have no classes: dimension {axis} must have one entry for each "
+            "class, at least 1"
+        )
 
 
 def _reduce_classes(
@@ -130,7 +139,9 @@ def cross_entropy(
     """
     need("cross_entropy", input, target)
     check_reduction("cross_entropy", reduction)
-    if not 0.0 <= label_smoothing <= 1.0:
+    if type(ignore_index) is not int:
+        ignore_index = dtypes.whole("cross_entropy", "ignore_index", ignore_index)
+    if not 0.0 <= dtypes.real("cross_entropy", "label_smoothing", label_smoothing) <= 1.0:
         raise ValueError(f"cross_entropy: label_smoothing must lie in [0, 1], got {label_smoothing}")
     if isinstance(target, Tensor) and target.array.dtype.kind == "f" and target.array.shape == input.array.shape:
         return _soft_cross_entropy(input, target, weight, reduction, label_smoothing)
@@ -162,6 +173,7 @@ def _soft_cross_entropy(
     """Against probabilities: -sum over classes of weight * target * log softmax."""
     same_kind("cross_entropy", input, target, "the target")
     axis = 0 if input.array.ndim == 1 else 1
+    _refuse_no_classes("cross_entropy", input.array.shape, axis)
     classes = input.array.shape[axis]
     if smoothing:
         target = target * (1 - smoothing) + smoothing / classes

@@ -12,7 +12,7 @@ from .. import dtypes
 from .._device import CPU
 from .._tensor import Tensor, host, need, wrap
 from ..kernels.cuda.bounds import checked_key
-from ..ops.elementwise import abs, cast, clone, eq, exp, log, where
+from ..ops.elementwise import abs, cast, check_broadcast, clone, eq, exp, log, where
 from ..ops.shape import Index, IndexGrad, IndexPut, as_sizes, expand, gather, reshape, wrap_dim
 from .shape import ravel
 
@@ -176,6 +176,7 @@ def masked_select(input: Tensor, mask: Tensor) -> Tensor:
     need("masked_select", input, mask)
     if mask.array.dtype.kind != "b":
         raise RuntimeError(f"masked_select: the mask must be a bool tensor, got {mask.dtype}")
+    check_broadcast("masked_select", input, mask)
     shape = np.broadcast_shapes(input.array.shape, mask.array.shape)
     x = expand(input, shape) if input.array.shape != shape else input
     return reshape(Index.apply(x, x.device.xp.broadcast_to(mask.array, shape)), (-1,))
@@ -191,6 +192,7 @@ def masked_scatter(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
     _one_dtype("masked_scatter", input, source, "the source")
     if mask.array.dtype.kind != "b":
         raise RuntimeError(f"masked_scatter: the mask must be a bool tensor, got {mask.dtype}")
+    check_broadcast("masked_scatter", input, mask)
     shape = np.broadcast_shapes(input.array.shape, mask.array.shape)
     there = input.device.xp.broadcast_to(mask.array, shape)
     count = int(there.sum())
@@ -255,7 +257,8 @@ def scatter(
     if src is None:
         src = value
     if not isinstance(src, Tensor):
-        src = expand(wrap(np.asarray(src).astype(input.array.dtype), input.device), index.array.shape)
+        number = np.asarray(dtypes.number("scatter", src, input.array.dtype))
+        src = expand(wrap(number, input.device), index.array.shape)
     if reduce is not None:
         if reduce not in ("add", "multiply"):
             raise RuntimeError(f"scatter: reduce must be 'add' or 'multiply', got {reduce!r}")
@@ -413,6 +416,7 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
     need("one_hot", tensor)
     if tensor.array.dtype != np.int64:
         raise RuntimeError(f"one_hot: class numbers must be int64, got {tensor.dtype}")
+    num_classes = dtypes.whole("one_hot", "num_classes", num_classes)
     if not tensor.array.size and num_classes <= 0:
         raise RuntimeError("one_hot: without elements, num_classes must be given and positive")
     if tensor.array.size and tensor.array.min() < 0:

@@ -218,7 +218,7 @@ def smooth_l1_loss(
     kind = reduction_of(size_average, reduce, reduction)
     x, t = _pair("smooth_l1_loss", input, target)
     _floats("smooth_l1_loss", x)
-    if beta < 0:
+    if not beta >= 0:
         raise RuntimeError(f"smooth_l1_loss: beta must be 0 or more, got {beta}")
     if beta == 0:
         return _compared("smooth_l1_loss", "l1", x, t, None, kind)
@@ -280,6 +280,10 @@ def binary_cross_entropy(
         raise RuntimeError(
             f"binary_cross_entropy: the input must lie in [0, 1], got {input.array.min()} to {input.array.max()}; for "
             "logits there is binary_cross_entropy_with_logits"
+        )
+    if target.array.size and not (0 <= target.array.min() and target.array.max() <= 1):
+        raise RuntimeError(
+            f"binary_cross_entropy: the target must lie in [0, 1], got {target.array.min()} to {target.array.max()}"
         )
     loss = _narrow(BinaryCrossEntropy.apply, input, target)
     if weight is not None:

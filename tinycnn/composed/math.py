@@ -47,6 +47,7 @@ def round(input: Tensor, *, decimals: int | None = None) -> Tensor:
         raise RuntimeError(f"round: {input.dtype} tensors have no places after the point; convert with .float()")
     if not decimals:
         return ew.rint(input)
+    decimals = dtypes.whole("round", "decimals", decimals)
     scale = 10.0 ** abs(decimals)
     return ew.rint(input * scale) / scale if decimals > 0 else ew.rint(input / scale) * scale
 
@@ -210,9 +211,13 @@ def nan_to_num(
     if input.array.dtype.kind != "f":
         return ew.clone(input)
     limits = np.finfo(input.array.dtype)
-    x = where(ew.isnan(input), 0.0 if nan is None else float(nan), input)
-    x = where(ew.eq(input, math.inf), float(limits.max) if posinf is None else float(posinf), x)
-    return where(ew.eq(input, -math.inf), float(limits.min) if neginf is None else float(neginf), x)
+
+    def number(what: str, value: float | None, usual: Any) -> float:
+        return dtypes.real("nan_to_num", what, usual if value is None else value)
+
+    x = where(ew.isnan(input), number("nan", nan, 0), input)
+    x = where(ew.eq(input, math.inf), number("posinf", posinf, limits.max), x)
+    return where(ew.eq(input, -math.inf), number("neginf", neginf, limits.min), x)
 
 
 def isposinf(input: Tensor) -> Tensor:

@@ -76,8 +76,7 @@ def _wide(name: str, input: Tensor, *others: Any) -> tuple[Any, ...]:
 
 def _tail(name: str, input: Tensor, normalized_shape: Any) -> tuple[tuple[int, ...], tuple[int, int]]:
     """The normalized shape, checked against the end of the input's, and the input's shape as (rows, size)."""
-    sizes = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
-    wanted = as_sizes((sizes,), name)
+    wanted = as_sizes((normalized_shape,), name)
     shape = input.array.shape
     if not wanted or tuple(shape[len(shape) - len(wanted) :]) != wanted or len(wanted) > len(shape):
         raise RuntimeError(
@@ -131,6 +130,7 @@ def group_norm(
     shape = x.array.shape
     if len(shape) < 2:
         raise RuntimeError(f"group_norm: expected (N, C, ...), got shape {tuple(shape)}")
+    num_groups = dtypes.whole("group_norm", "num_groups", num_groups)
     if num_groups < 1 or shape[1] % num_groups:
         raise RuntimeError(f"group_norm: num_groups = {num_groups} must divide the {shape[1]} channels")
     if shape[0] and x.array.size == shape[0] * num_groups:
@@ -253,17 +253,17 @@ def embedding(
     if index.size and (index.min() < 0 or index.max() >= count):
         raise IndexError(f"embedding: index {index.min()} to {index.max()} is out of range for {count} rows")
     if padding_idx is not None:
+        padding_idx = dtypes.whole("embedding", "padding_idx", padding_idx)
         if not -count <= padding_idx < count:
             raise RuntimeError(f"embedding: padding_idx {padding_idx} lies outside the {count} rows")
         padding_idx %= count
     if max_norm is not None:
-        weight._counter().settle()
+        weight._overwrite("embedding")
         used = input.device.xp.unique(index)
         rows = weight.array[used]
         size = (np.abs(rows) ** norm_type).sum(1) ** (1 / norm_type)
         scale = np.where(size > max_norm, max_norm / (size + 1e-7), 1.0)
         weight.array[used] = (rows * scale[:, None]).astype(rows.dtype)
-        weight._bump()
     result = weight[input]
     if padding_idx is not None:
         result = where(eq(input, padding_idx)[..., None], result.detach(), result)

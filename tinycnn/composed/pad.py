@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from .. import dtypes
 from .._tensor import Tensor, need
+from ..ops.create import possible
 from ..ops.elementwise import clone
 from ..ops.shape import Index, Pad, as_sizes
 
@@ -27,13 +29,26 @@ def _framed(input: Tensor, sides: tuple[int, ...], value: float | None) -> Tenso
     shape = tuple(n + b + a for n, b, a in zip(input.array.shape, before, after, strict=True))
     if min(shape, default=0) < 0:
         raise RuntimeError(f"pad: {sides} cuts more than there is of shape {tuple(input.array.shape)}")
-    return Pad.apply(input, tuple(before), tuple(after), value or 0)
+    number = dtypes.number("pad", 0 if value is None else value, input.array.dtype).item()
+    possible("pad", shape)
+    return Pad.apply(input, tuple(before), tuple(after), number)
 
 
 def constant_pad_nd(input: Tensor, pad: Sequence[int], value: float = 0) -> Tensor:
     """`input` with `value` around it: ``pad = (left, right, top, bottom, ...)``; negative numbers cut off."""
     need("constant_pad_nd", input)
-    return _framed(input, as_sizes((tuple(pad),), "pad"), value)
+    return _framed(input, _sides(pad), value)
+
+
+def _sides(pad: Any) -> tuple[int, ...]:
+    """The numbers of a border.
+
+    Raises:
+        TypeError: if it is no sequence of ints.
+    """
+    if not isinstance(pad, (tuple, list)):
+        raise TypeError(f"pad: expected a sequence (left, right, top, bottom, ...), got {type(pad).__name__} {pad!r}")
+    return as_sizes((tuple(pad),), "pad")
 
 
 def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Tensor:
@@ -54,7 +69,7 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
         RuntimeError: for counts that do not fit the shape; reflect must pad less than the size, circular at most.
     """
     need("pad", input)
-    sides = as_sizes((tuple(pad),), "pad")
+    sides = _sides(pad)
     if mode == "constant":
         return _framed(input, sides, value)
     if mode not in ("reflect", "replicate", "circular"):

@@ -216,7 +216,7 @@ def adaptive_max_pool2d(input: Tensor, output_size: Any, return_indices: bool = 
     places = []
     for size, count in ((rows, h), (columns, w)):
         edges = _edges(size, count)
-        longest = np.max([b - a for a, b in edges], initial=1)
+        longest = int(np.max([b - a for a, b in edges], initial=1))
         places.append(
             np.array([[np.minimum(a + k, b - 1) for k in range(longest)] for a, b in edges]).reshape(-1, longest)
         )

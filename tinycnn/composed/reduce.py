@@ -204,7 +204,7 @@ def max(input: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
     need("max", input)
     if isinstance(dim, Tensor):
         return ew.maximum(input, dim)
-    return r._extremum("amax", input, None, False) if dim is None else _along("max", input, dim, keepdim)
+    return r._extremum("max", input, None, False) if dim is None else _along("max", input, dim, keepdim)
 
 
 def min(input: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
@@ -212,7 +212,7 @@ def min(input: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
     need("min", input)
     if isinstance(dim, Tensor):
         return ew.minimum(input, dim)
-    return r._extremum("amin", input, None, False) if dim is None else _along("min", input, dim, keepdim)
+    return r._extremum("min", input, None, False) if dim is None else _along("min", input, dim, keepdim)
 
 
 def _running(name: str, input: Tensor, dim: int, sign: int) -> ValuesIndices:
@@ -261,8 +261,7 @@ def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: boo
     """
     need("topk", input)
     x, dim = _last(input, dim, "topk")
-    if isinstance(k, Tensor):
-        k = int(k)
+    k = dtypes.whole("topk", "k", k)
     if x.array.dtype.kind == "b":
         raise RuntimeError("topk: bools have no order here; convert with .long()")
     if not 0 <= k <= x.array.shape[-1]:

@@ -66,11 +66,14 @@ def interpolate(
     if size is not None:
         if recompute_scale_factor:
             raise ValueError("interpolate: recompute_scale_factor is for scale_factor, not for size")
-        new = [int(n) for n in size] if isinstance(size, (tuple, list)) else [int(size)] * ndim
+        new = list(as_sizes((size,), "interpolate")) * (1 if isinstance(size, (tuple, list)) else ndim)
         if len(new) != ndim:
             raise ValueError(f"interpolate: size {size} must have {ndim} numbers for shape {tuple(input.array.shape)}")
     else:
-        factors = [float(f) for f in scale_factor] if isinstance(scale_factor, (tuple, list)) else [scale_factor] * ndim
+        factors = list(scale_factor) if isinstance(scale_factor, (tuple, list)) else [scale_factor] * ndim
+        factors = [dtypes.real("interpolate", "scale_factor", f) for f in factors]
+        if not all(math.isfinite(f) for f in factors):
+            raise ValueError(f"interpolate: scale_factor must be finite, got {scale_factor}")
         if len(factors) != ndim:
             raise ValueError(f"interpolate: scale_factor {scale_factor} must have {ndim} numbers")
         new = [math.floor(n * f) for n, f in zip(old, factors, strict=True)]

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import dtypes
 from .._tensor import Size, Tensor, filled, host, need, view_of, wrap
 from ..autograd import Function
 from ..ops import shape as s
@@ -207,7 +208,7 @@ def roll(input: Tensor, shifts: Any, dims: Any = None) -> Tensor:
         RuntimeError: if there are not as many shifts as dims.
     """
     need("roll", input)
-    moves = [shifts] if isinstance(shifts, int) else list(shifts)
+    moves = list(as_sizes((shifts,), "roll"))
     if not moves:
         raise RuntimeError("roll: expected at least one shift")
     if dims is None or (isinstance(dims, (tuple, list)) and not dims):
@@ -341,8 +342,8 @@ def split(input: Tensor, split_size_or_sections: int | Sequence[int], dim: int =
     need("split", input)
     dim = wrap_dim(dim, input.array.ndim, "split")
     size = input.array.shape[dim]
-    if isinstance(split_size_or_sections, int):
-        step = split_size_or_sections
+    if not isinstance(split_size_or_sections, (tuple, list)):
+        step = dtypes.whole("split", "the size of a part", split_size_or_sections)
         if step <= 0:
             raise RuntimeError(f"split: the size of a part must be at least 1, got {step}")
         sections = [min(step, size - i) for i in range(0, size, step)] or [0]
@@ -364,7 +365,7 @@ def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
 def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     """At most `chunks` views of equal size along `dim` (the last may be smaller)."""
     need("chunk", input)
-    if chunks < 1:
+    if dtypes.whole("chunk", "chunks", chunks) < 1:
         raise RuntimeError(f"chunk: expected at least 1 part, got {chunks}")
     size = input.array.shape[wrap_dim(dim, input.array.ndim, "chunk")]
     return split(input, max(1, -(-size // chunks)), dim)
@@ -597,12 +598,14 @@ def _triangle(name: str, input: Tensor, mask: Callable[..., Any]) -> Tensor:
 
 def tril(input: Tensor, diagonal: int = 0) -> Tensor:
     """The lower triangle of the matrices in the last two dimensions, up to `diagonal`; 0 above."""
-    return _triangle("tril", input, lambda shape: _tri(shape, diagonal))
+    k = dtypes.whole("tril", "diagonal", diagonal)
+    return _triangle("tril", input, lambda shape: _tri(shape, k))
 
 
 def triu(input: Tensor, diagonal: int = 0) -> Tensor:
     """The upper triangle of the matrices in the last two dimensions, from `diagonal` on; 0 below."""
-    return _triangle("triu", input, lambda shape: ~_tri(shape, diagonal - 1))
+    k = dtypes.whole("triu", "diagonal", diagonal) - 1
+    return _triangle("triu", input, lambda shape: ~_tri(shape, k))
 
 
 def tril_indices(row: int, col: int, offset: int = 0, *, dtype: Any = None, device: Any = None) -> Tensor:

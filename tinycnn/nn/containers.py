@@ -150,6 +150,8 @@ class ModuleList(_Numbered):
     def __init__(self, modules: Iterable[Module] | None = None) -> None:
         super().__init__()
         if modules is not None:
+            if not isinstance(modules, Iterable):
+                raise TypeError(f"ModuleList: expected a list of modules, got {type(modules).__name__}")
             self.extend(modules)
 
     def __getitem__(self, index: int | slice) -> Any:

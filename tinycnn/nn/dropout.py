@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .._tensor import Tensor
+from ..dtypes import real
 from . import functional as F
 from .module import Module
 
@@ -22,7 +23,7 @@ class Dropout(Module):
 
     def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
         super().__init__()
-        if not 0.0 <= p <= 1.0:
+        if not 0.0 <= real("Dropout", "p", p) <= 1.0:
             raise ValueError(f"Dropout: p is a probability and must lie in [0, 1], got {p}")
         self.p = p
         self.inplace = inplace

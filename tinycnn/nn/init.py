@@ -14,6 +14,7 @@ import numpy as np
 
 from .._tensor import Tensor, wrap
 from ..autograd import no_grad
+from ..dtypes import real
 from ..random import Generator, generator_or_default
 
 _GAINS = {
@@ -79,7 +80,7 @@ def fans(tensor: Tensor) -> tuple[int, int]:
 
 def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Generator | None = None) -> Tensor:
     """Numbers drawn evenly from [a, b)."""
-    if a > b:
+    if not real("uniform_", "a", a) <= real("uniform_", "b", b):
         raise ValueError(f"uniform_: the interval [{a}, {b}] is empty")
     drawn = generator_or_default(generator).numpy.random(tensor.array.shape, _drawing_dtype(tensor))
     return _write(tensor, drawn * (b - a) + a)
@@ -87,7 +88,7 @@ def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Generato
 
 def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Generator | None = None) -> Tensor:
     """Numbers drawn from the normal distribution N(mean, std**2)."""
-    if std < 0:
+    if real("normal_", "std", std) < 0:
         raise ValueError(f"normal_: std must not be negative, got {std}")
     drawn = generator_or_default(generator).numpy.standard_normal(tensor.array.shape, _drawing_dtype(tensor))
     return _write(tensor, drawn * std + mean)

@@ -7,6 +7,7 @@ from typing import Any
 
 from .._tensor import Tensor
 from ..composed.loss import reduction_of
+from ..dtypes import real
 from . import functional as F
 from .module import Module
 from .resample import PairwiseDistance
@@ -48,7 +49,7 @@ class CrossEntropyLoss(_Loss):
         label_smoothing: float = 0.0,
     ) -> None:
         super().__init__("CrossEntropyLoss", size_average, reduce, reduction)
-        if not 0.0 <= label_smoothing <= 1.0:
+        if not 0.0 <= real("CrossEntropyLoss", "label_smoothing", label_smoothing) <= 1.0:
             raise ValueError(f"CrossEntropyLoss: label_smoothing must lie in [0, 1], got {label_smoothing}")
         self.register_buffer("weight", weight)
         self.ignore_index = ignore_index

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from .._tensor import Tensor
-from ..dtypes import int64
+from .._tensor import Tensor, need
+from ..dtypes import int64, real
 from ..kernels.geometry import _integer
-from ..ops.create import empty, ones, zeros
+from ..ops.create import empty, legal, ones, zeros
 from . import functional as F
 from . import init
 from .module import Module, held
@@ -52,9 +52,9 @@ class _BatchNorm(_Scaled):
         super().__init__()
         name = type(self).__name__
         self.num_features = _integer(name, "num_features", num_features, 1)
-        if not eps > 0:
+        if not real(name, "eps", eps) > 0:
             raise ValueError(f"{name}: eps must be positive, got {eps}")
-        if momentum is not None and not 0 <= momentum <= 1:
+        if momentum is not None and not 0 <= real(name, "momentum", momentum) <= 1:
             raise ValueError(f"{name}: momentum must lie in [0, 1] or be None (cumulative average), got {momentum}")
         self.eps, self.momentum, self.affine, self.track_running_stats = eps, momentum, affine, track_running_stats
         n = self.num_features
@@ -177,6 +177,7 @@ class _InstanceNorm(_BatchNorm):
         super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype)
 
     def forward(self, input: Tensor) -> Tensor:
+        need(type(self).__name__, input)
         if input.array.ndim not in self._ndims:
             raise ValueError(
                 f"{type(self).__name__}: expected {self._ndims[1]} dimensions, or {self._ndims[0]} without a batch, "
@@ -229,6 +230,8 @@ class GroupNorm(_Scaled):
         dtype: Any = None,
     ) -> None:
         super().__init__()
+        num_groups = _integer("GroupNorm", "num_groups", num_groups, 1)
+        num_channels = _integer("GroupNorm", "num_channels", num_channels, 1)
         if num_channels % num_groups:
             raise ValueError(f"GroupNorm: num_groups={num_groups} must divide num_channels={num_channels}")
         self.num_groups, self.num_channels, self.eps, self.affine = num_groups, num_channels, eps, affine
@@ -261,7 +264,7 @@ class LayerNorm(_Scaled):
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        self.normalized_shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+        self.normalized_shape = legal("LayerNorm", (normalized_shape,))
         self.eps, self.elementwise_affine = eps, elementwise_affine
         self._make(self.normalized_shape, elementwise_affine, elementwise_affine and bias, device, dtype)
         self.reset_parameters()
@@ -286,7 +289,7 @@ class RMSNorm(_Scaled):
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        self.normalized_shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+        self.normalized_shape = legal("RMSNorm", (normalized_shape,))
         self.eps, self.elementwise_affine = eps, elementwise_affine
         self._make(self.normalized_shape, elementwise_affine, False, device, dtype)
         self.reset_parameters()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .._tensor import Tensor
+from ..ops.shape import as_sizes
 from . import functional as F
 from .module import Module
 
@@ -17,7 +18,8 @@ class _Pad(Module):
 
     def __init__(self, padding: Any) -> None:
         super().__init__()
-        self.padding = (padding,) * self._sides if isinstance(padding, int) else tuple(padding)
+        sides = (padding,) * self._sides if isinstance(padding, int) else padding
+        self.padding = as_sizes((sides,), type(self).__name__)
         if len(self.padding) != self._sides:
             raise ValueError(f"{type(self).__name__}: padding must be an int or {self._sides} numbers, got {padding!r}")
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from .. import dtypes
 from .._device import CPU, as_device, default_device
-from .._tensor import Tensor, filled, need, wrap
+from .._tensor import MOST, Tensor, filled, need, wrap
 from .elementwise import to
 from .shape import as_sizes
 
@@ -69,7 +69,7 @@ def legal(name: str, sizes: tuple[Any, ...], size: Any = None) -> tuple[int, ...
 
     Raises:
         TypeError: if there is none, or a size is not an int.
-        RuntimeError: if a size is negative.
+        RuntimeError: if a size is negative, or there are more elements than any memory holds.
     """
     if size is not None:
         sizes = (*sizes, size)
@@ -78,6 +78,17 @@ def legal(name: str, sizes: tuple[Any, ...], size: Any = None) -> tuple[int, ...
     shape = as_sizes(sizes, name)
     if min(shape, default=0) < 0:
         raise RuntimeError(f"{name}: sizes must not be negative, got {shape}")
+    return possible(name, shape)
+
+
+def possible(name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """A shape, unless no memory holds it.
+
+    Raises:
+        RuntimeError: if it has 2**59 elements or more, sizes of 0 counted as 1.
+    """
+    if math.prod([n or 1 for n in shape]) >= MOST:
+        raise RuntimeError(f"{name}: a tensor of shape {shape} fits into no memory; there may be 2**59 elements")
     return shape
 
 
@@ -413,6 +424,7 @@ def arange(
         if step == 0:
             raise RuntimeError("arange: in int64 the step becomes 0")
     count = max(-(-(end - start) // step) if whole else math.ceil((end - start) / step), 0)
+    possible("arange", (int(count),))
     if kind.kind in "iu":
         start, step = int(start), int(step)
     return finish((start + np.arange(int(count)) * step).astype(kind), device, requires_grad)
@@ -427,6 +439,7 @@ def _spaced(name: str, start: Any, end: Any, steps: Any, kind: np.dtype) -> np.n
         raise RuntimeError(f"{name}: steps must not be negative, got {steps}")
     if kind.kind == "b" and steps > 1:
         raise RuntimeError(f"{name}: bools cannot be counted; use an integer dtype")
+    possible(name, (int(steps),))
     if kind.kind in "iu":
         start, end = int(start), int(end)
     counter = np.arange(steps)

@@ -15,7 +15,7 @@ from .. import dtypes
 from .._device import CPU
 from .._tensor import Tensor, filled, need, wrap
 from ..autograd import Function, is_grad_enabled
-from ..kernels.cuda.bounds import checked_key, is_stretched
+from ..kernels.cuda.bounds import checked_key, refusal
 from . import elementwise
 from .elementwise import cast, named
 from .shape import Index, IndexPut, _exact, _index, _is_basic, expand
@@ -77,7 +77,7 @@ def write(name: str, target: Tensor, operation: Callable[..., Tensor], *operands
             or if the memory is read-only.
     """
     need(name, target)
-    _check_memory(name, target)
+    target._guard(name)
     recording = is_grad_enabled() and (
         target.requires_grad or any([isinstance(o, Tensor) and o.requires_grad for o in operands])
     )
@@ -123,19 +123,6 @@ def _history_of(t: Tensor) -> Tensor:
     twin._take(t)
     twin._node, twin._output, twin._requires_grad = t._node, t._output, t._requires_grad
     return twin
-
-
-def _check_memory(name: str, target: Tensor) -> None:
-    """Before a write."""
-    if target._version_counter is not None:
-        target._version_counter.settle()
-    if target._later is not None:
-        return
-    if not target.array.flags.writeable if target.device is CPU else is_stretched(target.array):
-        raise RuntimeError(
-            f"{name}: the memory of this tensor of shape {tuple(target.array.shape)} is read-only: it was made by "
-            "expand(), which shows one number at several places, or from a read-only array; clone() it first"
-        )
 
 
 def _check_writable(name: str, target: Tensor) -> None:
@@ -189,9 +176,8 @@ def fill_(input: Tensor, value: Any) -> Tensor:
     if not isinstance(value, Tensor):
         value = dtypes.number("fill_", value, input.array.dtype)
         if not (is_grad_enabled() and input.requires_grad):
-            _check_memory("fill_", input)
+            input._overwrite("fill_")
             input.array.fill(value)
-            input._bump()
             return input
         value = wrap(np.asarray(value), input.device)
     if value.array.ndim:
@@ -250,14 +236,26 @@ def setitem(input: Tensor, key: Any, value: Any) -> None:
     if input.array.dtype.kind in "iu" and isinstance(value, (int, float)):
         value = dtypes.number("x[...] = v", value, input.array.dtype)
     source = value if isinstance(value, Tensor) else wrap(np.asarray(value), input.device)
-    shape = input.array[_exact(index) if _is_basic(index) else index].shape
+    if source.array.dtype.kind not in "fiub":
+        raise TypeError(f"x[...] = v: expected a Tensor, a number or an array of numbers, got {type(value).__name__}")
+    try:
+        shape = input.array[_exact(index) if _is_basic(index) else index].shape
+    except IndexError as error:
+        raise refusal(error, index, input.array.shape, input.device.xp) from None
     while source.array.ndim > len(shape) and source.array.shape[0] == 1:
         source = Index.apply(source, (0,))  # leading sizes of 1 are dropped, as in NumPy
-    source = expand(cast(source, input.dtype), shape) if source.array.shape != shape else cast(source, input.dtype)
+    source = cast(source, input.dtype)
+    if source.array.shape != shape:
+        try:
+            source = expand(source, shape)
+        except RuntimeError:
+            raise RuntimeError(
+                f"x[...] = v: a value of shape {tuple(source.array.shape)} does not broadcast to the indexed shape "
+                f"{tuple(shape)}: counted from the right, sizes must be equal or 1"
+            ) from None
     if not (is_grad_enabled() and (input.requires_grad or source.requires_grad)):
-        _check_memory("x[...] = v", input)
+        input._overwrite("x[...] = v")
         input.array[index] = source.array
-        input._bump()
     elif _is_basic(index):
         write("x[...] = v", Index.apply(input, index), lambda x, v: elementwise.clone(v), source)
     else:

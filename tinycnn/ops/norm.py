@@ -128,10 +128,9 @@ class BatchNormEval(Function):
 def _follow(running: Tensor | None, batch: Tensor, momentum: float, factor: float) -> None:
     """running = (1 - momentum) * running + momentum * factor * batch, in place, on the arrays: it has no gradient."""
     if running is not None:
-        running._counter().settle()
+        running._overwrite("batch_norm")
         running.array *= 1 - momentum
         running.array += momentum * factor * batch.array
-        running._bump()
 
 
 def batch_norm(
@@ -154,6 +153,8 @@ def batch_norm(
     shape = input.array.shape
     if len(shape) < 2:
         raise RuntimeError(f"batch_norm: expected at least 2 dimensions (N, C, ...), got shape {tuple(shape)}")
+    if type(eps) is not float or type(momentum) is not float:
+        eps, momentum = dtypes.real("batch_norm", "eps", eps), dtypes.real("batch_norm", "momentum", momentum)
     if not eps > 0:
         raise ValueError(f"batch_norm: eps must be positive, got {eps}")
     channels = shape[1]

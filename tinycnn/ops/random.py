@@ -37,7 +37,7 @@ def dropout(
     Raises:
         ValueError: if `p` is not in [0, 1].
     """
-    if not 0.0 <= p <= 1.0:
+    if not 0.0 <= dtypes.real("dropout", "p", p) <= 1.0:
         raise ValueError(f"dropout: p must lie in [0, 1], got {p}")
     if (not training or p == 0.0) and isinstance(input, Tensor):
         return input

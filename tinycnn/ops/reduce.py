@@ -104,7 +104,7 @@ class Extremum(Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, name: str, axes: tuple[int, ...], keepdim: bool) -> Tensor:
-        y = wrap(getattr(x.device.kernels, name)(x.array, axes, keepdim), x.device)
+        y = wrap(getattr(x.device.kernels, "a" + name.removeprefix("a"))(x.array, axes, keepdim), x.device)
         ctx.axes, ctx.kept = axes, _kept(x, axes)
         ctx.save_for_backward(x, y)
         return y
@@ -119,10 +119,9 @@ class Extremum(Function):
 def _extremum(name: str, input: Tensor, dim: Dims, keepdim: bool) -> Tensor:
     need(name, input)
     axes = _axes(dim, input.array.ndim, name)
-    if 0 in [input.array.shape[a] for a in axes]:
-        raise IndexError(
-            f"{name}: shape {tuple(input.array.shape)} has nothing along dimension {dim}, so there is no extreme"
-        )
+    for a in axes:
+        if not input.array.shape[a]:
+            _refuse_empty(name, input, None if len(axes) == input.array.ndim else a)
     return Extremum.apply(input, name, axes, keepdim)
 
 
@@ -136,13 +135,22 @@ def amin(input: Tensor, dim: Dims = (), keepdim: bool = False) -> Tensor:
     return _extremum("amin", input, dim, keepdim)
 
 
+def _refuse_empty(name: str, input: Tensor, dim: int | None) -> None:
+    """Raise the error for a search among no elements: of the whole tensor if `dim` is None, else along it."""
+    shape = tuple(input.array.shape)
+    if dim is None:
+        kind = IndexError if name.startswith("arg") else RuntimeError
+        raise kind(f"{name}: the tensor of shape {shape} is empty, there is no extreme; pass a dim whose size is not 0")
+    raise IndexError(f"{name}: shape {shape} has size 0 along dimension {dim}, where there is no extreme")
+
+
 def _arg(name: str, input: Tensor, dim: int | None, keepdim: bool) -> Tensor:
     need(name, input)
     if input.array.dtype.kind == "b" and name.startswith("arg") and dim is None:
         raise RuntimeError(f"{name}: bool tensors have no order here; convert with .long()")
     axis = None if dim is None else wrap_dim(dim, input.array.ndim, name)
     if not (input.array.size if axis is None or not input.array.ndim else input.array.shape[axis]):
-        raise IndexError(f"{name}: shape {tuple(input.array.shape)} has nothing along dimension {dim}")
+        _refuse_empty(name, input, axis)
     if not input.array.ndim:
         return wrap(np.zeros((), np.int64), input.device)
     return wrap(getattr(input.device.kernels, name)(input.array, axis, keepdim), input.device)

@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from .. import dtypes
 from .._device import CPU, same_device
 from .._tensor import Tensor, filled, need, view_of, wrap
 from ..autograd import Function, is_grad_enabled
-from ..kernels.cuda.bounds import checked_key, on_device
+from ..kernels.cuda.bounds import checked_key, on_device, refusal
 from .elementwise import cast, common
 
 
@@ -247,11 +248,14 @@ class Index(Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, key: Any) -> Tensor:
         ctx.key, ctx.shape = key, x.array.shape
-        if _is_basic(key):
-            return view_of(x, x.array[_exact(key)])
-        if x.device is not CPU:
-            ctx.key = key = checked_key(key, x.array.shape, x.device.xp)
-        return wrap(x.device.kernels.take(x.array, key), x.device)
+        try:
+            if _is_basic(key):
+                return view_of(x, x.array[_exact(key)])
+            if x.device is not CPU:
+                ctx.key = key = checked_key(key, x.array.shape, x.device.xp)
+            return wrap(x.device.kernels.take(x.array, key), x.device)
+        except IndexError as error:
+            raise refusal(error, key, x.array.shape, x.device.xp) from None
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> Any:
@@ -450,10 +454,7 @@ def narrow(input: Tensor, dim: int, start: int, length: int) -> Tensor:
     """
     need("narrow", input)
     dim = wrap_dim(dim, input.array.ndim, "narrow")
-    if isinstance(start, Tensor):
-        if start.array.ndim or start.array.dtype.kind not in "iu":
-            raise RuntimeError(f"narrow: start must be an int or a 0-d integer tensor, got {start.dtype}")
-        start = int(start)
+    start, length = dtypes.whole("narrow", "start", start), dtypes.whole("narrow", "length", length)
     size = input.array.shape[dim]
     first = start + size if start < 0 else start
     if length < 0 or not 0 <= first <= size - length:
@@ -479,6 +480,8 @@ def flip(input: Tensor, *sizes: Any, dims: Any = None) -> Tensor:
         RuntimeError: if a dimension is named twice.
     """
     need("flip", input)
+    if dims is None and not sizes:
+        raise TypeError("flip: the dimensions are missing; flip(x, 0) turns the first one round")
     dims = sizes if dims is None else (dims,)
     order = tuple(wrap_dim(d, input.array.ndim, "flip") for d in as_sizes(dims, "flip"))
     if len(set(order)) != len(order):

@@ -218,6 +218,8 @@ class Optimizer:
             ValueError: if groups or sizes differ from this optimizer's, in which case nothing is changed.
         """
         name = type(self).__name__
+        if not isinstance(state_dict, Mapping) or not {"state", "param_groups"} <= state_dict.keys():
+            raise ValueError(f"{name}: expected what state_dict() returns, a dict with 'state' and 'param_groups'")
         saved = list(state_dict["param_groups"])
         if len(saved) != len(self.param_groups):
             raise ValueError(
@@ -277,15 +279,15 @@ class Batch:
     which `finish` writes back.
     """
 
-    def __init__(self, device: Device) -> None:
-        self.device = device
+    def __init__(self, owner: str, device: Device) -> None:
+        self.owner, self.device = owner, device
         self.tensors: list[Tensor] = []
         self.params: list[Any] = []
         self.grads: list[Any] = []
         self.states: list[dict[str, Any]] = []
 
     def add(self, param: Tensor, grad: Tensor, state: dict[str, Any]) -> None:
-        param._counter().settle()
+        param._overwrite(self.owner)
         p, g = param.array, grad.array
         self.tensors.append(param)
         self.params.append(p if p.flags.c_contiguous else p.copy())
@@ -297,11 +299,10 @@ class Batch:
         return [state[key].array for state in self.states]
 
     def finish(self) -> None:
-        """Write copies back, and count the writes."""
+        """Write copies back."""
         for tensor, array in zip(self.tensors, self.params, strict=True):
             if array is not tensor.array:
                 tensor.array[...] = array
-            (tensor._version_counter or tensor._counter()).writes += 1
 
 
 def batches(
@@ -330,7 +331,7 @@ def batches(
             if batch is None:
                 if dtype not in (np.float32, np.float64):
                     raise TypeError(f"{owner}: parameters must be float32 or float64, got {p.dtype}")
-                batch = found[kind[0], dtype.char, place.type, place.index] = Batch(place)
+                batch = found[kind[0], dtype.char, place.type, place.index] = Batch(f"{owner}.step", place)
         batch.add(p, grad, own)
     for which, batch in found.items():
         yield which[0], batch

@@ -35,10 +35,9 @@ class _Plain(Optimizer):
                 self._start(p, state, group)
             state["step"] = int(state["step"]) + 1
             g = -p._grad.array if group["maximize"] else p._grad.array
-            p._counter().settle()
+            p._overwrite(f"{type(self).__name__}.step")
             with np.errstate(all="ignore"):
                 self._change(p.array, g, state, group)
-            p._bump()
 
 
 class ASGD(_Plain):

@@ -81,9 +81,12 @@ def save(
             file.flush()
             os.fsync(file.fileno())
         os.replace(draft, target)
-    except BaseException:
+    except BaseException as error:
         with contextlib.suppress(OSError):
             draft.unlink()
+        if isinstance(error, OSError):  # it names the draft
+            reason = error.strerror if target.parent.is_dir() else f"there is no folder {str(target.parent)!r}; make it"
+            raise type(error)(error.errno, f"save: {reason}", os.fspath(f)) from None
         raise
 
 

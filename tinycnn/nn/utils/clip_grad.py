@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ... import dtypes
 from ..._tensor import Tensor, wrap
 
 Parameters = Tensor | Iterable[Tensor]
@@ -49,15 +50,13 @@ def clip_grads_with_norm_(
     parameters: Parameters, max_norm: float, total_norm: Tensor, foreach: bool | None = None
 ) -> None:
     """Multiply the gradients, in place, by max_norm / (total_norm + 1e-6) if that is less than 1."""
-    factor = float(max_norm) / (float(total_norm.item()) + 1e-6)
+    factor = dtypes.real("clip_grad_norm_", "max_norm", max_norm) / (float(total_norm.item()) + 1e-6)
     factor = min(factor, 1.0) if not math.isnan(factor) else factor
     grads = _grads(parameters)
     for grad in grads:
-        grad._counter().settle()
+        grad._overwrite("clip_grad_norm_")
     if grads:
         grads[0].device.kernels.scale_arrays([grad.array for grad in grads], factor)
-    for grad in grads:
-        grad._bump()
 
 
 def clip_grad_norm_(
@@ -89,8 +88,7 @@ def clip_grad_norm(*args: Any, **options: Any) -> Tensor:
 
 def clip_grad_value_(parameters: Parameters, clip_value: float, foreach: bool | None = None) -> None:
     """Limit each element of the gradients, in place, to [-clip_value, clip_value]."""
-    limit = float(clip_value)
+    limit = dtypes.real("clip_grad_value_", "clip_value", clip_value)
     for grad in _grads(parameters):
-        grad._counter().settle()
+        grad._overwrite("clip_grad_value_")
         np.clip(grad.array, -limit, limit, out=grad.array)
-        grad._bump()

@@ -29,7 +29,6 @@ def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
     start = 0
     flat = vec.array.reshape(-1)
     for p in targets:
-        p._counter().settle()
+        p._overwrite("vector_to_parameters")
         p.array[...] = flat[start : start + p.array.size].reshape(p.array.shape)
-        p._bump()
         start += p.array.size
