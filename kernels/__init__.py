@@ -52,8 +52,8 @@ FAMILIES: dict[str, tuple[str, ...]] = {
         *("atanh", "sigmoid", "erf", "erfc", "relu", "sign", "floor", "ceil", "trunc", "round"),
         *("silu", "gelu", "hardswish", "sigmoid_grad", "tanh_grad", "silu_grad", "gelu_grad", "hardswish_grad"),
         *("leaky_relu", "elu", "softplus", "clamp", "leaky_relu_grad", "elu_grad", "softplus_grad", "clamp_grad"),
-        *("relu_grad", "where", "eq", "ne", "lt", "le", "gt", "ge", "isnan", "isinf", "isfinite", "signbit"),
-        *("logical_and", "logical_or", "logical_xor", "logical_not"),
+        *("relu_grad", "relu_of_sum", "where", "eq", "ne", "lt", "le", "gt", "ge", "isnan", "isinf", "isfinite"),
+        *("signbit", "logical_and", "logical_or", "logical_xor", "logical_not"),
         *("bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_not", "bitwise_left_shift", "bitwise_right_shift"),
     ),
     "reduce": (

@@ -86,12 +86,16 @@ class Later:
     read, and a write to memory that is still to be read (`reads`) computes first.
 
     Attributes:
-        shape, dtype: of the array.
+        given: the arrays that it is computed from.
+        kernels: of their device.
+        shape, dtype: of the array; at first those of the first one given.
     """
 
-    shape: tuple[int, ...]
-    dtype: Any
     _array: Any = None
+
+    def __init__(self, place: Device, *given: Any) -> None:
+        self.kernels, self.given = place.kernels, given
+        self.shape, self.dtype = given[0].shape, given[0].dtype
 
     def reads(self, *tensors: Tensor) -> bool:
         """Watch the memory of `tensors` for writes; False if that is not possible and nothing may be put off."""
@@ -122,8 +126,8 @@ class Later:
     def before_relu(self) -> Any:
         """The array x, if this one is max(x, 0)."""
 
-    def masked(self) -> Any:
-        """Of the gradient of a ReLU's output: the array of the gradient of its input."""
+    def masked(self, y: Tensor) -> Any:
+        """Of the gradient of a ReLU's output y: the array of the gradient of its input."""
 
     def plus(self, other: Tensor) -> Later | None:
         """What puts off the sum with `other`."""

@@ -167,6 +167,7 @@ TASKS: dict[str, Task] = {
     "sums and means": gradient(lambda x: x.sum((0, 2, 3)) + x.mean((0, 2, 3)) + x.sum() + x.mean(), MAPS),
     "sums over rows and columns": gradient(lambda x: x.sum(0) + x.sum(1), (256, 256)),
     "a + b, a - b, a * b, a / b, relu": gradient(lambda a, b: F.relu(a + b) * a - a / b, MAPS, MAPS),
+    "gradients of two branches": gradient(lambda a: (lambda y: y * 2 + y * 3)(F.relu(a * 2)), MAPS),
     "running sums": gradient(lambda x: x.cumsum(1), (256, 256)),
     "bounds": forward(lambda a, b: tinycnn.maximum(a, b) + tinycnn.minimum(a, b) + a.clamp(-1, 1), MAPS, MAPS),
     "where, erf, erfc": gradient(lambda a, b: tinycnn.where(a > 0, a.erf(), b.erfc()), MAPS, MAPS),

@@ -621,7 +621,10 @@ def _walk(
                 grad = _call_hooks(target._hooks, grad)
             k = capture[id(target)]
             there = captured[k]
-            captured[k] = grad if there is None else there + grad
+            if there is not None:
+                grad = there + grad
+                grad.array  # noqa: B018  (what leaves the walk is computed)
+            captured[k] = grad
 
     mode = _mode
     recording = mode.recording

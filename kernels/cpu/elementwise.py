@@ -104,6 +104,7 @@ __all__ = [
     "reciprocal",
     "relu",
     "relu_grad",
+    "relu_of_sum",
     "remainder",
     "round",
     "rsqrt",
@@ -414,10 +415,25 @@ def relu_flat(workers, a, out):
 
 
 @kernel(parallel=True)
+def relu_of_sum_flat(workers, a, b, out):
+    """out = max(a + b, 0); NaN stays NaN"""
+    for i in prange(a.size):
+        total = a[i] + b[i]
+        out[i] = total if not total < 0 else 0
+
+
+@kernel(parallel=True)
 def relu_grad_flat(workers, gy, y, out):
     """out = gy where not y <= 0, else 0"""
     for i in prange(gy.size):
         out[i] = gy[i] if not y[i] <= 0 else 0
+
+
+@kernel(parallel=True)
+def relu_grad_of_sum_flat(workers, gy, other, y, out):
+    """out = gy + other where not y <= 0, else 0"""
+    for i in prange(gy.size):
+        out[i] = gy[i] + other[i] if not y[i] <= 0 else 0
 
 
 @kernel(parallel=True)
@@ -696,6 +712,11 @@ rsqrt = _unary(reference.rsqrt, into=_rsqrt)
 relu = _unary(reference.relu, into=_relu, flat=relu_flat)
 
 
+def relu_of_sum(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """max(a + b, 0), of arrays of one shape"""
+    return _run(relu_of_sum_flat, a, b) if in_parallel(a, b) else relu(add(a, b))
+
+
 def _into(function: Any) -> Any:
     """`function` of one array, its result written into another: what has no ufunc."""
 
@@ -726,9 +747,17 @@ def _grad(plain: Any, flat: Any) -> Callable[[np.ndarray, np.ndarray], np.ndarra
     return result
 
 
-relu_grad, sigmoid_grad = _grad(reference.relu_grad, relu_grad_flat), _grad(reference.sigmoid_grad, sigmoid_grad_flat)
-tanh_grad, silu_grad = _grad(reference.tanh_grad, tanh_grad_flat), _grad(reference.silu_grad, silu_grad_flat)
+sigmoid_grad, tanh_grad = _grad(reference.sigmoid_grad, sigmoid_grad_flat), _grad(reference.tanh_grad, tanh_grad_flat)
+silu_grad = _grad(reference.silu_grad, silu_grad_flat)
 hardswish_grad = _grad(reference.hardswish_grad, hardswish_grad_flat)
+
+
+def relu_grad(gy: np.ndarray, y: np.ndarray, other: np.ndarray | None = None) -> np.ndarray:
+    """0 where y <= 0, else gy, plus `other` if there is one: it passes where y is NaN."""
+    given = (gy, y) if other is None else (gy, other, y)
+    if gy.size < FEW or not in_parallel(*given, least=FEW):
+        return reference.relu_grad(gy, y, other)
+    return _run(relu_grad_flat if other is None else relu_grad_of_sum_flat, *given)
 
 
 def _ruled(plain: Any, flat: Any, arrays: tuple[np.ndarray, ...], numbers: tuple[float, ...]) -> np.ndarray:

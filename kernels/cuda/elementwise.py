@@ -27,9 +27,9 @@ __all__ = [
     *("ge", "gelu", "gelu_grad", "gt", "hardswish", "hardswish_grad", "hypot", "isfinite", "isinf", "isnan", "le"),
     *("leaky_relu", "leaky_relu_grad", "log", "log10", "log1p", "log2", "logaddexp", "logaddexp2", "logical_and"),
     *("logical_not", "logical_or", "logical_xor", "lt", "maximum", "minimum", "mul", "ne", "neg", "pow", "reciprocal"),
-    *("relu", "relu_grad", "remainder", "round", "rsqrt", "sigmoid", "sigmoid_grad", "sign", "signbit", "silu"),
-    *("silu_grad", "sin", "sinh", "softplus", "softplus_grad", "sqrt", "square", "sub", "tan", "tanh", "tanh_grad"),
-    *("trunc", "where"),
+    *("relu", "relu_grad", "relu_of_sum", "remainder", "round", "rsqrt", "sigmoid", "sigmoid_grad", "sign", "signbit"),
+    *("silu", "silu_grad", "sin", "sinh", "softplus", "softplus_grad", "sqrt", "square", "sub", "tan", "tanh"),
+    *("tanh_grad", "trunc", "where"),
 ]
 
 
@@ -173,6 +173,11 @@ def relu(x: Any) -> Any:
     return _mapped(x, _relu) if _fits(x) else xp.maximum(x, x.dtype.type(0))
 
 
+def relu_of_sum(a: Any, b: Any) -> Any:
+    """max(a + b, 0), of arrays of one shape"""
+    return relu(add(a, b))
+
+
 @formula
 def _relu_grad(T):
     zero = T(0)
@@ -183,8 +188,9 @@ def _relu_grad(T):
     return each
 
 
-def relu_grad(gy: Any, y: Any) -> Any:
-    """0 where y <= 0, else gy: it passes where y is NaN."""
+def relu_grad(gy: Any, y: Any, other: Any = None) -> Any:
+    """0 where y <= 0, else gy, plus `other` if there is one: it passes where y is NaN."""
+    gy = gy if other is None else add(gy, other)
     return _mapped2(gy, y, _relu_grad) if _fits(gy, y) else xp.where(y <= 0, gy.dtype.type(0), gy)
 
 

@@ -115,6 +115,7 @@ erf = _unary("erf", "2 / sqrt(pi) times the integral of e**(-t*t) from 0 to x", 
 erfc = _unary("erfc", "1 - erf(x), without cancellation", _each(math.erfc))
 sigmoid = _unary("sigmoid", "1 / (1 + e ** -x)", lambda x: 1 / (1 + np.exp(-x)))
 relu = _unary("relu", "max(x, 0); NaN stays NaN", lambda x: np.maximum(x, 0))
+relu_of_sum = _binary("relu_of_sum", "max(a + b, 0), of arrays of one shape", lambda a, b: np.maximum(a + b, 0))
 silu = _unary("silu", "x * sigmoid(x)", lambda x: x / (1 + np.exp(-x)))
 gelu = _unary("gelu", "x * (1 + erf(x / sqrt(2))) / 2", lambda x: x * (1 + erf(x * math.sqrt(0.5))) * 0.5)
 hardswish = _unary(
@@ -124,9 +125,9 @@ hardswish = _unary(
 )
 
 
-def relu_grad(gy: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """0 where y <= 0, else gy: it passes where y is NaN."""
-    return np.where(y <= 0, 0, gy)
+def relu_grad(gy: np.ndarray, y: np.ndarray, other: np.ndarray | None = None) -> np.ndarray:
+    """0 where y <= 0, else gy, plus `other` if there is one: it passes where y is NaN."""
+    return np.where(y <= 0, 0, gy if other is None else gy + other)
 
 
 @silent

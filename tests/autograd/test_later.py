@@ -5,8 +5,9 @@ import pytest
 
 import tinycnn as torch
 from tinycnn import nn
-from tinycnn.kernels.cpu import norm, threads
+from tinycnn.kernels.cpu import elementwise, norm, threads
 from tinycnn.nn import functional as F
+from tinycnn.ops import elementwise as ops
 
 SHAPE = (4, 5, 6, 7)
 
@@ -81,6 +82,35 @@ def test_one_pass_in_place_of_three(launched):
     z = F.relu(bn(y))
     z.sum().backward()
     assert launched[2:] == ["train", "evaluate", "train_grad", "train_grad"]
+
+
+@pytest.mark.parametrize("hooked", [False, True])
+def test_the_gradients_of_two_branches_are_added_by_the_relu_before_them(hooked, monkeypatch):
+    taken, plain = [], elementwise.relu_grad
+    column = torch.device("cpu").kernels
+    monkeypatch.setattr(column, "relu_grad", lambda *given: (taken.append(len(given)), plain(*given))[1])
+    torch.manual_seed(0)
+    x, w = torch.randn(ops.LARGE // 8, 8, requires_grad=True), torch.randn(ops.LARGE // 8, 8)
+    h = F.relu(x * 2)
+    if hooked:  # what a hook gets is computed
+        h.register_hook(lambda g: None)
+    (h * w + h * 3).sum().backward()
+    assert taken == [2 if hooked else 3]
+    assert np.array_equal(x.grad.numpy(), np.where(x.detach().numpy() > 0, (w.numpy() + 3) * 2, 0))
+
+
+def test_a_large_sum_is_put_off_for_a_relu():
+    x, y = torch.randn(2, ops.LARGE, requires_grad=True), torch.randn(2, ops.LARGE)
+    total, small, wide, again = x + y, x[:, 1:9] + y[:, 1:9], x + y[:1], x + y
+    assert is_pending(total) and is_pending(again) and not is_pending(small) and not is_pending(wide)
+    z = F.relu(total)
+    assert is_pending(total) and z._later is None
+    z.sum().backward()
+    expected = x.detach().numpy() + y.numpy()
+    assert np.array_equal(z.detach().numpy(), np.maximum(expected, 0)) and np.array_equal(x.grad.numpy(), expected > 0)
+    y.zero_()
+    assert np.array_equal(again.detach().numpy(), expected) and np.array_equal(total.detach().numpy(), expected)
+    assert np.array_equal(F.relu(total).detach().numpy(), z.detach().numpy())
 
 
 def test_what_a_tensor_is_costs_nothing():

@@ -196,6 +196,8 @@ def test_elementwise_on_both_sides_of_the_parallel_size(dtype, n):
     for name in ("add", "mul", "relu_grad"):
         near(getattr(elementwise, name)(a, b), getattr(reference_elementwise, name)(a, b))
     near(elementwise.relu(a), reference_elementwise.relu(a))
+    near(elementwise.relu_of_sum(a, b), reference_elementwise.relu_of_sum(a, b))
+    near(elementwise.relu_grad(a, b, a[::-1].copy()), reference_elementwise.relu_grad(a, b, a[::-1]))
     near(elementwise.add(a, 2.0), a + dtype(2))
     near(elementwise.mul(a[::-1], b), a[::-1] * b)
 
@@ -215,6 +217,7 @@ N, LARGE = elementwise.PARALLEL, elementwise.LARGE
         ("maximum", True),
         ("minimum", True),
         ("relu_grad", False),
+        ("relu_of_sum", False),
     ],
 )
 def test_flat_loops_of_two_operands(flat, number, dtype, n):
@@ -315,10 +318,10 @@ def test_two_operands_on_both_sides_of_the_large_sizes(name, n):
         else:
             a, b = np.abs(a), np.abs(b) + dtype(1)
         pairs = [(a, b), (a[::-1], b), (a.reshape(1, n), b), (a, b[3]), (a, np.asarray(b[3])), (a, b[3].item())]
-        if name != "relu_grad":
+        if name != "relu_of_sum":
             pairs += [(a.reshape(n, 1), b[:1]), (a[:1], b), (np.asarray(a[7]), b), (a[7].item(), b)]
         for first, second in pairs:
-            if name == "relu_grad" and np.shape(second) != first.shape:
+            if name == "relu_of_sum" and np.shape(second) != first.shape:
                 continue
             near(mine(first, second), plain(first, second))
 

@@ -138,11 +138,6 @@ class BatchNorm2d(_BatchNorm):
                 f"BatchNorm2d(num_features={self.num_features}): the input has {shape[1]} channels "
                 f"(input shape {shape}); make it BatchNorm2d({shape[1]}) or change what comes before"
             )
-        if shape[0] * shape[2] * shape[3] == 1 and (self.training or self.running_mean is None):
-            raise ValueError(
-                f"BatchNorm2d: Expected more than 1 value per channel when training, got input shape {shape}; "
-                "use a larger batch (drop_last=True in the DataLoader), or eval()"
-            )
 
 
 class BatchNorm1d(_BatchNorm):

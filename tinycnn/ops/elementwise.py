@@ -20,6 +20,7 @@ from ..autograd import Function, Node, hang, is_grad_enabled
 
 Number = int | float | bool
 new: Any = object.__new__
+LARGE = 1 << 16  # elements of a sum that is worth putting off
 
 
 def named(op: Any, name: str, doc: str) -> Any:
@@ -326,34 +327,55 @@ rint = unary("round", "", lambda g: nothing(g), "The nearest whole number, halve
 class Rectified(Later):
     """max(x, 0), put off for max pooling: the largest element first, ReLU after it, is the same with less to do."""
 
-    def __init__(self, x: Tensor) -> None:
-        self.source, self.kernels = x.array, x.device.kernels
-        self.shape, self.dtype = self.source.shape, self.source.dtype
-
     def compute(self) -> Any:
-        return self.kernels.relu(self.source)
+        return self.kernels.relu(*self.given)
 
     def before_relu(self) -> Any:
-        return self.source if self._array is None else None
+        return self.given[0] if self._array is None else None
+
+
+class Summed(Later):
+    """a + b, put off for a ReLU: the one that follows, or of two gradients the one that made their tensor."""
+
+    def compute(self) -> Any:
+        return self.kernels.add(*self.given)
+
+    def relu(self) -> Any:
+        return self.kernels.relu_of_sum(*self.given) if self._array is None else None
+
+    def masked(self, y: Tensor) -> Any:
+        a, b = self.given
+        return self.kernels.relu_grad(a, y.array, b) if self._array is None else None
+
+
+def _sum_later(x: Tensor, y: Tensor) -> Later | None:
+    """What puts off x + y; None if that is not worth it, or not possible."""
+    later = x._later.plus(y) if x._later else y._later.plus(x) if y._later else None
+    if later is not None:
+        return later
+    a, b = x.array, y.array
+    if a.size < LARGE or a.dtype.kind != "f" or a.dtype != b.dtype or a.shape != b.shape:
+        return None
+    later = Summed(x.device, a, b)
+    return later if later.reads(x, y) else None
 
 
 class Masked(Later):
-    """g where not y <= 0, else 0: the gradient of a ReLU on its way to `node`, which may take it unmasked."""
+    """gy where not y <= 0, else 0: the gradient of a ReLU on its way to `node`, which may take it unmasked."""
 
     def __init__(self, g: Tensor, y: Tensor, node: Node) -> None:
-        self.gy, self.y, self.node = g.array, y.array, node
-        self.kernels = g.device.kernels
-        self.shape, self.dtype = self.gy.shape, self.gy.dtype
+        super().__init__(g.device, g.array)
+        self.y, self.node = y.array, node
 
     def compute(self) -> Any:
-        return self.kernels.relu_grad(self.gy, self.y)
+        return self.kernels.relu_grad(*self.given, self.y)
 
 
 def unmasked(g: Tensor, node: Node) -> tuple[Any, Any]:
     """(gy, y) if `g` is a gradient `Masked` by a ReLU for this node: the gradient of y, its output. Else (g, None)."""
     mask = g._later
     if isinstance(mask, Masked) and mask.node is node and mask._array is None:
-        return mask.gy, mask.y
+        return mask.given[0], mask.y
     return g.array, None
 
 
@@ -369,7 +391,7 @@ def put_off(later: Later, place: _device.device) -> Tensor:
 def _rectify(x: Tensor, y: Tensor) -> None:
     array = None if x._later is None else x._later.relu()
     if array is None and x.array.ndim == 4:  # images
-        later = Rectified(x)
+        later = Rectified(x.device, x.array)
         if later.reads(x):
             y._put_off(later)
             return
@@ -377,7 +399,7 @@ def _rectify(x: Tensor, y: Tensor) -> None:
 
 
 def _unrectify(ctx: Any, g: Tensor, y: Tensor) -> Tensor:
-    masked = None if g._later is None else g._later.masked()
+    masked = None if g._later is None else g._later.masked(y)
     if masked is not None:
         return wrap(masked, g.device)
     target, output = ctx.edges[0]
@@ -547,9 +569,7 @@ def binary(
         z = new(Tensor)
         if isinstance(x, Tensor):
             place = x.device
-            later = None
-            if name == "add" and isinstance(y, Tensor) and (x._later or y._later):
-                later = x._later.plus(y) if x._later else y._later.plus(x) if y._later else None
+            later = _sum_later(x, y) if name == "add" and isinstance(y, Tensor) else None
             if later is not None:
                 z._put_off(later)
             else:
@@ -612,11 +632,6 @@ def _share_of_second(g: Tensor, a: Any, b: Any) -> Tensor:
     return _share(g, b, a)
 
 
-def choice(name: str, which: str, gx: Callable[..., Tensor], gy: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """Make an operation that picks one of two elements."""
-    return binary(name, f"The {which}", ("xy", gx), ("xy", gy), numbers=False)
-
-
 plus: Callable[..., Tensor] = binary("add", "input + other", ("", lambda g: g), ("", lambda g: g))
 _sub: Callable[..., Tensor] = binary("sub", "input - other", ("", lambda g: g), ("", lambda g: -g))
 times: Callable[..., Tensor] = binary("mul", "input * other", ("y", lambda g, y: g * y), ("x", lambda g, x: g * x))
@@ -624,52 +639,53 @@ _div: Callable[..., Tensor] = binary(
     "div", "input / other", ("y", lambda g, y: g / y), ("xy", lambda g, x, y: -g * (x / y) / y), floating=True
 )
 _pow: Callable[..., Tensor] = binary("pow", "input ** other", ("xy", _pow_gx), ("xy", _pow_gy))
-maximum = choice("maximum", "larger one (equal ones share the gradient, NaN wins)", _share, _share_of_second)
-minimum = choice("minimum", "smaller one (equal ones share the gradient, NaN wins)", _share_of_second, _share)
 
 
-fmax = choice(
+def of_both(name: str, formula: str, gx: Any, gy: Any, **how: Any) -> Callable[..., Tensor]:
+    """`binary` for two Tensors, whose gradients take ``(g, x, y)``."""
+    return binary(name, formula, ("xy", gx), ("xy", gy), numbers=False, **how)
+
+
+maximum = of_both("maximum", "The larger one (equal ones share the gradient, NaN wins)", _share, _share_of_second)
+minimum = of_both("minimum", "The smaller one (equal ones share the gradient, NaN wins)", _share_of_second, _share)
+fmax = of_both(
     "fmax",
-    "larger one, a number rather than NaN (the gradient at equal ones goes to input)",
+    "The larger one, a number rather than NaN (the gradient at equal ones goes to input)",
     lambda g, x, y: where(logical_or(ge(x, y), isnan(y)), g, 0.0),
     lambda g, x, y: where(logical_or(ge(x, y), isnan(y)), 0.0, g),
 )
-fmin = choice(
+fmin = of_both(
     "fmin",
-    "smaller one, a number rather than NaN (the gradient at equal ones goes to input)",
+    "The smaller one, a number rather than NaN (the gradient at equal ones goes to input)",
     lambda g, x, y: where(logical_or(le(x, y), isnan(y)), g, 0.0),
     lambda g, x, y: where(logical_or(le(x, y), isnan(y)), 0.0, g),
 )
-atan2: Callable[..., Tensor] = binary(
+atan2 = of_both(
     "atan2",
     "The angle of the point (other, input)",
-    ("xy", lambda g, x, y: g * (y / (x * x + y * y))),
-    ("xy", lambda g, x, y: g * (-x / (x * x + y * y))),
+    lambda g, x, y: g * (y / (x * x + y * y)),
+    lambda g, x, y: g * (-x / (x * x + y * y)),
     floating=True,
-    numbers=False,
 )
-hypot: Callable[..., Tensor] = binary(
+hypot: Callable[..., Tensor] = of_both(
     "hypot",
     "sqrt(input**2 + other**2)",
-    ("xy", lambda g, x, y: g * (x / hypot(x, y))),
-    ("xy", lambda g, x, y: g * (y / hypot(x, y))),
-    numbers=False,
+    lambda g, x, y: g * (x / hypot(x, y)),
+    lambda g, x, y: g * (y / hypot(x, y)),
     kinds="f",
 )
-logaddexp: Callable[..., Tensor] = binary(
+logaddexp = of_both(
     "logaddexp",
     "ln(e**input + e**other)",
-    ("xy", lambda g, x, y: g / plus(exp(y - x), 1)),
-    ("xy", lambda g, x, y: g / plus(exp(x - y), 1)),
-    numbers=False,
+    lambda g, x, y: g / plus(exp(y - x), 1),
+    lambda g, x, y: g / plus(exp(x - y), 1),
     kinds="f",
 )
-logaddexp2: Callable[..., Tensor] = binary(
+logaddexp2 = of_both(
     "logaddexp2",
     "log2(2**input + 2**other)",
-    ("xy", lambda g, x, y: g / plus(exp2(y - x), 1)),
-    ("xy", lambda g, x, y: g / plus(exp2(x - y), 1)),
-    numbers=False,
+    lambda g, x, y: g / plus(exp2(y - x), 1),
+    lambda g, x, y: g / plus(exp2(x - y), 1),
     kinds="f",
 )
 
@@ -688,16 +704,10 @@ copysign: Callable[..., Tensor] = binary(
 )
 _floor_divide = binary("floor_divide", "floor(input / other)", ("", lambda g: nothing(g)), ("", lambda g: nothing(g)))
 _remainder = binary(
-    "remainder",
-    "input - other * floor(input / other)",
-    ("", lambda g: g),
-    ("xy", lambda g, x, y: -g * floor(x / y)),
+    "remainder", "input - other * floor(input / other)", ("", lambda g: g), ("xy", lambda g, x, y: -g * floor(x / y))
 )
 _fmod = binary(
-    "fmod",
-    "input - other * trunc(input / other)",
-    ("", lambda g: g),
-    ("xy", lambda g, x, y: -g * trunc(x / y)),
+    "fmod", "input - other * trunc(input / other)", ("", lambda g: g), ("xy", lambda g, x, y: -g * trunc(x / y))
 )
 
 

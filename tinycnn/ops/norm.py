@@ -38,15 +38,13 @@ class Normalized(Later):
     """
 
     def __init__(self, x: Tensor, rule: tuple[Any, ...], eps: float, other: Any = None) -> None:
-        array = x.array
-        self.shape, self.dtype = array.shape, array.dtype
+        super().__init__(x.device, x.array)
         self.x, self.rule, self.eps, self.other = x, rule, eps, other
-        self._source = array  # x may come to show other memory
 
     def _run(self, relu: bool) -> Any:
         other = None if self.other is None else _flat(self.other)
-        run = self.x.device.kernels.batch_norm_eval
-        return run(_flat(self._source), *self.rule, self.eps, other, relu).reshape(self.shape)
+        source = _flat(*self.given)  # x may have come to show other memory
+        return self.kernels.batch_norm_eval(source, *self.rule, self.eps, other, relu).reshape(self.shape)
 
     def compute(self) -> Any:
         return self._run(False)
@@ -187,7 +185,8 @@ def batch_norm(
         return y
     if count == 1:
         raise ValueError(
-            f"batch_norm: expected more than 1 value per channel when training, got input shape {tuple(shape)}"
+            f"batch_norm: Expected more than 1 value per channel when training, got input shape {tuple(shape)}; "
+            "use a larger batch (drop_last=True in the DataLoader), or eval()"
         )
     y, mu, var = BatchNormTrain.apply(input, w, b, eps)
     if count:

@@ -47,15 +47,15 @@ class Unpooled(Later):
     """
 
     def __init__(self, g: Tensor, argmax: Tensor, rectified: Tensor, spec: Any) -> None:
-        self.g, self.argmax, self.rectified, self.spec = g.array, argmax.array, rectified, spec
-        self.shape, self.dtype, self.kernels = spec.input_shape, self.g.dtype, g.device.kernels
+        super().__init__(g.device, g.array)
+        self.shape, self.argmax, self.rectified, self.spec = spec.input_shape, argmax.array, rectified, spec
 
     def compute(self) -> Any:
         winners = self.kernels.max_pool2d(self.rectified.array, self.spec)[1]
-        return self.kernels.max_pool2d_grad(self.g, winners, self.spec)
+        return self.kernels.max_pool2d_grad(*self.given, winners, self.spec)
 
-    def masked(self) -> Any:
-        return self.kernels.max_pool2d_grad(self.g, self.argmax, self.spec) if self._array is None else None
+    def masked(self, y: Tensor) -> Any:
+        return self.kernels.max_pool2d_grad(*self.given, self.argmax, self.spec) if self._array is None else None
 
 
 def adjoints(*kernels: str) -> Iterator[type[Function]]:
