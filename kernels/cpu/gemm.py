@@ -10,13 +10,14 @@ from numba import prange
 from .dots import dots, dots_here, dotted
 from .gemv import gemv, gemv_here
 from .jit import helper, kernel
-from .memory import empty
+from .memory import SMALLEST, empty
 from .rows import add, copy
 from .simd import COLUMNS32, COLUMNS64, LANES32, LANES64, ROWS, VECTORS, copy_rows, tile, turn
 from .threads import launch, most_workers, scratch, workers
 
-DEPTH = 384  # terms of a sum that a tile adds up at once: its rows of a stay in the first cache
-SPAN = 8 * VECTORS  # vectors of columns of b that are packed at once: with DEPTH rows they fit in the second cache
+DEPTH = 416  # terms of a sum that a tile adds up at once: its rows of a stay in the first cache
+PACKED = 256  # the same where they are packed,
+SPAN = 11 * VECTORS  # and vectors of columns of b that are packed at once: so many rows fit in the second cache
 STRIP = 2 * ROWS  # rows of a that are packed at once
 CACHE = 1 << 20  # bytes; DEPTH rows of b that take no more are read where they are,
 REUSED = 320  # unless there are more rows of a than this, for which a packed copy of a quarter of that pays as well
@@ -27,7 +28,7 @@ PARTS = 8  # of a long sum that are computed side by side, at most
 RUN = 1024  # elements of which the parts are added up at a time
 
 _LANES = {4: LANES32, 8: LANES64}
-_ROOM = {size: DEPTH * SPAN * lanes + STRIP * (DEPTH + lanes) for size, lanes in _LANES.items()}  # for packed panels
+_ROOM = {size: PACKED * SPAN * lanes + STRIP * (PACKED + lanes) for size, lanes in _LANES.items()}  # for packed panels
 _COLUMNS = {4: COLUMNS32, 8: COLUMNS64}
 
 
@@ -106,21 +107,22 @@ def _tiles(a, ai, a_row, a_col, b, bi, b_row, b_col, c, ci, c_row, m, n, depth, 
 def _portion(a, ai, a_row, a_col, b, bi, b_row, b_col, c, ci, n, rows, cols, k, pack, memory, mi):
     """c (rows, cols) = a (rows, k) @ b (k, cols) in this thread; c has n columns in all.
 
-    for SPAN vectors of columns, for DEPTH of k:
+    for SPAN vectors of columns, for PACKED of k:
         pack that block of b into the second cache, panel by panel, so that the tile reads it in order
         for STRIP rows:
             pack those of a into the first cache
             for each panel: c += strip @ panel on the register tile
 
-    Without packing, the tiles read a and b where they are.
+    Without packing, the tiles read a and b where they are, for DEPTH of k.
     """
     lanes = LANES32 if a.itemsize == 4 else LANES64
-    span, blocks = SPAN * lanes, (k + DEPTH - 1) // DEPTH
+    span, most = SPAN * lanes, PACKED if pack else DEPTH
+    blocks = (k + most - 1) // most
     left, left_row, left_col = a, a_row, a_col  # what the tiles read
     right, right_row, right_col = b, b_row, 1
-    strip = mi + DEPTH * span
+    strip = mi + PACKED * span
     if pack:  # a's strip keeps its order
-        left, left_row, left_col = memory, (DEPTH + lanes if a_col == 1 else 1), (1 if a_col == 1 else STRIP)
+        left, left_row, left_col = memory, (PACKED + lanes if a_col == 1 else 1), (1 if a_col == 1 else STRIP)
         right, right_row = memory, 0
     for j in range(0, cols, span):
         some = min(span, cols - j)
@@ -169,7 +171,7 @@ def _part(worker, workers, a, b, c, batches, flip_a, flip_b, pack, memory):
     a_row, a_col = (1, m) if flip_a else (k, 1)
     b_row, b_col = (1, k) if flip_b else (n, 1)
     lanes = LANES32 if a.itemsize == 4 else LANES64
-    room, count = memory.size // workers, c.shape[0] // m
+    room, count = memory.size // workers // lanes * lanes, c.shape[0] // m
     parts, strips, vectors = count // batches, (m + ROWS - 1) // ROWS, (n + lanes - 1) // lanes
     rows, cols = _grid(workers, count, m, n, pack)
     for unit in range(worker, count * rows * cols, workers):
@@ -185,27 +187,6 @@ def _part(worker, workers, a, b, c, batches, flip_a, flip_b, pack, memory):
                 b, x * k * n + start * b_row + j * b_col, b_row, b_col,
                 c, (piece * m + i) * n + j, n, height, width, stop - start, pack, memory, worker * room,
             )  # fmt: skip
-
-
-@kernel(parallel=True)
-def gemm(workers, a, b, c, batches, flip_a, flip_b, pack, memory):
-    """c[part, x] (m, n) = a[x] (m, its part of k) @ b[x] (its part of k, n); matrices one below the other.
-
-    Every part of every product is cut into bands of rows and of columns, shared out to the workers. Every sum is
-    added up in one order, whatever the number of workers.
-
-    Args:
-        flip_a, flip_b: a[x] is (k, m), b[x] is (n, k).
-        memory: for the packed panels of each worker, if `pack`.
-    """
-    for worker in prange(workers):
-        _part(worker, workers, a, b, c, batches, flip_a, flip_b, pack, memory)
-
-
-@kernel()
-def gemm_here(a, b, c, batches, flip_a, flip_b, pack, memory):
-    """The same in the calling thread."""
-    _part(0, 1, a, b, c, batches, flip_a, flip_b, pack, memory)
 
 
 @helper
@@ -225,6 +206,33 @@ def add_parts(workers, partial, c, parts):
         add_some_parts(worker, workers, partial, c, parts)
 
 
+@kernel(parallel=True)
+def gemm(workers, a, b, c, partial, batches, flip_a, flip_b, pack, memory):
+    """c[x] (m, n) = a[x] (m, k) @ b[x] (k, n); matrices one below the other.
+
+    partial[part, x] = a[x] (m, its part of k) @ b[x] (its part of k, n), each cut into bands of rows and of columns,
+    shared out to the workers; c = the sum over the parts, unless it is the only part itself. Every sum is added up in
+    one order, whatever the number of workers.
+
+    Args:
+        flip_a, flip_b: a[x] is (k, m), b[x] is (n, k).
+        memory: for the packed panels of each worker, if `pack`.
+    """
+    for worker in prange(workers):
+        _part(worker, workers, a, b, partial, batches, flip_a, flip_b, pack, memory)
+    if partial.size > c.size:
+        for worker in prange(workers):
+            add_some_parts(worker, workers, partial.reshape(partial.size), c.reshape(c.size), partial.size // c.size)
+
+
+@kernel()
+def gemm_here(a, b, c, partial, batches, flip_a, flip_b, pack, memory):
+    """The same in the calling thread."""
+    _part(0, 1, a, b, partial, batches, flip_a, flip_b, pack, memory)
+    if partial.size > c.size:
+        add_some_parts(0, 1, partial.reshape(partial.size), c.reshape(c.size), partial.size // c.size)
+
+
 def packs(m: int, n: int, k: int, transpose_b: bool, itemsize: int) -> bool:
     """Whether the tiles read packed copies. They cannot read columns of b, and rows that lie far apart only slowly."""
     block = min(k, DEPTH) * n * itemsize
@@ -242,8 +250,8 @@ def parts_of(batches: int, m: int, n: int, k: int) -> int:
 @lru_cache(maxsize=4096)
 def _plan(
     a: tuple[int, ...], b: tuple[int, ...], transpose_a: bool, transpose_b: bool, itemsize: int
-) -> tuple[str, tuple[int, ...], int, int, bool, int]:
-    """(how, shape of the result, batches, multiply-adds, whether to pack, parts) of a product of such shapes."""
+) -> tuple[str, tuple[int, ...], bool, int, int, bool, int]:
+    """(how, shape of the result, whether it is small, batches, multiply-adds, whether to pack, parts)."""
     batches = 1 if len(a) == 2 else a[0]
     k, m = a[-2:] if transpose_a else a[:-3:-1]
     n = b[-2] if transpose_b else b[-1]
@@ -258,25 +266,31 @@ def _plan(
     elif transpose_b and not transpose_a and dotted(m, n, k):
         how = "dots"
     parts = 1 if work <= HERE else parts_of(batches, m, n, k)
-    return how, (*a[:-2], m, n), batches, work, packs(m, n, k, transpose_b, itemsize), parts
+    return (
+        how,
+        (*a[:-2], m, n),
+        batches * m * n * itemsize < SMALLEST,
+        batches,
+        work,
+        packs(m, n, k, transpose_b, itemsize),
+        parts,
+    )
 
 
 def matmul_tile(a: np.ndarray, b: np.ndarray, transpose_a: bool, transpose_b: bool) -> np.ndarray:
     """The product of two C-contiguous matrices, or of batches (B, rows, cols), each transposed if so flagged."""
-    how, shape, batches, work, pack, parts = _plan(a.shape, b.shape, transpose_a, transpose_b, a.itemsize)
-    out = c = empty(shape, a.dtype)
+    how, shape, small, batches, work, pack, parts = _plan(a.shape, b.shape, transpose_a, transpose_b, a.itemsize)
+    out = c = np.empty(shape, a.dtype) if small else empty(shape, a.dtype)
     if len(shape) == 3:
         a, b, out = (x.reshape(len(x) * x.shape[1], x.shape[2]) for x in (a, b, c))
     alone = work <= (READ if how == "row" or how == "column" else HERE) or workers() == 1
     if how == "tiles":
         memory = scratch(most_workers() * _ROOM[a.itemsize], a.dtype)[None] if pack else out
-        whole = out if parts == 1 else empty((parts * out.shape[0], out.shape[1]), a.dtype)
+        partial = out if parts == 1 else empty((parts * out.shape[0], out.shape[1]), a.dtype)
         if alone:
-            gemm_here(a, b, whole, batches, transpose_a, transpose_b, pack, memory)
+            gemm_here(a, b, out, partial, batches, transpose_a, transpose_b, pack, memory)
         else:
-            launch(gemm, a, b, whole, batches, transpose_a, transpose_b, pack, memory)
-        if parts > 1:
-            launch(add_parts, whole.reshape(-1), c.reshape(-1), parts, elements=c.size)
+            launch(gemm, a, b, out, partial, batches, transpose_a, transpose_b, pack, memory)
     elif how == "dots":
         if alone:
             dots_here(a, b, out, batches)

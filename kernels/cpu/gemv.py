@@ -5,25 +5,30 @@ from __future__ import annotations
 from numba import prange
 
 from .jit import helper, kernel
-from .simd_gemv import TOGETHER, add_rows, row_dots
+from .simd import LANES32, LANES64, WIDE, tile
+from .simd_gemv import TOGETHER, row_dots
 
-BLOCK = 64  # columns that one thread takes at least: whole vectors, so that a sum has its bits from its column alone
+BLOCK = 64  # columns that one thread takes at least
+DEPTH = 512  # rows whose columns are added up at once: each may lie in a page of its own, whose place is remembered
 
 
 @helper
 def _part(worker, workers, matrix, vector, out, batches, down):
     """What one worker does: its share of the units of TOGETHER rows, or of BLOCK columns, of all batches."""
-    sums = out.reshape(out.size)
     size, k = out.size // batches, vector.size // batches
-    step = BLOCK if down else TOGETHER
+    step, strip = BLOCK if down else TOGETHER, WIDE * (LANES32 if out.itemsize == 4 else LANES64)
     units = (size + step - 1) // step
     begin, end = batches * units * worker // workers, batches * units * (worker + 1) // workers
     while begin < end:
         x, first = begin // units, begin % units * step
         last = min(first + (end - begin) * step, size)
         if down:
-            sums[x * size + first : x * size + last] = 0
-            add_rows(matrix, x * k * size + first, size, vector, x * k, out, x * size + first, last - first, k)
+            for p in range(x * k, (x + 1) * k, DEPTH):
+                for j in range(first, last, strip):
+                    tile(
+                        vector, p, 0, 1, matrix, p * size + j, size, out, x * size + j, 0,
+                        1, min(strip, last - j), min(DEPTH, (x + 1) * k - p), p > x * k,
+                    )  # fmt: skip
         else:
             for r in range(first, last, TOGETHER):
                 rows = min(TOGETHER, last - r)

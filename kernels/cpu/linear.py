@@ -53,10 +53,10 @@ def linear_grad(
             gy, gb = masked, found if for_b else None
         if for_x:
             gx = empty(x.shape, gy.dtype)
-            gemm_here(gy, w, gx, 1, False, False, False, gx)
+            gemm_here(gy, w, gx, gx, 1, False, False, False, gx)
         if for_w:
             gw = empty(w.shape, gy.dtype)
-            gemm_here(gy, x, gw, 1, True, False, False, gw)
+            gemm_here(gy, x, gw, gw, 1, True, False, False, gw)
         return gx, gw, gb
     gy = gy if y is None else relu_grad(gy, y)
     return (

@@ -271,7 +271,6 @@ def _build_tile(v: Vectors, *args: ir.Value) -> None:
         lambda v, r, i: v.at(a, ai, v.build.mul(r, a_row)),
         lambda v, pointer, k: v.at(pointer, v.build.mul(k, a_col)),
         lambda v, k: v.at(b, bi, v.build.mul(k, b_row)),
-        ahead=True,
     )  # fmt: skip
 
 
@@ -304,7 +303,6 @@ def _build_tap_tile(v: Vectors, *args: ir.Value) -> None:
         lambda v, r, i: v.at(a, ai, i),
         lambda v, pointer, k: v.at(pointer, build.mul(k, a_col)),
         b_of_k,
-        ahead=True,
         aligned=False,
     )  # fmt: skip
 
@@ -329,14 +327,13 @@ def _build_tap_rows_tile(v: Vectors, *args: ir.Value) -> None:
         lambda v, r, i: v.at(a, ai, v.build.load(v.at(table, r))),
         lambda v, pointer, k: v.at(pointer, k),
         lambda v, k: v.at(b, bi, v.build.mul(k, b_row)),
-        ahead=True,
     )  # fmt: skip
 
 
 def _tiles(
     v: Vectors, c: ir.Value, ci: ir.Value, c_row: ir.Value, rows: ir.Value, cols: ir.Value, depth: ir.Value,
     add: ir.Value, a_of_row: Callable[..., ir.Value], a_of_k: Callable[..., ir.Value], b_of_k: Callable[..., ir.Value],
-    ahead: bool = False, aligned: bool = True,
+    aligned: bool = True,
 ) -> None:  # fmt: skip
     """The tile of the right size: as few vectors as hold the columns, and half the rows if they are enough.
 
@@ -345,9 +342,9 @@ def _tiles(
             at the last row.
         a_of_k: ``(v, pointer, k)``: from there to its element k.
         b_of_k: ``(v, k)``: where row k of b begins.
-        ahead, aligned: see `_one_tile`.
+        aligned: see `_one_tile`.
     """
-    rest = (c, ci, c_row, rows, cols, depth, add, a_of_row, a_of_k, b_of_k, ahead, aligned)
+    rest = (c, ci, c_row, rows, cols, depth, add, a_of_row, a_of_k, b_of_k, aligned)
     with v.build.if_then(v.build.icmp_signed(">", cols, number(VECTORS * v.lanes))):
         _one_tile(v, 1, WIDE, *rest)
         v.build.ret_void()
@@ -374,7 +371,7 @@ def _repeating_last(v: Vectors, most: int, count: ir.Value) -> list[ir.Value]:
 def _one_tile(
     v: Vectors, most: int, vectors: int, c: ir.Value, ci: ir.Value, c_row: ir.Value, rows: ir.Value, cols: ir.Value,
     depth: ir.Value, add: ir.Value, a_of_row: Callable[..., ir.Value], a_of_k: Callable[..., ir.Value],
-    b_of_k: Callable[..., ir.Value], ahead: bool, aligned: bool,
+    b_of_k: Callable[..., ir.Value], aligned: bool,
 ) -> None:  # fmt: skip
     """`most` rows of `vectors` vectors of sums. Loop nest, all but the first loop written out:
 
@@ -382,11 +379,19 @@ def _one_tile(
 
     What was in c is added last, and asked for first. Rows are stored from the last to the first: those that are
     missing stand for the last row with its own sums, so that whoever writes last writes what is right.
-    The rows of b may lie in the second cache (`ahead`: the one of AHEAD steps later is asked for), and in one line
-    more than they have vectors (not `aligned`).
+
+    Rows of b may lie in the second cache, so the one of AHEAD steps later is asked for (of twice as many, of a tile of
+    one row). The line of each vector's last number is that of an unaligned row too, but for the first line, which the
+    columns to the left bring in, or which is asked for as well (not `aligned`). The last of several vectors ends with
+    the last column, over columns of the one before, as a load under a mask takes the turn of a multiply-add; not where
+    a table of rows leaves no room for another instruction (not `aligned`).
     """
     build = v.build
-    masks = [v.below(cols, i * v.lanes) for i in range(vectors)]
+    whole = aligned and 1 < vectors <= VECTORS
+    masks = [None if whole else v.below(cols, i * v.lanes) for i in range(vectors)]
+    starts = [number(i * v.lanes) for i in range(vectors)]
+    if whole:
+        starts[-1] = build.sub(cols, number(v.lanes))
     row = _repeating_last(v, most, rows)
     a_rows = [a_of_row(v, r, i) for i, r in enumerate(row)]
     c_rows = [v.at(c, ci, build.mul(r, c_row)) for r in row]
@@ -395,22 +400,24 @@ def _one_tile(
     sums = v.sums([v.constant(0)] * len(places))
     with build.if_then(add):
         for r, i in places:
-            v.prefetch(v.at(c_rows[r], i * v.lanes))
+            v.prefetch(v.at(c_rows[r], starts[i]))
     with v.loop(depth) as k:
         b_k = b_of_k(v, k)
-        right = [v.load(v.at(b_k, i * v.lanes), masks[i]) for i in range(vectors)]
-        if ahead and most > 1:
-            later = b_of_k(v, build.add(k, number(AHEAD)))
-            for i in range(vectors + (not aligned)):
-                v.prefetch(v.at(later, i * v.lanes))
+        right = [v.load(v.at(b_k, start), mask) for start, mask in zip(starts, masks, strict=True)]
+        if most > 1 or aligned:
+            later = b_of_k(v, build.add(k, number(AHEAD if most > 1 else 2 * AHEAD)))
+            for start in starts:
+                v.prefetch(v.at(later, start, v.lanes - 1))
+            if not aligned:
+                v.prefetch(later)
         left = [v.splat(build.load(a_of_k(v, pointer, k))) for pointer in a_rows]
         for (r, i), total in zip(places, sums, strict=True):
             build.store(v.fma(left[r], right[i], build.load(total)), total)
     with build.if_then(add):
         for (r, i), total in zip(places, sums, strict=True):
-            build.store(build.fadd(build.load(total), v.load(v.at(c_rows[r], i * v.lanes), masks[i])), total)
+            build.store(build.fadd(build.load(total), v.load(v.at(c_rows[r], starts[i]), masks[i])), total)
     for (r, i), total in reversed(list(zip(places, sums, strict=True))):
-        v.store(build.load(total), v.at(c_rows[r], i * v.lanes), masks[i])
+        v.store(build.load(total), v.at(c_rows[r], starts[i]), masks[i])
 
 
 @intrinsic

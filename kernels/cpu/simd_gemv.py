@@ -47,51 +47,6 @@ def _build_row_dots(v: Vectors, *args: ir.Value) -> None:
 
 
 @intrinsic
-def add_rows(
-    typing: Any, x: Any, i: Any, x_row: Any, weights: Any, wi: Any, out: Any, o: Any, cols: Any, rows: Any
-) -> Any:
-    """out[o + j] += sum over p < rows of weights[wi + p] * x[i + p*x_row + j], for j < cols.
-
-    Loop nest: for TOGETHER rows p (then for single ones), for vectors of columns j: out is loaded and stored once for
-    so many rows.
-    """
-    if not of_floats(x, weights, out):
-        return None
-    sig = types.void(x, *[_index] * 2, weights, _index, out, *[_index] * 3)
-    return sig, outlined("add_rows", _build_add_rows)
-
-
-def _build_add_rows(v: Vectors, *args: ir.Value) -> None:
-    x, i, x_row, weights, wi, out, o, cols, rows = args
-    build = v.build
-    wide = build.and_(cols, number(-v.lanes))
-    rest = v.below(build.sub(cols, wide))
-    many = build.and_(rows, number(-TOGETHER))
-
-    def group(first: ir.Value, count: int) -> None:
-        numbers = [build.add(first, number(r)) for r in range(count)]
-        starts = [v.at(x, i, build.mul(r, x_row)) for r in numbers]
-        factors = [v.splat(build.load(v.at(weights, wi, r))) for r in numbers]
-
-        def add(j: ir.Value, mask: ir.Value | None) -> None:
-            target = v.at(out, o, j)
-            total = v.load(target, mask)
-            for start, factor in zip(starts, factors, strict=True):
-                total = v.fma(v.load(v.at(start, j), mask), factor, total)
-            v.store(total, target, mask)
-
-        with v.loop(wide, v.lanes) as j:
-            add(j, None)
-        with build.if_then(build.icmp_signed("<", wide, cols)):
-            add(wide, rest)
-
-    with v.loop(many, TOGETHER) as p:
-        group(p, TOGETHER)
-    with v.loop(build.sub(rows, many)) as p:
-        group(build.add(many, p), 1)
-
-
-@intrinsic
 def dot_tile(
     typing: Any, a: Any, ai: Any, a_row: Any, b: Any, bi: Any, b_row: Any, c: Any, ci: Any, c_row: Any,
     rows: Any, cols: Any, depth: Any, add: Any,

@@ -36,7 +36,7 @@ def test_matrix_products_at_every_block_boundary(dtype, transpose_a, transpose_b
     rng = np.random.default_rng(3)
     width = gemm.tile_columns(np.dtype(dtype))
     for m in (1, gemm.STRIP - 1, gemm.STRIP, 4 * gemm.STRIP + 1):
-        for k in (0, 1, gemm.DEPTH, gemm.DEPTH + 1):
+        for k in (0, 1, gemm.PACKED, gemm.PACKED + 1, gemm.DEPTH + 1):
             for n in (1, width - 1, width, width + 1, 3 * width + 1):
                 a, b, expected = operands(rng, 2, m, k, n, transpose_a, transpose_b, dtype)
                 near(gemm.matmul_tile(a, b, transpose_a, transpose_b), expected, dtype)
@@ -74,8 +74,8 @@ def test_products_with_a_vector(monkeypatch, dtype, read):
     monkeypatch.setattr(gemm, "READ", read)
     rng = np.random.default_rng(6)
     rows = simd_gemv.TOGETHER
-    for k in (1, rows - 1, rows, rows + 1, 3 * simd.LANES32 + 1):
-        for size in (2, rows, rows + 1, gemv.BLOCK - 1, gemv.BLOCK, 3 * gemv.BLOCK + 1):
+    for k in (1, rows - 1, rows, rows + 1, 3 * simd.LANES32 + 1, gemv.DEPTH + 1):
+        for size in (2, rows, rows + 1, gemv.BLOCK - 1, gemv.BLOCK, 2 * gemv.BLOCK, 3 * gemv.BLOCK + 1):
             for m, n in ((1, size), (size, 1)):
                 for flips in ((False, False), (False, True), (True, False), (True, True)):
                     a, b, expected = operands(rng, 3, m, k, n, *flips, dtype)

@@ -24,7 +24,9 @@ def _plain(x: Tensor, flip: bool) -> tuple[Any, bool]:
 
 def _product(a: Tensor, b: Tensor, flip_a: bool = False, flip_b: bool = False) -> Tensor:
     """a @ b without history, the last two dimensions of each exchanged if so flagged."""
-    (x, flip_a), (y, flip_b) = _plain(a, flip_a), _plain(b, flip_b)
+    x, y = a.array, b.array
+    if not (x.flags.c_contiguous and y.flags.c_contiguous):
+        (x, flip_a), (y, flip_b) = _plain(a, flip_a), _plain(b, flip_b)
     return wrap(a.device.kernels.matmul(x, y, flip_a, flip_b), a.device)
 
 
