@@ -473,3 +473,26 @@ def test_optimizer_steps_take_nan_and_infinity_along(amsgrad):
     for module, (p, g) in ((optim, ours), (reference_optim, theirs)):
         module.sgd_step([p], [g], [], **rule)
     all_near(ours, theirs)
+
+
+@pytest.mark.parametrize(
+    "shape, axes, sizes, kinds",
+    [
+        ((4, 5, 6), (0, 2), (4, 5, 6), "rkr"),
+        ((4, 5, 6), (1,), (4, 5, 6), "krk"),
+        ((2, 3, 4, 5), (0, 1), (6, 20), "rk"),
+        ((3, 5, 1, 6, 7), (1, 3), (3, 30, 7), "krk"),  # what lies between is one element
+        ((1, 9, 1), (0, 2), (9,), "k"),
+        ((1, 9, 1), (1,), (9,), "r"),
+        ((1, 1), (0,), (), ""),
+    ],
+)
+def test_neighbouring_axes_of_one_kind_are_one(shape, axes, sizes, kinds):
+    assert reduce.merged(shape, axes) == (sizes, kinds)
+
+
+@pytest.mark.parametrize("shape, axes", [((3, 50, 1, 60, 7), (1, 3)), ((9, 8, 7, 6, 5), (1, 3)), ((1, 5000), (0,))])
+def test_sums_and_extremes_over_axes_that_are_merged(shape, axes):
+    x = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+    np.testing.assert_allclose(reduce.sum(x, axes, True), x.astype(np.float64).sum(axes, keepdims=True), 1e-5, 1e-4)
+    assert np.array_equal(reduce.amax(x, axes, False), x.max(axes))

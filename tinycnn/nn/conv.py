@@ -220,26 +220,17 @@ class _ConvTranspose(_AnyConv):
             return self.output_padding
         wanted = tuple(output_size)[-self._ndim :]
         extra = []
-        for n, target, s, p, d, k in zip(
-            input.array.shape[-self._ndim :],
-            wanted,
-            self.stride,
-            self.padding,
-            self.dilation,
-            self.kernel_size,
-            strict=True,
-        ):
+        axes = input.array.shape[-self._ndim :], wanted, self.stride, self.padding, self.dilation, self.kernel_size
+        for n, target, s, p, d, k in zip(*axes, strict=True):
             least = (n - 1) * s - 2 * p + d * (k - 1) + 1
             if not least <= target < least + s:
                 raise ValueError(f"{type(self).__name__}: output_size {target} must lie in [{least}, {least + s - 1}]")
             extra.append(target - least)
         return tuple(extra)
 
-    def _run(self, function: Any, input: Tensor, output_size: Any) -> Tensor:
+    def _run(self, function: Any, input: Tensor, output_size: Any) -> Any:
         extra = self._output_padding(input, output_size)
-        rule = (self.stride, self.padding, extra, self.groups, self.dilation)
-        result: Tensor = function(input, self.weight, self.bias, *rule)
-        return result
+        return function(input, self.weight, self.bias, self.stride, self.padding, extra, self.groups, self.dilation)
 
 
 class ConvTranspose2d(_ConvTranspose):

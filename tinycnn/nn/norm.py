@@ -183,16 +183,9 @@ class _InstanceNorm(_BatchNorm):
             raise ValueError(
                 f"{type(self).__name__}(num_features={self.num_features}): the input has {x.array.shape[1]} channels"
             )
-        y = F.instance_norm(
-            x,
-            self.running_mean,
-            self.running_var,
-            self.weight,
-            self.bias,
-            self.training or not self.track_running_stats,
-            0.0 if self.momentum is None else self.momentum,
-            self.eps,
-        )
+        running, scaling = (self.running_mean, self.running_var), (self.weight, self.bias)
+        of_input, momentum = self.training or not self.track_running_stats, self.momentum or 0.0
+        y = F.instance_norm(x, *running, *scaling, of_input, momentum, self.eps)
         return y.squeeze(0) if x is not input else y
 
 

@@ -18,7 +18,7 @@ from ..autograd import Function, is_grad_enabled
 from ..kernels.cuda.bounds import checked_key, refusal
 from . import elementwise
 from .elementwise import cast, named
-from .shape import Index, IndexPut, _exact, _index, _is_basic, expand
+from .shape import Index, IndexPut, _exact, _index, _is_basic, expand, stretched
 
 
 class ViewPut(Function):
@@ -246,13 +246,7 @@ def setitem(input: Tensor, key: Any, value: Any) -> None:
         source = Index.apply(source, (0,))  # leading sizes of 1 are dropped, as in NumPy
     source = cast(source, input.dtype)
     if source.array.shape != shape:
-        try:
-            source = expand(source, shape)
-        except RuntimeError:
-            raise RuntimeError(
-                f"x[...] = v: a value of shape {tuple(source.array.shape)} does not broadcast to the indexed shape "
-                f"{tuple(shape)}: counted from the right, sizes must be equal or 1"
-            ) from None
+        source = stretched("x[...] = v", source, shape)
     if not (is_grad_enabled() and (input.requires_grad or source.requires_grad)):
         input._overwrite("x[...] = v")
         input.array[index] = source.array

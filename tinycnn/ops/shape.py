@@ -201,14 +201,19 @@ def expand(input: Tensor, *sizes: Any) -> Tensor:
         RuntimeError: if a size other than 1 would change.
     """
     need("expand", input)
-    wanted = as_sizes(sizes, "expand")
+    return stretched("expand", input, as_sizes(sizes, "expand"))
+
+
+def stretched(name: str, input: Tensor, wanted: tuple[int, ...]) -> Tensor:
+    """What `expand` does, for `name`."""
     shape = input.array.shape
     new = len(wanted) - len(shape)
-    if new < 0:
-        raise RuntimeError(f"expand: {len(wanted)} sizes {wanted} for a tensor of shape {tuple(shape)}")
     full = tuple(shape[i - new] if n == -1 and i >= new else n for i, n in enumerate(wanted))
-    if any(n < 0 for n in full) or any(a not in (1, b) for a, b in zip(shape, full[new:], strict=True)):
-        raise RuntimeError(f"expand: shape {tuple(shape)} cannot become {wanted}: only sizes of 1 stretch")
+    if new < 0 or any(n < 0 for n in full) or any(a not in (1, b) for a, b in zip(shape, full[new:], strict=True)):
+        raise RuntimeError(
+            f"{name}: shape {tuple(shape)} cannot become {tuple(wanted)}: counted from the right, only sizes of 1 "
+            "stretch, and new dimensions come in front"
+        )
     return Expand.apply(input, full)
 
 
