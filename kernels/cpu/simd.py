@@ -33,7 +33,7 @@ COLUMNS32, COLUMNS64 = VECTORS * LANES32, VECTORS * LANES64
 WIDE = 8  # vectors of a tile of one row
 AHEAD = 4  # a tile asks for the row of b that it needs so many steps later
 # Positions of a `filter_tile` with one and with two vectors of filters.
-POSITIONS = {1: (16, 8, 4), 2: (14, 8, 4)} if ROWS == 8 else {1: (8, 4, 2), 2: (6, 4, 2)}
+POSITIONS = {1: (16, 8, 4), 2: (14, 8, 7, 4)} if ROWS == 8 else {1: (8, 4, 2), 2: (6, 4, 2)}
 _MOST = {1: 2 * ROWS, 2: ROWS, 3: ROWS}  # rows of a tile for so many vectors: with one, more rows keep the units busy
 
 _i1, _i8, _i32, _i64 = ir.IntType(1), ir.IntType(8), ir.IntType(32), ir.IntType(64)
