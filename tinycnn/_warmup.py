@@ -102,6 +102,7 @@ CONVS: list[tuple[tuple[int, int, int, int, int], dict[str, int]]] = [
     ((16, 256, 14, 256, 3), {"padding": 1}),  # 3x3, many channels and tiles
     ((4, 256, 7, 256, 3), {"padding": 1}),  # 3x3, more channels than pixels
     ((2, 16, 15, 32, 3), {"padding": 1, "stride": 2}),
+    ((4, 256, 14, 512, 3), {"padding": 1, "stride": 2}),  # stride 2 with many channels
     ((2, 17, 9, 33, 3), {}),  # odd channels, no padding
     ((2, 16, 16, 24, 5), {"padding": 2}),
     ((8, 32, 28, 32, 7), {"padding": 3}),  # Winograd's algorithm, the kernel in pieces

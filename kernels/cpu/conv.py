@@ -2,8 +2,9 @@
 
     winograd4, winograd2    3 x 3 kernels with stride 1, by tiles of 4 x 4 or 2 x 2; float32 (`winograd`)
     winograd3               5 x 5 to 7 x 7, by tiles of 3 x 3; not the gradient of the weights
-    direct                  everything (`direct`); the gradient of the weights as products of matrices;
-                            sums that `broadcast` suits there, with filters in the lanes instead of positions
+    direct                  everything (`direct`); the gradient of the weights as products of matrices
+    runs                    many channels, small images and strides (`runs`); not the gradient of the weights;
+                            sums of these two that `broadcast` suits, with filters in the lanes, are left to that
     dots                    the gradient of the weights where a group has few of them (`direct`)
     phases                  dilated ones, as ordinary ones of more images for Winograd's algorithm (`phases`)
     depthwise               a filter for each channel (`depthwise`)
@@ -21,7 +22,7 @@ import numpy as np
 
 from .. import settings
 from ..geometry import ConvSpec
-from . import broadcast, depthwise, direct, phases, winograd
+from . import broadcast, depthwise, direct, phases, runs, winograd
 from .memory import zeros
 from .simd import LANES32
 
@@ -38,8 +39,9 @@ def cycles(spec: ConvSpec, way: str, weight_grad: bool = False) -> float:
     Counted for each pair of channel and filter. With full vectors, two multiply-adds a cycle compute LANES32 outputs
     in half as many cycles as there are products for each of them. Winograd's transforms were measured: those of a
     vector of tiles cost some hundred cycles for every channel and filter, those of a vector of weights too. For the
-    gradient of the weights the filters fill vectors, or else lanes are summed. To cut images into phases and join
-    them takes 4 cycles for an element.
+    gradient of the weights the filters fill vectors, or else lanes are summed. Runs compute what no padding takes part
+    in, and for vectors of channels and filters move pixels (16 and 20 cycles) and sums (3). To cut images into phases
+    and join them takes 4 cycles for an element.
     """
     channels, filters = spec.in_channels // spec.groups, spec.out_channels // spec.groups
     high, wide = spec.output_size
@@ -50,6 +52,13 @@ def cycles(spec: ConvSpec, way: str, weight_grad: bool = False) -> float:
         if way == "dots":
             return spent * 1.6 if weight_grad and channels * filters * taps * LANES32 <= FEW else math.inf
         return spent * 1.5 * -(-filters // LANES32) * LANES32 / filters if weight_grad else spent
+    if way == "runs":
+        if weight_grad:
+            return math.inf
+        across = -(-filters // LANES32)
+        moved = 16 * math.prod(spec.input_size) * -(-channels // LANES32) + 20 * high * wide * across
+        multiplied = runs.products(spec) * across * channels * (0.5 + 3 / runs.chunk_of(spec, LANES32))
+        return spec.batch * moved + multiplied + math.prod(spec.kernel_size) * channels * filters
     if way == "phases":
         if not phases.apply(spec):
             return math.inf
@@ -73,7 +82,7 @@ def cycles(spec: ConvSpec, way: str, weight_grad: bool = False) -> float:
 def _choice(spec: ConvSpec, weight_grad: bool, allow_winograd: bool) -> str:
     if depthwise.applies(spec, weight_grad):
         return "depthwise"
-    ways = ("direct", "dots", *(*WINOGRAD, "phases") * allow_winograd)
+    ways = ("direct", "runs", "dots", *(*WINOGRAD, "phases") * allow_winograd)
     return min(ways, key=lambda way: cycles(spec, way, weight_grad))
 
 
@@ -89,8 +98,10 @@ def conv2d(x: np.ndarray, w: np.ndarray, b: np.ndarray | None, spec: ConvSpec) -
     way = choose(spec, x.dtype)
     if way == "depthwise":
         return depthwise.forward(x, w, b, spec)
-    if way == "direct":
-        return (broadcast if broadcast.suits(spec, False) else direct).forward(x, w, b, spec)
+    if way in ("direct", "runs") and broadcast.suits(spec, False):
+        return broadcast.forward(x, w, b, spec)
+    if way in ("direct", "runs"):
+        return (direct if way == "direct" else runs).forward(x, w, b, spec)
     if way == "phases":
         y = conv2d(phases.split(x, spec.dilation), w, b, phases.undilated(spec))
         return phases.join(y, spec.dilation, spec.output_size)
@@ -104,8 +115,10 @@ def conv2d_input_grad(gy: np.ndarray, w: np.ndarray, spec: ConvSpec) -> np.ndarr
     way = choose(spec, gy.dtype)
     if way == "depthwise":
         return depthwise.input_grad(gy, w, spec)
-    if way == "direct":
-        return (broadcast if broadcast.suits(spec, True) else direct).input_grad(gy, w, spec)
+    if way in ("direct", "runs") and broadcast.suits(spec, True):
+        return broadcast.input_grad(gy, w, spec)
+    if way in ("direct", "runs"):
+        return (direct if way == "direct" else runs).input_grad(gy, w, spec)
     if way == "phases":
         gx = conv2d_input_grad(phases.split(gy, spec.dilation), w, phases.undilated(spec))
         return phases.join(gx, spec.dilation, spec.input_size)

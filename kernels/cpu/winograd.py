@@ -153,7 +153,7 @@ def plan(spec: ConvSpec, m: int, longest: int = 0) -> Plan:
     channels, filters = spec.in_channels // spec.groups, spec.out_channels // spec.groups
     tiles = spec.batch * high * wide
     if longest:
-        block = -(-_even(tiles, longest) // HEIGHTS[1]) * HEIGHTS[1]
+        block = -(-even(tiles, longest) // HEIGHTS[1]) * HEIGHTS[1]
     else:
         near = NEAR // (depth_of(m) * filled(channels) * BLOCK)
         block = min(BLOCK * max(1, min(near, 4)), -(-tiles // 16 // HEIGHTS[1]) * HEIGHTS[1])
@@ -602,7 +602,7 @@ def _shared(x: np.ndarray, w: np.ndarray, b: np.ndarray, y: np.ndarray, cut: Pla
     pixels, depth, width = _pixels(cut.numbers), depth_of(m), panel_of(filters)
     v_size = groups * depth * apart(rows_of(block, m, wide) * filled(channels))
     m_size = groups * depth * apart(room(block) * (-(-filters // width) * width))
-    together = _even(cut.blocks, SHARED // (v_size + m_size))
+    together = even(cut.blocks, SHARED // (v_size + m_size))
     v, products = empty(together * v_size, x.dtype), empty(together * m_size, x.dtype)
     memory = scratch(most_workers() * pixels + LANES32, x.dtype)
     for first in range(0, cut.blocks, together):
@@ -612,7 +612,7 @@ def _shared(x: np.ndarray, w: np.ndarray, b: np.ndarray, y: np.ndarray, cut: Pla
         launch(scatter_all, products, b, y, first, blocks, pixels, memory, cut.numbers)
 
 
-def _even(count: int, most: int) -> int:
+def even(count: int, most: int) -> int:
     """How many at a time, if `most` are allowed: equal portions."""
     return -(-count // -(-count // max(1, most)))
 
@@ -797,7 +797,7 @@ def _shared_grad(gy: np.ndarray, x: np.ndarray, gw: np.ndarray, spec: ConvSpec, 
             several = -(-several // 2 // LANES32) * LANES32
     v_size = groups * depth * apart(room(block) * filled(channels))
     y_size = groups * depth * apart(block * (-(-padded // several) * several))
-    together = _even(cut.blocks, min(SHARED // (v_size + y_size), RUN // block))
+    together = even(cut.blocks, min(SHARED // (v_size + y_size), RUN // block))
     v, y = empty(together * v_size, x.dtype), empty(together * y_size, x.dtype)
     s_size = depth * apart(some * several)
     memory = scratch(most_workers() * max(pixels, s_size) + LANES32, x.dtype)

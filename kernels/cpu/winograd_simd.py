@@ -149,11 +149,9 @@ def _build_lane_tile(v: Vectors, *args: ir.Value) -> None:
 
 
 def _one_lane_tile(v: Vectors, height: int, vectors: int, *args: ir.Value) -> None:
-    a, ai, a_panel, b, bi, c, ci, _, depth, add = args
+    a, ai, a_panel, b, bi, c, ci, rows, depth, add = args
     build, lanes = v.build, v.lanes
-    places = [(r, i) for r in range(height) for i in range(vectors)]
-    targets = [v.at(c, ci, (r * vectors + i) * lanes) for r, i in places]
-    sums = v.sums([v.constant(0)] * len(places))
+    sums = v.sums([v.constant(0)] * (height * vectors))
     with v.loop(depth, lanes) as p:
         left_over = build.sub(depth, p)
         few = build.select(build.icmp_signed("<", left_over, number(lanes)), left_over, number(lanes))
@@ -169,10 +167,15 @@ def _one_lane_tile(v: Vectors, height: int, vectors: int, *args: ir.Value) -> No
                 for i in range(vectors):
                     total = sums[r * vectors + i]
                     build.store(v.fma(left, right[i], build.load(total)), total)
+    last, targets = build.sub(rows, number(1)), []
+    for r in range(height):  # a missing row is written where the last one belongs, and before that
+        row = build.select(build.icmp_signed("<", number(r), rows), number(r), last)
+        first = v.at(c, ci, build.mul(row, number(vectors * lanes)))
+        targets += [v.at(first, i * lanes) for i in range(vectors)]
     with build.if_then(add):
         for total, target in zip(sums, targets, strict=True):
             build.store(build.fadd(build.load(total), v.load(target)), total)
-    for total, target in zip(sums, targets, strict=True):
+    for total, target in reversed(list(zip(sums, targets, strict=True))):
         v.store(build.load(total), target)
 
 
@@ -189,7 +192,7 @@ def lane_tile(
 
     so that the distances are constants of the code, and no row needs a register for its address. The width is one
     vector or two, and HEIGHTS says how many rows of them there are at most. Rows missing to half of that are computed
-    as well, and there must be memory for them. All of a is read before c is written.
+    as well, from whatever memory of a is there, but not written. All of a is read before c is written.
     """
     if not of_floats(a, b, c):
         return None

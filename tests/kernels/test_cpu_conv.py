@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tinycnn import backends
 from tinycnn.kernels import column
-from tinycnn.kernels.cpu import broadcast, conv, direct, phases, simd, threads, winograd
+from tinycnn.kernels.cpu import broadcast, conv, direct, phases, runs, simd, threads, winograd
 from tinycnn.kernels.cpu.winograd_simd import matrices
 from tinycnn.kernels.geometry import GeometryError, conv_spec
 from tinycnn.kernels.reference import conv as reference
@@ -169,6 +169,57 @@ def test_bands_share_rows_out_to_the_workers():
     assert direct.best_band(32, 32, 1, 1) == direct.best_band(32, 32, 128, 4) == 32
     assert direct.best_band(32, 32, 3, 4) == 8  # three rounds of a quarter take less than one of a whole image
     assert direct.best_band(32, 5, 1, 1) == 4 and direct.best_band(1, 1, 1, 4) == 1
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        dict(input_shape=(5, 3, 9, 8), weight_shape=(4, 3, 4, 3), padding="same"),  # more padding behind than in front
+        dict(input_shape=(33, 40, 2, 2), weight_shape=(70, 40, 3, 3), padding=1),  # two blocks of images, no equal ones
+        dict(input_shape=(3, 200, 4, 4), weight_shape=(33, 200, 3, 3), padding=1),  # several chunks of channels
+        dict(input_shape=(2, 17, 33, 31), weight_shape=(16, 17, 5, 5), padding=2),  # several bands of rows
+        dict(input_shape=(3, 40, 9, 14), weight_shape=(70, 40, 3, 3), padding=1, stride=2),
+        dict(input_shape=(2, 20, 19, 40), weight_shape=(17, 20, 1, 1), stride=2),  # rows that nothing sees
+        dict(input_shape=(2, 20, 19, 20), weight_shape=(17, 20, 1, 1)),
+        dict(input_shape=(2, 3, 19, 20), weight_shape=(7, 3, 2, 2), stride=3),
+        dict(
+            **dict(input_shape=(2, 4, 19, 20), weight_shape=(6, 2, 3, 2), groups=2),
+            **dict(padding=(0, 1), stride=(3, 1), dilation=(2, 3)),
+        ),
+        dict(input_shape=(3, 2, 5, 5), weight_shape=(4, 2, 3, 3), padding=6),  # windows that see nothing
+        dict(input_shape=(1, 2, 1, 1), weight_shape=(4, 2, 1, 1)),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_runs(case, dtype):
+    check(conv_spec(**case), dtype, runs.forward, runs.input_grad)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_runs_around_their_blocks(stride):
+    """Channels and filters around a vector and a panel; lines around a tile, a chunk, and the images of a block."""
+    lanes = simd.LANES32
+    for channels in (lanes - 1, lanes, lanes + 1, 2 * lanes + 1):
+        for filters in (lanes - 1, lanes, lanes + 1, 2 * lanes + 1):
+            check(conv_spec((2, channels, 4, 5), (filters, channels, 3, 3), stride, 1), np.float32,
+                  runs.forward, runs.input_grad)  # fmt: skip
+    for images in (11, 12, 13, runs.ROWS_OF_RUN, runs.ROWS_OF_RUN + 1):
+        spec = conv_spec((images, 3, 2, stride), (4, 3, 1, 1), stride)
+        check(spec, np.float32, runs.forward, runs.input_grad)
+    most = runs.WEIGHTS // (9 * 2 * lanes) // lanes * lanes
+    for channels in (most - 1, most, most + 1):
+        spec = conv_spec((1, channels, 3, 3), (2 * lanes, channels, 3, 3), stride, 1)
+        assert (runs.plan(spec, False, lanes).numbers[13] < channels) == (channels > most)
+        check(spec, np.float32, runs.forward, runs.input_grad)
+
+
+def test_a_run_is_what_one_tap_sees_of_a_row():
+    spec = conv_spec((1, 1, 3, 5), (1, 1, 1, 3), (1, 2), (0, 1))
+    # columns 0 2 4 | 1 3 of the source are sorted: outputs 0, 1, 2 see -1, 1, 3 and 0, 2, 4 and 1, 3, 5
+    assert runs.runs_of(spec, False)[1] == [(1, 6 + 0, 0, 3), (2, 6 + 3, 0, 2), (0, 6 + 3, 1, 2)]
+    # columns 0, 2, 4 of the gradient are seen by outputs 0, 1, 2 in the middle, columns 1, 3 by two taps
+    assert runs.runs_of(spec, True)[2] == [(1, 3, 0, 3)]
+    assert runs.runs_of(spec, True)[3] == [(0, 4, 0, 2), (2, 3, 0, 2)]
 
 
 def test_blocks_of_planes_fit_their_memory():
@@ -367,7 +418,9 @@ def test_the_choice_depends_on_the_shape_and_the_dtype():
 
     assert both((128, 64, 32, 32), (64, 64, 3, 3), padding=1) == ("winograd4", "winograd4")
     assert both((128, 64, 32, 32), (64, 64, 3, 3), double, padding=1) == ("direct", "direct")
-    assert both((32, 512, 2, 2), (512, 512, 3, 3), padding=1) == ("winograd2", "winograd2")  # small images
+    assert both((32, 512, 2, 2), (512, 512, 3, 3), padding=1) == ("runs", "winograd2")  # small images
+    assert both((8, 256, 14, 14), (512, 256, 3, 3), padding=1, stride=2) == ("runs", "direct")
+    assert both((8, 256, 14, 14), (512, 256, 3, 3), double, padding=1, stride=2) == ("runs", "direct")
     assert both((1, 64, 8, 8), (64, 64, 3, 3), padding=1)[0] == "direct"  # very few
     assert both((1, 512, 7, 7), (512, 512, 3, 3), padding=1)[0] == "winograd2"  # weights cost more than images
     assert both((1, 32, 16, 16), (32, 32, 3, 3), padding=1)[0] == "direct"  # less than a launch more
@@ -385,13 +438,13 @@ def test_the_choice_depends_on_the_shape_and_the_dtype():
     for weight, rule in (
         ((64, 64, 3, 3), dict(padding=1, stride=2)),
         ((64, 64, 3, 3), dict(padding=1, dilation=2)),
-        ((64, 64, 3, 3), dict(padding=3)),
         ((64, 64, 7, 7), dict(padding=3, stride=2)),
-        ((64, 64, 4, 7), dict(padding=3)),
         ((64, 64, 9, 9), dict(padding=4)),
         ((64, 64, 1, 1), {}),
     ):
         assert both((128, 64, 32, 32), weight, **rule) == ("direct", "direct")
+    assert both((128, 64, 32, 32), (64, 64, 3, 3), padding=3) == ("runs", "direct")  # taps that see the padding
+    assert both((128, 64, 32, 32), (64, 64, 4, 7), padding=3) == ("runs", "direct")
 
 
 def test_winograd_can_be_forbidden():
@@ -425,6 +478,7 @@ def test_bits_do_not_depend_on_the_number_of_threads():
                 mine += [direct.forward(x, w, b, spec), direct.input_grad(gy, w, spec), direct.weight_grad(gy, x, spec)]
                 mine += [direct.weight_grad_by_dots(gy, x, spec)]
                 mine += [broadcast.forward(x, w, b, spec), broadcast.input_grad(gy, w, spec)]
+                mine += [runs.forward(x, w, b, spec), runs.input_grad(gy, w, spec)]
                 if spec.kernel_size == (3, 3):
                     mine += [winograd.forward(x, w, b, spec, m, way=way) for m in (2, 4) for way in WAYS]
                     mine += [winograd.weight_grad(gy, x, spec, m, way) for m in (2, 4) for way in WAYS[:2]]
