@@ -12,12 +12,13 @@ refuse every illegal argument, with the rule and its numbers in the message, and
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 Pair = tuple[int, int]
+Shape = tuple[int, int, int, int]
 _SIDES = "height", "width"
 _LARGEST = 2**31 - 1  # kernel size, stride, padding, dilation: what compiled kernels compute from them fits int64
 
@@ -33,7 +34,13 @@ def _hash_of(spec: Any) -> int:
 
 @dataclass(frozen=True, slots=True)
 class ConvSpec:
-    """A checked 2-D convolution. Pairs are (height, width); `padding` is ((top, bottom), (left, right))."""
+    """A checked 2-D convolution. Pairs are (height, width); `padding` is ((top, bottom), (left, right)).
+
+    Attributes:
+        input_shape: (N, C, H, W).
+        weight_shape: (O, C / groups, KH, KW).
+        output_shape: (N, O, OH, OW).
+    """
 
     batch: int
     in_channels: int
@@ -45,28 +52,20 @@ class ConvSpec:
     dilation: Pair
     groups: int
     output_size: Pair
+    input_shape: Shape = field(init=False, repr=False, compare=False)
+    weight_shape: Shape = field(init=False, repr=False, compare=False)
+    output_shape: Shape = field(init=False, repr=False, compare=False)
     _hash: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_hash", _hash_of(self))
+        keep = partial(object.__setattr__, self)
+        keep("input_shape", (self.batch, self.in_channels, *self.input_size))
+        keep("weight_shape", (self.out_channels, self.in_channels // self.groups, *self.kernel_size))
+        keep("output_shape", (self.batch, self.out_channels, *self.output_size))
+        keep("_hash", _hash_of(self))
 
     def __hash__(self) -> int:
         return self._hash
-
-    @property
-    def input_shape(self) -> tuple[int, int, int, int]:
-        """(N, C, H, W)"""
-        return (self.batch, self.in_channels, *self.input_size)
-
-    @property
-    def weight_shape(self) -> tuple[int, int, int, int]:
-        """(O, C / groups, KH, KW)"""
-        return (self.out_channels, self.in_channels // self.groups, *self.kernel_size)
-
-    @property
-    def output_shape(self) -> tuple[int, int, int, int]:
-        """(N, O, OH, OW)"""
-        return (self.batch, self.out_channels, *self.output_size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +73,10 @@ class PoolSpec:
     """A checked 2-D pooling. Pairs are (height, width); `padding` is the same on both sides.
 
     With `ceil_mode` the last window may reach further than the padded image.
+
+    Attributes:
+        input_shape: (N, C, H, W).
+        output_shape: (N, C, OH, OW).
     """
 
     batch: int
@@ -85,23 +88,18 @@ class PoolSpec:
     dilation: Pair
     ceil_mode: bool
     output_size: Pair
+    input_shape: Shape = field(init=False, repr=False, compare=False)
+    output_shape: Shape = field(init=False, repr=False, compare=False)
     _hash: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_hash", _hash_of(self))
+        keep = partial(object.__setattr__, self)
+        keep("input_shape", (self.batch, self.channels, *self.input_size))
+        keep("output_shape", (self.batch, self.channels, *self.output_size))
+        keep("_hash", _hash_of(self))
 
     def __hash__(self) -> int:
         return self._hash
-
-    @property
-    def input_shape(self) -> tuple[int, int, int, int]:
-        """(N, C, H, W)"""
-        return (self.batch, self.channels, *self.input_size)
-
-    @property
-    def output_shape(self) -> tuple[int, int, int, int]:
-        """(N, C, OH, OW)"""
-        return (self.batch, self.channels, *self.output_size)
 
 
 def _windows(size: int, kernel: int, stride: int, padding: Pair, dilation: int, ceil_mode: bool) -> int:
@@ -168,6 +166,32 @@ def conv_spec(
         _integer(op, "groups", groups, 1),
         op,
     )
+
+
+def remembered(find: Callable[..., Any]) -> Callable[..., Any]:
+    """`find`, which makes a spec of ``(*shapes, *rule)``, for ``(shapes, *rule)``: what it found is kept.
+
+    It is looked up by the very objects of the rule: some are equal and yet illegal, such as True and 1.0 in place of 1.
+    """
+    known: dict[Any, Any] = {}
+
+    def spec_of(shapes: tuple[tuple[int, ...], ...], *rule: Any) -> Any:
+        key = shapes, *map(id, rule)
+        found = known.get(key)
+        if found is None:
+            found = find(*shapes, *rule), rule  # which lives as long, so that its ids belong to nothing else
+            if all(map(_stays, rule)):
+                if len(known) >= 4096:
+                    known.clear()
+                known[key] = found
+        return found[0]
+
+    return spec_of
+
+
+def _stays(value: Any) -> bool:
+    """Whether this is a number, a word, or a tuple of ints, not a list that may change."""
+    return value is None or type(value) in (int, bool, str) or type(value) is tuple and all(map(_stays, value))
 
 
 @lru_cache(maxsize=4096)

@@ -573,7 +573,7 @@ def _accumulate(leaf: Tensor, grad: Tensor, mine: bool, create_graph: bool) -> N
 
 def _is_alone(grad: Tensor, *groups: Sequence[Any]) -> bool:
     """Whether `grad` is found once only among all members of the groups."""
-    return sum([member is grad for group in groups for member in group]) == 1
+    return sum(map(operator.is_, itertools.chain(*groups), itertools.repeat(grad))) == 1
 
 
 def _walk(

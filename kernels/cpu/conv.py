@@ -88,7 +88,7 @@ def _choice(spec: ConvSpec, weight_grad: bool, allow_winograd: bool) -> str:
 
 def choose(spec: ConvSpec, dtype: np.dtype, weight_grad: bool = False) -> str:
     """How to compute a convolution, or the gradient of its input, or of its weights."""
-    return _choice(spec, weight_grad, settings.allow_winograd and dtype == np.float32)
+    return _choice(spec, weight_grad, settings.allow_winograd and dtype.char == "f")
 
 
 def conv2d(x: np.ndarray, w: np.ndarray, b: np.ndarray | None, spec: ConvSpec) -> np.ndarray:

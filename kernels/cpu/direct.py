@@ -19,14 +19,16 @@ interleaved when they are stored.
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numba import prange
 
 from ..geometry import ConvSpec
-from .gemm import plain, tile_columns
+from .gemm import flat, plain, tile_columns
 from .jit import helper, kernel
 from .memory import empty
 from .rows import add, copy, fill
@@ -310,8 +312,8 @@ def lay_weights(worker, workers, w, groups, filters, channels, flip, homes, out,
 
 @kernel(parallel=True)
 def sweep(
-    workers, x, w, b, y, batch, groups, channels, filters, flip, band, share, block, run, planes, homes, classes,
-    offsets, plane, memory, size, g,
+    workers, x, w, b, y, memory, size, batch, groups, channels, filters, flip, band, share, block, run, planes, homes,
+    classes, offsets, plane, g,
 ):  # fmt: skip
     """y = w (*) x + b; channels and filters are those of one group, b is empty for none.
 
@@ -392,28 +394,25 @@ def sweep(
                                 )  # fmt: skip
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Plan:
-    """How a layout is cut up for given sizes: what a kernel is told besides the arrays.
+    """What follows from a shape and a dtype: found once, so that a call goes straight to its kernel.
 
     Attributes:
-        band, block: as `blocks` says.
-        share: filters of one unit of work.
-        run: groups of one unit of work; more than 1 only if `block` holds all channels of a group.
-        planes, offsets, plane: as `tables` says, the offsets of all classes of outputs one after the other.
+        shape: of the result.
+        nothing: an empty array, in place of a missing bias.
         size: elements of memory that a thread needs.
-        g: further numbers.
+        more: elements for laid out weights, or for partial sums.
+        elements: of work, as `launch` counts them.
+        numbers: what the kernel is told besides the arrays: band, block, run and so on as below, in its order.
     """
 
-    band: int
-    share: int
-    block: int
-    run: int
-    planes: np.ndarray
-    offsets: np.ndarray
-    plane: int
+    shape: tuple[int, ...]
+    nothing: np.ndarray
     size: int
-    g: tuple[int, ...]
+    more: int
+    elements: int
+    numbers: tuple[Any, ...]
 
 
 def _run_of(groups: int, others: int, channels: int, block: int, elements: int) -> int:
@@ -426,21 +425,10 @@ def _run_of(groups: int, others: int, channels: int, block: int, elements: int) 
     return run
 
 
-@dataclass(frozen=True)
-class Weights:
-    """How `sweep` finds the weights, as `lay_weights` lays them out.
-
-    Attributes:
-        homes, classes: as the kernel says.
-        size: how many there are.
-    """
-
-    homes: np.ndarray
-    classes: np.ndarray
-    size: int
-
-
-def _weights(layout: Layout, groups: int, channels: int, filters: int, taps: int, block: int) -> Weights:
+def _weights(
+    layout: Layout, groups: int, channels: int, filters: int, taps: int, block: int
+) -> tuple[np.ndarray, np.ndarray, int]:
+    """(homes, classes, how many there are): how `sweep` finds the weights, as `lay_weights` lays them out."""
     homes, classes = np.full((taps, 3), -1), []
     rows = groups * -(-filters // PANEL) * channels * PANEL
     first = size = 0
@@ -450,15 +438,20 @@ def _weights(layout: Layout, groups: int, channels: int, filters: int, taps: int
             homes[tap] = size, count, number
         classes.append((count, first, size))
         first, size = first + block * count, size + rows * count
-    return Weights(homes, np.array(classes), size)
+    return homes, np.array(classes), size
 
 
-@lru_cache(maxsize=256)
-def _sweep_plan(
-    layout: Layout, batch: int, groups: int, channels: int, filters: int, taps: int, vector: int, workers: int
-) -> tuple[Plan, Weights]:
-    """How sums are cut into blocks of channels follows from the shape, and how rows are shared out from the workers."""
-    units, of_all = batch * groups, layout.size[0] * layout.size[1]
+@lru_cache(maxsize=1024)
+def _sweep_plan(spec: ConvSpec, flip: bool, dtype: np.dtype, workers: int) -> Plan:
+    """That of `sweep`, for the convolution itself or (`flip`) the gradient of its input.
+
+    How sums are cut into blocks of channels follows from the shape, and how rows are shared out from the workers.
+    """
+    layout, groups, vector = backward_layout(spec) if flip else forward_layout(spec), spec.groups, tile_columns(dtype)
+    channels, filters = spec.in_channels // groups, spec.out_channels // groups
+    if flip:
+        channels, filters = filters, channels
+    taps, units, of_all = math.prod(spec.kernel_size), spec.batch * groups, math.prod(layout.size)
     kept = 0 if layout.step == (1, 1) else len(layout.classes)  # for each filter and position
     share = filters  # each share lays out the planes again
     if kept:
@@ -471,41 +464,38 @@ def _sweep_plan(
     band = best_band(layout.size[0], most, units * -(-filters // share), workers)
     planes, offsets, plane = tables(layout, band, block)
     of_group = block * len(planes) * plane
-    run = _run_of(groups, batch * -(-layout.size[0] // band), channels, block, of_group)
+    run = _run_of(groups, spec.batch * -(-layout.size[0] // band), channels, block, of_group)
     size = -(-((0 if layout.plain else run * of_group) + kept * share * band * layout.size[1]) // 16) * 16
+    homes, classes, more = _weights(layout, groups, channels, filters, taps, block)
     g = *layout.source, *layout.target, *layout.size, *layout.step, *layout.stride, layout.plain, vector
-    cut = Plan(band, share, block, run, planes, np.concatenate(offsets), plane, size, g)
-    return cut, _weights(layout, groups, channels, filters, taps, block)
-
-
-def _run(x: np.ndarray, w: np.ndarray, b: np.ndarray | None, y: np.ndarray, layout: Layout, flip: bool) -> None:
-    """y of x and w (groups, filters, channels, taps), or with `flip` (groups, channels, filters, taps)."""
-    groups, filters, channels, taps = w.shape
-    if flip:
-        filters, channels = channels, filters
-    cut, weights = _sweep_plan(layout, len(x), groups, channels, filters, taps, tile_columns(x.dtype), workers())
-    launch(
-        sweep, x.reshape(-1), w.reshape(-1), np.empty(0, x.dtype) if b is None else b, y.reshape(-1), len(x), groups,
-        channels, filters, flip, cut.band, cut.share, cut.block, cut.run, cut.planes, weights.homes, weights.classes,
-        cut.offsets, cut.plane, scratch(most_workers() * cut.size + weights.size, x.dtype), cut.size, cut.g,
-        elements=y.size * channels * taps // (PRODUCTS * layout.step[0] * layout.step[1]),
+    shape = spec.input_shape if flip else spec.output_shape
+    return Plan(
+        shape, np.empty(0, dtype), size, more,
+        math.prod(shape) * channels * taps // (PRODUCTS * math.prod(layout.step)),
+        (
+            spec.batch, groups, channels, filters, flip, band, share, block, run, planes, homes, classes,
+            np.concatenate(offsets), plane, g,
+        ),
     )  # fmt: skip
+
+
+def _run(x: np.ndarray, w: np.ndarray, b: np.ndarray | None, spec: ConvSpec, flip: bool) -> np.ndarray:
+    """y of x and w, or with `flip` gx of gy and w."""
+    plan = _sweep_plan(spec, flip, x.dtype, workers())
+    y, memory = empty(plan.shape, x.dtype), scratch(most_workers() * plan.size + plan.more, x.dtype)
+    bias = plan.nothing if b is None else plain(b)
+    launch(sweep, flat(x), flat(w), bias, y.ravel(), memory, plan.size, *plan.numbers, elements=plan.elements)
+    return y
 
 
 def forward(x: np.ndarray, w: np.ndarray, b: np.ndarray | None, spec: ConvSpec) -> np.ndarray:
     """y (N, O, OH, OW) of x (N, C, H, W), w (O, C / groups, KH, KW) and b (O,) or None."""
-    y = empty(spec.output_shape, x.dtype)
-    filters = plain(w).reshape(spec.groups, spec.out_channels // spec.groups, w.shape[1], -1)
-    _run(plain(x), filters, None if b is None else plain(b), y, forward_layout(spec), False)
-    return y
+    return _run(x, w, b, spec, False)
 
 
 def input_grad(gy: np.ndarray, w: np.ndarray, spec: ConvSpec) -> np.ndarray:
     """gx (N, C, H, W) of gy (N, O, OH, OW)."""
-    gx = empty(spec.input_shape, gy.dtype)
-    filters = plain(w).reshape(spec.groups, spec.out_channels // spec.groups, w.shape[1], -1)
-    _run(plain(gy), filters, None, gx, backward_layout(spec), True)
-    return gx
+    return _run(gy, w, None, spec, True)
 
 
 @helper
@@ -537,8 +527,8 @@ def _add_up(worker, workers, partial, gw, parts, groups, filters, depth, padded,
 
 @kernel(parallel=True)
 def outer(
-    workers, gy, x, partial, gw, batch, groups, channels, filters, parts, band, block, planes, offsets, plane, memory,
-    size, g,
+    workers, gy, x, partial, gw, memory, size, batch, groups, channels, filters, parts, band, block, planes, offsets,
+    plane, g,
 ):  # fmt: skip
     """partial[part, group] (K, filters) = sum over the part's images of b (K, positions) @ gy^T (positions, filters).
 
@@ -613,8 +603,8 @@ def _add_lanes(worker, workers, partial, gw, parts, lanes):
 
 @kernel(parallel=True)
 def dots(
-    workers, gy, x, partial, gw, batch, groups, channels, filters, parts, band, block, run, planes, offsets, plane,
-    memory, size, g,
+    workers, gy, x, partial, gw, memory, size, batch, groups, channels, filters, parts, band, block, run, planes,
+    offsets, plane, g,
 ):  # fmt: skip
     """partial[part, group, filter, k] (lanes) = the lanes of sum over the part's images and positions of gy * b[k]
 
@@ -664,69 +654,68 @@ def dots(
         _add_lanes(worker, workers, partial, gw, parts, lanes)
 
 
-@lru_cache(maxsize=256)
-def _dots_plan(spec: ConvSpec, lanes: int) -> tuple[Plan, int]:
-    """(plan, parts) of `dots`."""
-    layout = forward_layout(spec)
-    band, block = blocks(layout, spec.batch * spec.groups, spec.in_channels // spec.groups, 0)
-    parts = max(1, min(PARTS, -(-UNITS // spec.groups), spec.batch * -(-spec.output_size[0] // band)))
+@lru_cache(maxsize=1024)
+def _dots_plan(spec: ConvSpec, dtype: np.dtype) -> Plan:
+    """That of `dots`."""
+    layout, groups, lanes = forward_layout(spec), spec.groups, tile_columns(dtype) // VECTORS
+    channels, filters, weights = spec.in_channels // groups, spec.out_channels // groups, math.prod(spec.weight_shape)
+    band, block = blocks(layout, spec.batch * groups, channels, 0)
+    parts = max(1, min(PARTS, -(-UNITS // groups), spec.batch * -(-spec.output_size[0] // band)))
     planes, (offsets,), plane = tables(layout, band, block)
     of_group = block * len(planes) * plane
-    run = _run_of(spec.groups, parts, spec.in_channels // spec.groups, block, of_group)
+    run = _run_of(groups, parts, channels, block, of_group)
     size = 0 if layout.plain else -(-run * of_group // 16) * 16
-    g = (*layout.source, *layout.size, *layout.stride, len(layout.classes[0].taps), layout.plain, lanes)
-    return Plan(band, spec.out_channels // spec.groups, block, run, planes, offsets, plane, size, g), parts
+    g = *layout.source, *layout.size, *layout.stride, len(layout.classes[0].taps), layout.plain, lanes
+    return Plan(
+        spec.weight_shape, np.empty(0, dtype), size, parts * weights * lanes, _products(spec),
+        (spec.batch, groups, channels, filters, parts, band, block, run, planes, offsets, plane, g),
+    )  # fmt: skip
+
+
+def _products(spec: ConvSpec) -> int:
+    """The elements of work of a weight gradient."""
+    return math.prod(spec.output_shape) * math.prod(spec.weight_shape[1:]) // PRODUCTS
 
 
 def weight_grad_by_dots(gy: np.ndarray, x: np.ndarray, spec: ConvSpec) -> np.ndarray:
     """gw (O, C / groups, KH, KW) of gy (N, O, OH, OW) and x (N, C, H, W), for few filters and taps in a group."""
-    groups, lanes = spec.groups, tile_columns(x.dtype) // VECTORS
-    cut, parts = _dots_plan(spec, lanes)
-    gw = empty(spec.weight_shape, x.dtype)
-    partial = empty(parts * gw.size * lanes, x.dtype)
-    launch(
-        dots, plain(gy).reshape(-1), plain(x).reshape(-1), partial, gw.reshape(-1), spec.batch, groups,
-        spec.in_channels // groups, spec.out_channels // groups, parts, cut.band, cut.block, cut.run, cut.planes,
-        cut.offsets, cut.plane, scratch(most_workers() * cut.size, x.dtype), cut.size, cut.g,
-        elements=gy.size * gw[0].size // PRODUCTS,
-    )  # fmt: skip
+    return _weight_grad(dots, gy, x, _dots_plan(spec, x.dtype))
+
+
+def _weight_grad(kernel: Any, gy: np.ndarray, x: np.ndarray, plan: Plan) -> np.ndarray:
+    gw, partial = empty(plan.shape, x.dtype), empty(plan.more, x.dtype)
+    memory = scratch(most_workers() * plan.size, x.dtype)
+    launch(kernel, flat(gy), flat(x), partial, gw.ravel(), memory, plan.size, *plan.numbers, elements=plan.elements)
     return gw
 
 
-@lru_cache(maxsize=256)
-def _outer_plan(spec: ConvSpec, vector: int) -> tuple[Plan, int, int]:
-    """(plan, parts, filters rounded up to vectors) of `outer`.
+@lru_cache(maxsize=1024)
+def _outer_plan(spec: ConvSpec, dtype: np.dtype) -> Plan:
+    """That of `outer`.
 
     Units are parts x groups x blocks of channels; parts cost memory and a pass over it, blocks another copy of gy^T.
     """
-    layout, groups = forward_layout(spec), spec.groups
+    layout, groups, vector = forward_layout(spec), spec.groups, tile_columns(dtype)
     channels, filters, taps = spec.in_channels // groups, spec.out_channels // groups, len(layout.classes[0].taps)
     lanes = vector // VECTORS
     padded = -(-filters // lanes) * lanes
     band, block = blocks(layout, spec.batch, channels, padded)
     bands = -(-spec.output_size[0] // band)
     pieces = max(1, min(4, channels * taps // DEEP))
-    room = (1 << 21) // (groups * channels * taps * padded)
-    parts = max(1, min(PARTS // max(groups, pieces), spec.batch * bands, room))
+    of_part = groups * channels * taps * padded
+    parts = max(1, min(PARTS // max(groups, pieces), spec.batch * bands, (1 << 21) // of_part))
     while block > 8 and parts * groups * -(-channels // block) < UNITS:
         block = -(-block // 2)
     planes, (offsets,), plane = tables(layout, band, block)
     laid = 0 if layout.plain else block * len(planes) * plane
     size = -(-(laid + band * layout.size[1] * padded) // 16) * 16
-    g = (*layout.source, *layout.size, *layout.stride, taps, layout.plain, vector, lanes, padded)
-    return Plan(band, filters, block, 1, planes, offsets, plane, size, g), parts, padded
+    g = *layout.source, *layout.size, *layout.stride, taps, layout.plain, vector, lanes, padded
+    return Plan(
+        spec.weight_shape, np.empty(0, dtype), size, parts * of_part, _products(spec),
+        (spec.batch, groups, channels, filters, parts, band, block, planes, offsets, plane, g),
+    )  # fmt: skip
 
 
 def weight_grad(gy: np.ndarray, x: np.ndarray, spec: ConvSpec) -> np.ndarray:
     """gw (O, C / groups, KH, KW) of gy (N, O, OH, OW) and x (N, C, H, W)."""
-    groups, vector = spec.groups, tile_columns(x.dtype)
-    channels, filters = spec.in_channels // groups, spec.out_channels // groups
-    cut, parts, padded = _outer_plan(spec, vector)
-    depth = channels * spec.kernel_size[0] * spec.kernel_size[1]
-    partial, gw = empty(parts * groups * depth * padded, x.dtype), empty(spec.weight_shape, x.dtype)
-    launch(
-        outer, plain(gy).reshape(-1), plain(x).reshape(-1), partial, gw.reshape(-1), spec.batch, groups, channels,
-        filters, parts, cut.band, cut.block, cut.planes, cut.offsets, cut.plane,
-        scratch(most_workers() * cut.size, x.dtype), cut.size, cut.g, elements=gy.size * depth // PRODUCTS,
-    )  # fmt: skip
-    return gw
+    return _weight_grad(outer, gy, x, _outer_plan(spec, x.dtype))

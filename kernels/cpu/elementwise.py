@@ -455,19 +455,18 @@ def where_flat(workers, cond, a, b, out):
 def in_parallel(*arrays: Any, least: int = PARALLEL) -> bool:
     """Whether the arrays are large, of one shape and floating dtype, and as a kernel takes them."""
     first = arrays[0]
-    return first.size >= least and all(
-        isinstance(a, np.ndarray)
-        and a.shape == first.shape
-        and a.dtype == first.dtype
-        and a.dtype in (np.float32, np.float64)
-        and a.flags.carray
-        for a in arrays
-    )
+    if first.size < least or first.dtype.char not in "fd":
+        return False
+    shape, dtype = first.shape, first.dtype
+    for a in arrays:
+        if not (isinstance(a, np.ndarray) and a.shape == shape and a.dtype == dtype and a.flags.carray):
+            return False
+    return True
 
 
 def _run(kernel: Any, *arrays: np.ndarray) -> np.ndarray:
     out = empty(arrays[0].shape, arrays[0].dtype)
-    launch(kernel, *(a.reshape(-1) for a in arrays), out.reshape(-1), elements=out.size)
+    launch(kernel, *[a.ravel() for a in arrays], out.ravel(), elements=out.size)
     return out
 
 

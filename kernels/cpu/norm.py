@@ -18,7 +18,7 @@ from numba import prange, uintp
 
 from .elementwise import relu as relu_of
 from .elementwise import relu_grad
-from .gemm import plain
+from .gemm import flat, plain
 from .jit import helper, kernel
 from .memory import empty
 from .simd_rows import NO_FLOOR, row_gradient, row_moments, row_products, row_scale, row_scale_add
@@ -367,9 +367,9 @@ def _train(x: np.ndarray, weight: np.ndarray, bias: np.ndarray, y: np.ndarray, e
         if x.shape[2] == 1:
             launch(train_columns, plain(x).reshape(x.shape[:2]), *rule, y.reshape(x.shape[:2]), *found, elements=x.size)
         elif groups == 1:
-            launch(train, plain(x).reshape(-1), x.shape, *rule, y.reshape(-1), *found, elements=x.size)
+            launch(train, flat(x), x.shape, *rule, y.ravel(), *found, elements=x.size)
         else:
-            launch(train_split, plain(x).reshape(-1), x.shape, *rule, y.reshape(-1), *found, groups, elements=x.size)
+            launch(train_split, flat(x), x.shape, *rule, y.ravel(), *found, groups, elements=x.size)
     return mean, var
 
 
@@ -391,15 +391,15 @@ def batch_norm_train_grad(
         groups = groups_of(x.shape)
         rule = plain(mean), plain(var), plain(weight)
         found = gweight, gbias, float(eps)
-        flat = plain(gy).reshape(-1), plain(x).reshape(-1), x.shape, *rule, plain(weight if bias is None else bias)
+        arrays = flat(gy), flat(x), x.shape, *rule, plain(weight if bias is None else bias)
         relu = int(bias is not None)
         if x.shape[2] == 1:
             columns = plain(gy).reshape(x.shape[:2]), plain(x).reshape(x.shape[:2])
             launch(train_grad_columns, *columns, *rule, gx.reshape(x.shape[:2]), *found, elements=x.size)
         elif groups == 1:
-            launch(train_grad, *flat, gx.reshape(-1), *found, relu, elements=x.size)
+            launch(train_grad, *arrays, gx.ravel(), *found, relu, elements=x.size)
         else:
-            launch(train_grad_split, *flat, gx.reshape(-1), *found, relu, groups, elements=x.size)
+            launch(train_grad_split, *arrays, gx.ravel(), *found, relu, groups, elements=x.size)
     return gx, gweight, gbias
 
 
@@ -413,19 +413,22 @@ def batch_norm_eval(
     other: np.ndarray | None = None,
     relu: bool = False,
 ) -> np.ndarray:
-    """(x - mean) / sqrt(var + eps) * weight + bias, then plus `other` (of x's shape), then max(., 0), if asked for."""
+    """(x - mean) / sqrt(var + eps) * weight + bias, then plus `other` (of x's shape), then max(., 0), if asked for.
+
+    Here x may be (N, C, ...), of any rank.
+    """
     y = empty(x.shape, x.dtype)
+    if not x.size:
+        return y
+    batch, channels = form = x.shape[:2]
+    length = x.size // (batch * channels)
     rule = plain(mean), plain(var), plain(weight), plain(bias)
-    if x.size and x.shape[2] == 1:
-        launch(
-            evaluate_columns, plain(x).reshape(x.shape[:2]), *rule, y.reshape(x.shape[:2]), float(eps), elements=x.size
-        )
+    if length == 1:
+        columns, result = plain(x).reshape(form), y.reshape(form)
+        launch(evaluate_columns, columns, *rule, result, float(eps), elements=x.size)
         y = y if other is None else y + other
         return relu_of(y) if relu else y
-    if x.size:
-        beside = x.reshape(-1)[:0] if other is None else plain(other).reshape(-1)
-        launch(
-            evaluate, plain(x).reshape(-1), beside, x.shape, *rule, y.reshape(-1), float(eps), int(relu),
-            elements=x.size,
-        )  # fmt: skip
+    beside = np.empty(0, x.dtype) if other is None else flat(other)
+    numbers = float(eps), int(relu)
+    launch(evaluate, flat(x), beside, (batch, channels, length), *rule, y.ravel(), *numbers, elements=x.size)
     return y

@@ -13,7 +13,7 @@ import numpy as np
 from numba import prange
 
 from ..geometry import PoolSpec
-from .gemm import plain
+from .gemm import flat
 from .jit import helper, kernel
 from .memory import empty
 from .rows import add, fill
@@ -245,10 +245,6 @@ def _numbers(spec: PoolSpec) -> tuple[int, ...]:
     )  # fmt: skip
 
 
-def _flat(array: np.ndarray) -> np.ndarray:
-    return plain(array).reshape(-1)
-
-
 @lru_cache(maxsize=1024)
 def by_two(spec: PoolSpec) -> bool:
     """Whether `largest_by_two` computes this pooling."""
@@ -269,7 +265,7 @@ def max_pool2d(x: np.ndarray, spec: PoolSpec, relu: bool = False) -> tuple[np.nd
     argmax = empty(spec.output_shape, np.uint8 if small else np.int32)
     if y.size:
         planes = spec.batch * spec.channels
-        arrays = _flat(x), y.reshape(-1), argmax.reshape(-1)
+        arrays = flat(x), y.ravel(), argmax.ravel()
         rule = _numbers(spec), int(relu)
         launch(largest_by_two if by_two(spec) else largest, *arrays, planes, *rule, elements=x.size)
     return y, argmax
@@ -280,7 +276,7 @@ def max_pool2d_grad(gy: np.ndarray, argmax: np.ndarray, spec: PoolSpec) -> np.nd
     gx = empty(spec.input_shape, gy.dtype)
     if gx.size:
         planes = spec.batch * spec.channels
-        arrays = _flat(gy), _flat(argmax), gx.reshape(-1)
+        arrays = flat(gy), flat(argmax), gx.ravel()
         launch(scatter_by_two if by_two(spec) else scatter, *arrays, planes, _numbers(spec), elements=gx.size)
     return gx
 
@@ -290,7 +286,7 @@ def max_pool2d_take(x: np.ndarray, argmax: np.ndarray, spec: PoolSpec) -> np.nda
     y = empty(spec.output_shape, x.dtype)
     if y.size:
         planes = spec.batch * spec.channels
-        launch(pick, _flat(x), _flat(argmax), y.reshape(-1), planes, _numbers(spec), elements=x.size)
+        launch(pick, flat(x), flat(argmax), y.ravel(), planes, _numbers(spec), elements=x.size)
     return y
 
 
@@ -298,7 +294,7 @@ def avg_pool2d(x: np.ndarray, spec: PoolSpec, count_include_pad: bool, divisor_o
     """The sum of each window divided by the number of elements that count; see `reference.pool`."""
     y = empty(spec.output_shape, x.dtype)
     if y.size:
-        arrays = _flat(x), y.reshape(-1)
+        arrays = flat(x), y.ravel()
         if whole_planes(spec):
             length = spec.input_size[0] * spec.input_size[1]
             launch(average_planes, *arrays, length, float(divisor_override or length), elements=x.size)
@@ -317,7 +313,7 @@ def avg_pool2d_grad(
     """gx: every gy divided likewise and added to all elements of its window."""
     gx = empty(spec.input_shape, gy.dtype)
     if gx.size:
-        arrays = _flat(gy), gx.reshape(-1)
+        arrays = flat(gy), gx.ravel()
         if whole_planes(spec):
             length = spec.input_size[0] * spec.input_size[1]
             launch(spread_planes, *arrays, length, float(divisor_override or length), elements=gx.size)

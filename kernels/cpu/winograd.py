@@ -23,13 +23,13 @@ which is 144 products for 9 outputs of a channel, where 7 x 7 taps are 441.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numba import prange
 
 from ..geometry import ConvSpec, adjoint
-from .gemm import add_parts, add_some_parts, plain, product
+from .gemm import add_parts, add_some_parts, flat, plain, product
 from .jit import helper, kernel
 from .memory import empty
 from .rows import copy
@@ -66,6 +66,7 @@ SOME, SEVERAL = 64, 3 * LANES32  # channels and filters whose sums a thread keep
 TURNED_TAPS = 9 * LANES32 * LANES32  # elements of transposed taps; behind them those of a channel in pieces
 TAPS_ROOM = TURNED_TAPS + 64 * LANES32
 UNITS = 8  # of work, at least, where there are so many channels and filters
+_NOTHING = np.empty(0, np.float32)  # in place of a missing bias
 
 
 def apart(size: int) -> int:
@@ -128,7 +129,7 @@ def _seen(count, m, wide, left):
 
 @dataclass(frozen=True)
 class Plan:
-    """How a convolution is cut up.
+    """How a convolution is cut up, and what follows from that, computed when it is first asked for.
 
     Attributes:
         numbers: what the kernels unpack with `_geometry`.
@@ -137,6 +138,35 @@ class Plan:
 
     numbers: tuple[int, ...]
     blocks: int
+
+    @cached_property
+    def way(self) -> str:
+        """What `choose` says."""
+        batch, _, channels, filters, *_, m, high, wide, _ = self.numbers
+        return choose(channels, filters, batch * high * wide, m)
+
+    @cached_property
+    def pixels(self) -> int:
+        """Elements of memory for transposed pixels, and for the bias beside them."""
+        width, ow, m, wide, block = (self.numbers[i] for i in (5, 7, 10, 12, 13))
+        more = TAPS[m] - 1
+        row = min(max(width, ow) + 2 * m, m * rows_of(block, m, wide) + more) * LANES32
+        return max(TURNED, (m + more) * row) + 2 * LANES32
+
+    @cached_property
+    def private(self) -> tuple[int, int]:
+        """Elements of memory for a thread of `private`, and of U."""
+        groups, channels, filters, m, wide, block = (self.numbers[i] for i in (1, 2, 3, 10, 12, 13))
+        v_size, m_size = rows_of(block, m, wide) * filled(channels), room(block) * panel_of(filters)
+        size = self.pixels + depth_of(m) * (apart(v_size) + apart(m_size))
+        return size, room_of_weights(groups, channels, filters, m)
+
+    @cached_property
+    def private_grad(self) -> tuple[int, int]:
+        """Elements of memory for a thread of `private_grad`, and into how many parts the sum is cut."""
+        channels, padded, m, block = self.numbers[2], filled(self.numbers[3]), self.numbers[10], self.numbers[13]
+        sizes = filled(channels) * block, padded * block, channels * padded
+        return self.pixels + depth_of(m) * sum(apart(size) for size in sizes), max(1, min(PARTS, self.blocks))
 
 
 @lru_cache(maxsize=256)
@@ -164,14 +194,6 @@ def plan(spec: ConvSpec, m: int, longest: int = 0) -> Plan:
         ),
         blocks=-(-tiles // block),
     )
-
-
-def _pixels(numbers: tuple[int, ...]) -> int:
-    """Elements of memory for transposed pixels, and for the bias beside them."""
-    width, ow, m, wide, block = (numbers[i] for i in (5, 7, 10, 12, 13))
-    more = TAPS[m] - 1
-    row = min(max(width, ow) + 2 * m, m * rows_of(block, m, wide) + more) * LANES32
-    return max(TURNED, (m + more) * row) + 2 * LANES32
 
 
 @helper
@@ -575,31 +597,27 @@ def forward(
         way: one of those of `choose`, instead of its choice.
     """
     cut = plan(spec, m)
-    batch, groups, channels, filters, *_, high, wide, _ = cut.numbers
-    way = way or choose(channels, filters, batch * high * wide, m)
+    way = way or cut.way
     if way == "panels":
         cut = plan(spec, m, LONGER)
-    y, bias = empty(spec.output_shape, x.dtype), np.empty(0, x.dtype) if b is None else plain(b)
-    run = {"private": _private, "shared": _shared, "panels": _panels}[way]
-    run(plain(x).reshape(-1), plain(w), bias, y.reshape(-1), cut, flip)
+    y, bias = empty(spec.output_shape, x.dtype), _NOTHING if b is None else plain(b)
+    run = _private if way == "private" else _shared if way == "shared" else _panels
+    run(flat(x), plain(w), bias, y.ravel(), cut, flip)
     return y
 
 
 def _private(x: np.ndarray, w: np.ndarray, b: np.ndarray, y: np.ndarray, cut: Plan, flip: bool) -> None:
-    groups, channels, filters, m, wide, block = (cut.numbers[i] for i in (1, 2, 3, 10, 12, 13))
-    pixels, width, rows = _pixels(cut.numbers), panel_of(filters), rows_of(block, m, wide)
-    size = pixels + depth_of(m) * (apart(rows * filled(channels)) + apart(room(block) * width))
-    memory = scratch(most_workers() * size + LANES32, x.dtype)
-    u = empty(room_of_weights(groups, channels, filters, m), x.dtype)
-    rule = w.reshape(-1), w.shape[2:], flip
-    launch(private, x, *rule, u, b, y, cut.blocks, pixels, memory, size, cut.numbers)
+    size, of_weights = cut.private
+    memory, u = scratch(most_workers() * size + LANES32, x.dtype), empty(of_weights, x.dtype)
+    rule = w.ravel(), w.shape[2:], flip
+    launch(private, x, *rule, u, b, y, cut.blocks, cut.pixels, memory, size, cut.numbers)
 
 
 def _shared(x: np.ndarray, w: np.ndarray, b: np.ndarray, y: np.ndarray, cut: Plan, flip: bool) -> None:
     groups, channels, filters, m, wide, block = (cut.numbers[i] for i in (1, 2, 3, 10, 12, 13))
     u = empty(room_of_weights(groups, channels, filters, m), x.dtype)
     launch(weights, w.reshape(-1), u, groups, filters, channels, m, w.shape[2:], flip, elements=u.size)
-    pixels, depth, width = _pixels(cut.numbers), depth_of(m), panel_of(filters)
+    pixels, depth, width = cut.pixels, depth_of(m), panel_of(filters)
     v_size = groups * depth * apart(rows_of(block, m, wide) * filled(channels))
     m_size = groups * depth * apart(room(block) * (-(-filters // width) * width))
     together = even(cut.blocks, SHARED // (v_size + m_size))
@@ -619,7 +637,7 @@ def even(count: int, most: int) -> int:
 
 def _panels(x: np.ndarray, w: np.ndarray, b: np.ndarray, y: np.ndarray, cut: Plan, flip: bool) -> None:
     groups, channels, filters, m, wide, block = (cut.numbers[i] for i in (1, 2, 3, 10, 12, 13))
-    pixels, depth, width = _pixels(cut.numbers), depth_of(m), panel_of(filters)
+    pixels, depth, width = cut.pixels, depth_of(m), panel_of(filters)
     pieces = pieces_of(m) ** 2
     v = empty(cut.blocks * groups * depth * apart(rows_of(block, m, wide) * filled(channels)), x.dtype)
     # Each chunk of V comes from the third cache once for all panels of a unit, as many as leave room for their M and U.
@@ -764,31 +782,25 @@ def weight_grad(gy: np.ndarray, x: np.ndarray, spec: ConvSpec, m: int, way: str 
     Args:
         way: ``"private"`` or ``"shared"``, instead of what the sizes suggest: private if all sums fit a thread's cache.
     """
-    channels, filters = spec.in_channels // spec.groups, spec.out_channels // spec.groups
-    padded = -(-filters // LANES32) * LANES32
-    way = way or ("private" if channels * padded <= SMALL_SUMS else "shared")
+    padded = filled(spec.out_channels // spec.groups)
+    way = way or ("private" if spec.in_channels // spec.groups * padded <= SMALL_SUMS else "shared")
     gw = empty(spec.weight_shape, x.dtype)
     run = _private_grad if way == "private" else _shared_grad
-    run(plain(gy).reshape(-1), plain(x).reshape(-1), gw.reshape(-1), spec, m, padded)
+    run(flat(gy), flat(x), gw.ravel(), spec, m, padded)
     return gw
 
 
 def _private_grad(gy: np.ndarray, x: np.ndarray, gw: np.ndarray, spec: ConvSpec, m: int, padded: int) -> None:
     cut = plan(spec, m)
-    channels, block = cut.numbers[2], cut.numbers[13]
-    pixels = _pixels(cut.numbers)
-    sizes = filled(channels) * block, padded * block, channels * padded
-    size = pixels + depth_of(m) * sum(apart(s) for s in sizes)
-    memory = scratch(most_workers() * size + LANES32, x.dtype)
-    parts = max(1, min(PARTS, cut.blocks))
-    partial = empty(parts * gw.size, x.dtype)
-    launch(private_grad, gy, x, partial, gw, parts, cut.blocks, pixels, padded, memory, size, cut.numbers)
+    size, parts = cut.private_grad
+    memory, partial = scratch(most_workers() * size + LANES32, x.dtype), empty(parts * gw.size, x.dtype)
+    launch(private_grad, gy, x, partial, gw, parts, cut.blocks, cut.pixels, padded, memory, size, cut.numbers)
 
 
 def _shared_grad(gy: np.ndarray, x: np.ndarray, gw: np.ndarray, spec: ConvSpec, m: int, padded: int) -> None:
     cut = plan(spec, m, LONG)
     groups, channels, block = (cut.numbers[i] for i in (1, 2, 13))
-    pixels, depth = _pixels(cut.numbers), depth_of(m)
+    pixels, depth = cut.pixels, depth_of(m)
     some, several = min(channels, SOME), min(padded, SEVERAL)
     while max(some, several) > LANES32 and groups * -(-channels // some) * -(-padded // several) < UNITS:
         if some >= several:

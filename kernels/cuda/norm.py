@@ -259,13 +259,17 @@ def batch_norm_train_grad(
 def batch_norm_eval(
     x: Any, mean: Any, var: Any, weight: Any, bias: Any, eps: float, other: Any = None, relu: bool = False
 ) -> Any:
-    """(x - mean) / sqrt(var + eps) * weight + bias, then plus `other` (of x's shape), then max(., 0), if asked for."""
+    """(x - mean) / sqrt(var + eps) * weight + bias, then plus `other` (of x's shape), then max(., 0), if asked for.
+
+    Here x may be (N, C, ...), of any rank.
+    """
     x = xp.ascontiguousarray(x)
     y = xp.empty(x.shape, x.dtype)
     if x.size:
         wide = computed_in(x.dtype)
         rule = [xp.ascontiguousarray(a, wide) for a in (mean, var, weight, bias)]
         added = x if other is None else xp.ascontiguousarray(other)
-        numbers = x.size, x.shape[1], x.shape[2], wide.type(eps), int(other is not None), int(relu)
+        length = x.size // (x.shape[0] * x.shape[1])
+        numbers = x.size, x.shape[1], length, wide.type(eps), int(other is not None), int(relu)
         forward.of(x.dtype)(*flat(x.size), x, *rule, added, y, *numbers)
     return y

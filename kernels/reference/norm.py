@@ -7,8 +7,8 @@ import numpy as np
 from . import silent
 
 
-def _column(v: np.ndarray) -> np.ndarray:
-    return v[:, None]
+def _column(v: np.ndarray, rank: int = 3) -> np.ndarray:
+    return v.reshape(-1, *(1,) * (rank - 2))
 
 
 @silent
@@ -67,9 +67,12 @@ def batch_norm_eval(
     other: np.ndarray | None = None,
     relu: bool = False,
 ) -> np.ndarray:
-    """(x - mean) / sqrt(var + eps) * weight + bias, then plus `other` (of x's shape), then max(., 0), if asked for."""
+    """(x - mean) / sqrt(var + eps) * weight + bias, then plus `other` (of x's shape), then max(., 0), if asked for.
+
+    Here x may be (N, C, ...), of any rank.
+    """
     scale = weight / np.sqrt(var + x.dtype.type(eps))
-    y = (x - _column(mean)) * _column(scale) + _column(bias)
+    y = (x - _column(mean, x.ndim)) * _column(scale, x.ndim) + _column(bias, x.ndim)
     if other is not None:
         y = y + other
     return np.maximum(y, 0) if relu else y

@@ -1,70 +1,18 @@
-"""Convolutions made of `ops.conv`: along one dimension, transposed, and for other dtypes."""
+"""Convolutions made of `ops.conv`: along one dimension, and transposed."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from .. import dtypes
 from .._tensor import Tensor, need
 from ..kernels.geometry import GeometryError, _integer, _pair, conv_transpose_spec
-from ..ops import conv as primitive
-from ..ops.conv import Conv2dInputGrad
-from ..ops.elementwise import cast, has_kernels
+from ..ops.conv import Conv2dInputGrad, Ints, conv2d, in_float
+from ..ops.elementwise import has_kernels
 from ..ops.matmul import same_kind
 from ..ops.shape import IndexGrad, reshape, squeeze, unsqueeze
 from .pad import pad
-
-Ints = int | Sequence[int]
-
-
-def in_float(name: str, function: Callable[..., Tensor], *tensors: Any) -> Tensor:
-    """``function(*tensors)`` for a dtype without kernels: float16 is computed in float32, integers in float64.
-
-    Raises:
-        RuntimeError: for bools.
-    """
-    kind = tensors[0].array.dtype
-    if kind.kind in "bu":
-        raise RuntimeError(f"{name}: not for {tensors[0].dtype} tensors; convert with .float()")
-    for t in tensors[1:]:
-        if t is not None:
-            same_kind(name, tensors[0], t)
-    wide = dtypes.float32 if kind == np.float16 else dtypes.float64
-    return cast(function(*[None if t is None else cast(t, wide) for t in tensors]), tensors[0].dtype)
-
-
-def conv2d(
-    input: Tensor,
-    weight: Tensor,
-    bias: Tensor | None = None,
-    stride: Ints = 1,
-    padding: Any = 0,
-    dilation: Ints = 1,
-    groups: int = 1,
-) -> Tensor:
-    """2-D cross-correlation of `input` with `weight`, plus `bias`.
-
-    Args:
-        input: (N, C, H, W), or (C, H, W) for one image.
-        weight: (O, C / groups, KH, KW).
-        bias: (O,) or None.
-        stride, dilation: an int or a pair (height, width).
-        padding: zeros around the image: an int, a pair, ``"valid"`` (none) or ``"same"`` (stride 1 only).
-        groups: channels are split into so many groups, each with its own filters; groups = C is depthwise.
-
-    Returns:
-        (N, O, OH, OW) with OH = floor((H + 2P - D(KH-1) - 1) / S) + 1, and OW likewise.
-
-    Raises:
-        TypeError, ValueError, RuntimeError: with the rule and the numbers, if the arguments do not fit.
-    """
-    rule: Any = (stride, padding, dilation, groups)
-    if isinstance(input, Tensor) and not has_kernels(input):
-        return in_float("conv2d", lambda x, w, b: primitive.conv2d(x, w, b, *rule), input, weight, bias)
-    return primitive.conv2d(input, weight, bias, *rule)
 
 
 def _one(op: str, name: str, value: Any, least: int) -> int:

@@ -48,7 +48,7 @@ def batch_norm(
         ValueError: if training sees one value per channel only, or eps is not positive.
         RuntimeError: if sizes, dtypes or devices do not fit, or running statistics are missing in evaluation.
     """
-    if isinstance(input, Tensor) and input.array.dtype == np.float16:
+    if isinstance(input, Tensor) and input.array.dtype.char == "e":
         wide = [None if t is None else cast(t, dtypes.float32) for t in (running_mean, running_var, weight, bias)]
         rule: Any = (*wide, training, momentum, eps)
         y = primitive.batch_norm(input if has_kernels(input) else cast(input, dtypes.float32), *rule)

@@ -10,7 +10,7 @@ from ..kernels.geometry import GeometryError, _integer, _pair
 from ..ops.create import empty
 from . import functional as F
 from . import init
-from .module import Module, held
+from .module import Module, weight_and_bias
 from .parameter import Parameter
 
 PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
@@ -141,7 +141,7 @@ class Conv2d(_Conv):
     def forward(self, input: Tensor) -> Tensor:
         if not isinstance(input, Tensor) or input.array.ndim != 4 or input.array.shape[1] != self.in_channels:
             self._check(input)
-        weight, bias = held(self, "_parameters", "weight", "bias")
+        weight, bias = weight_and_bias(self)
         if self.padding_mode != "zeros":
             return F.conv2d(_padded(self, input), weight, bias, self.stride, 0, self.dilation, self.groups)
         return F.conv2d(input, weight, bias, self.stride, self.padding, self.dilation, self.groups)

@@ -10,7 +10,7 @@ from ..kernels.geometry import _integer
 from ..ops.create import empty
 from . import functional as F
 from . import init
-from .module import Module, held
+from .module import Module, weight_and_bias
 from .parameter import Parameter
 
 
@@ -55,7 +55,7 @@ class Linear(Module):
         shape = input.array.shape
         if not shape or shape[-1] != self.in_features:
             self._refuse(shape)
-        return F.linear(input, *held(self, "_parameters", "weight", "bias"))
+        return F.linear(input, *weight_and_bias(self))
 
     def _refuse(self, shape: tuple[int, ...]) -> None:
         """Raise the error for an input that does not fit, and guess what was meant."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import operator
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, Self
@@ -45,10 +46,20 @@ class NoSuchAttribute(AttributeError):
         return f"{type(module).__name__!r} object has no attribute {name!r}{hint}"
 
 
-def held(layer: Any, kind: str, *names: str) -> list[Any]:
-    """The attributes `names`; those in ``layer._parameters`` or ``_buffers`` without the detour over `__getattr__`."""
-    own = layer.__dict__[kind]
-    return [own[name] if name in own else getattr(layer, name) for name in names]
+def holding(kind: str, *names: str) -> Callable[[Any], Any]:
+    """What gets the attributes `names` of a layer from its ``_parameters`` or ``_buffers``, not over `__getattr__`."""
+    pick = operator.itemgetter(*names)
+
+    def held(layer: Any) -> Any:
+        try:
+            return pick(layer.__dict__[kind])
+        except KeyError:  # some are ordinary attributes
+            return [getattr(layer, name) for name in names]
+
+    return held
+
+
+weight_and_bias = holding("_parameters", "weight", "bias")
 
 
 class Module:

@@ -8,10 +8,13 @@ from .._tensor import Tensor, need
 from ..dtypes import int64, real
 from ..kernels.geometry import _integer
 from ..ops.create import empty, legal, ones, zeros
+from ..ops.norm import follow
 from . import functional as F
 from . import init
-from .module import Module, held
+from .module import Module, holding, weight_and_bias
 from .parameter import Parameter
+
+_statistics = holding("_buffers", "running_mean", "running_var", "num_batches_tracked")
 
 
 class _Scaled(Module):
@@ -84,8 +87,8 @@ class _BatchNorm(_Scaled):
         if not isinstance(input, Tensor):
             raise TypeError(f"{type(self).__name__}: expected a Tensor, got {type(input).__name__}")
         self._check_input(input)
-        mean, var, count = held(self, "_buffers", "running_mean", "running_var", "num_batches_tracked")
-        weight, bias = held(self, "_parameters", "weight", "bias")
+        mean, var, count = _statistics(self)
+        weight, bias = weight_and_bias(self)
         use_batch = self.training or mean is None or var is None
         tracking = self.training and self.track_running_stats
         if self.training and not tracking:
@@ -95,7 +98,7 @@ class _BatchNorm(_Scaled):
             momentum = 1.0 / (int(count.item()) + 1) if tracking and count is not None else 0.0
         output = F.batch_norm(input, mean, var, weight, bias, use_batch, momentum, self.eps)
         if tracking and count is not None:
-            count.add_(1)
+            follow(count, 1, 1)
         return output
 
     def extra_repr(self) -> str:

@@ -10,15 +10,21 @@ gradients:
 
 from __future__ import annotations
 
-import functools
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
+from .. import dtypes
 from .._tensor import Tensor, wrap
 from ..autograd import Function, hang, is_grad_enabled, node_for
-from ..kernels.geometry import conv_spec
+from ..kernels.geometry import conv_spec, remembered
+from .elementwise import cast, has_kernels
 from .matmul import same_kind
 from .reduce import sum
 from .shape import squeeze, unsqueeze
+
+Ints = int | Sequence[int]
 
 
 class Conv2d(Function):
@@ -76,46 +82,66 @@ class Conv2dWeightGrad(Function):
         return to_g, None if for_x is None else Conv2dInputGrad.apply(g, gg, ctx.spec), None
 
 
-_known_spec = functools.lru_cache(1024)(conv_spec)
+_spec_of = remembered(conv_spec)
 
 
-def is_plain(value: Any) -> bool:
-    """Whether this is an int or a pair of ints: what equals another key of the cache only if it means the same."""
-    return type(value) is int or (
-        type(value) is tuple and len(value) == 2 and type(value[0]) is int and type(value[1]) is int
-    )
+def in_float(name: str, function: Callable[..., Tensor], *tensors: Any) -> Tensor:
+    """``function(*tensors)`` for a dtype without kernels: float16 is computed in float32, integers in float64.
+
+    Raises:
+        RuntimeError: for bools.
+    """
+    kind = tensors[0].array.dtype
+    if kind.kind in "bu":
+        raise RuntimeError(f"{name}: not for {tensors[0].dtype} tensors; convert with .float()")
+    for t in tensors[1:]:
+        if t is not None:
+            same_kind(name, tensors[0], t)
+    wide = dtypes.float32 if kind == np.float16 else dtypes.float64
+    return cast(function(*[None if t is None else cast(t, wide) for t in tensors]), tensors[0].dtype)
 
 
 def conv2d(
     input: Tensor,
     weight: Tensor,
     bias: Tensor | None = None,
-    stride: int | tuple[int, int] = 1,
-    padding: int | tuple[int, int] | str = 0,
-    dilation: int | tuple[int, int] = 1,
+    stride: Ints = 1,
+    padding: Any = 0,
+    dilation: Ints = 1,
     groups: int = 1,
 ) -> Tensor:
-    """`functional.conv2d` for float32 and float64: checks, the spec, and the kernel.
+    """2-D cross-correlation of `input` with `weight`, plus `bias`.
+
+    Args:
+        input: (N, C, H, W), or (C, H, W) for one image.
+        weight: (O, C / groups, KH, KW).
+        bias: (O,) or None.
+        stride, dilation: an int or a pair (height, width).
+        padding: zeros around the image: an int, a pair, ``"valid"`` (none) or ``"same"`` (stride 1 only).
+        groups: channels are split into so many groups, each with its own filters; groups = C is depthwise.
+
+    Returns:
+        (N, O, OH, OW) with OH = floor((H + 2P - D(KH-1) - 1) / S) + 1, and OW likewise.
 
     Raises:
         TypeError, ValueError, RuntimeError: with the rule and the numbers, if the arguments do not fit.
     """
+    if isinstance(input, Tensor) and not has_kernels(input):
+        rule: Any = (stride, padding, dilation, groups)
+        return in_float("conv2d", lambda x, w, b: conv2d(x, w, b, *rule), input, weight, bias)
     same_kind("conv2d", input, weight, "the weight")
     if bias is not None:
         same_kind("conv2d", input, bias, "the bias")
     single = input.array.ndim == 3
     if single:
         input = unsqueeze(input, 0)
-    known = type(groups) is int and is_plain(stride) and is_plain(padding) and is_plain(dilation)
-    find: Any = _known_spec if known else conv_spec
-    spec = find(input.array.shape, weight.array.shape, stride, padding, dilation, groups, "conv2d")
-    if bias is not None and bias.array.shape != (spec.out_channels,):
+    x, w, b, place = input.array, weight.array, None if bias is None else bias.array, input.device
+    spec = _spec_of((x.shape, w.shape), stride, padding, dilation, groups)
+    if b is not None and b.shape != (spec.out_channels,):
         raise ValueError(
-            f"conv2d: the bias must have shape ({spec.out_channels},), one for each filter, "
-            f"got {tuple(bias.array.shape)}"
+            f"conv2d: the bias must have shape ({spec.out_channels},), one for each filter, got {tuple(b.shape)}"
         )
-    place = input.device
-    y = wrap(place.kernels.conv2d(input.array, weight.array, None if bias is None else bias.array, spec), place)
+    y = wrap(place.kernels.conv2d(x, w, b, spec), place)
     ctx = node_for(Conv2d, input, weight, bias, None)
     if ctx is not None:
         ctx._saved = input, weight

@@ -42,9 +42,8 @@ class Normalized(Later):
         self.x, self.rule, self.eps, self.other = x, rule, eps, other
 
     def _run(self, relu: bool) -> Any:
-        other = None if self.other is None else _flat(self.other)
-        source = _flat(*self.given)  # x may have come to show other memory
-        return self.kernels.batch_norm_eval(source, *self.rule, self.eps, other, relu).reshape(self.shape)
+        (source,) = self.given  # x may have come to show other memory
+        return self.kernels.batch_norm_eval(source, *self.rule, self.eps, self.other, relu)
 
     def compute(self) -> Any:
         return self._run(False)
@@ -67,33 +66,18 @@ def _later(later: Normalized) -> Tensor:
 
 
 class BatchNormTrain(Function):
-    """Outputs (y, mean, var) of x (N, C, ...); var is the biased one, mean and var have no gradient of their own."""
+    """The node that `batch_norm` records for the statistics of the batch; the variance is the biased one."""
 
     takes_masks = True
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> tuple[Tensor, ...]:
-        flat = _flat(x.array)
-        ctx.eps, ctx.bias = eps, bias.array.copy()
-        if flat.shape[2] > 1 and flat.size:
-            moments = x.device.kernels.batch_norm_moments(flat)
-            y = _later(Normalized(x, (*moments, weight.array.copy(), ctx.bias), eps))
-        else:
-            array, *moments = x.device.kernels.batch_norm_train(flat, weight.array, bias.array, eps)
-            y = wrap(array.reshape(x.array.shape), x.device)
-        mu, var = (wrap(a, x.device) for a in moments)
-        ctx.save_for_backward(x, weight, mu, var)
-        ctx.mark_non_differentiable(mu, var)
-        return y, mu, var
-
-    @staticmethod
-    def backward(ctx: Any, g: Tensor, *_: Any) -> Any:
+    def backward(ctx: Any, g: Tensor) -> Any:
         x, weight, mu, var = ctx.saved_tensors
         if not is_grad_enabled():  # the same in one kernel
             grad, (gy, y) = g.device.kernels.batch_norm_train_grad, unmasked(g, ctx)
             bias = None if y is None else ctx.bias
             gx, *others = grad(_flat(gy), _flat(x.array), mu.array, var.array, weight.array, ctx.eps, bias)
-            return wrap(gx.reshape(x.array.shape), g.device), *(wrap(a, g.device) for a in others), None
+            return wrap(gx.reshape(x.array.shape), g.device), *[wrap(a, g.device) for a in others]
         rank = x.array.ndim
         axes = (0, *range(2, rank))
         x, g = cast(x, weight.dtype), cast(g, weight.dtype)
@@ -101,7 +85,7 @@ class BatchNormTrain(Function):
         xhat = centred / (mean(centred * centred, axes, True) + ctx.eps) ** 0.5
         gx = g - mean(g, axes, True) - xhat * mean(g * xhat, axes, True)
         scale = _column(weight, rank) / (mean(centred * centred, axes, True) + ctx.eps) ** 0.5
-        return gx * scale, sum(g * xhat, axes), sum(g, axes), None
+        return gx * scale, sum(g * xhat, axes), sum(g, axes)
 
 
 class BatchNormEval(Function):
@@ -123,12 +107,13 @@ class BatchNormEval(Function):
         )
 
 
-def _follow(running: Tensor | None, batch: Tensor, momentum: float, factor: float) -> None:
-    """running = (1 - momentum) * running + momentum * factor * batch, in place, on the arrays: it has no gradient."""
-    if running is not None:
-        running._overwrite("batch_norm")
-        running.array *= 1 - momentum
-        running.array += momentum * factor * batch.array
+def follow(running: Tensor, keep: float, more: Any) -> None:
+    """running = keep * running + more, in place, on the arrays: it has no gradient."""
+    running._overwrite("batch_norm")
+    array = running.array
+    if keep != 1:
+        array *= keep
+    array += more
 
 
 def batch_norm(
@@ -170,7 +155,6 @@ def batch_norm(
                 )
     w = filled((channels,), kind, place, 1) if weight is None else weight
     b = filled((channels,), kind, place) if bias is None else bias
-    count = shape[0] * math.prod(shape[2:])
     if not training:
         if running_mean is None or running_var is None:
             raise RuntimeError(
@@ -183,13 +167,25 @@ def batch_norm(
             ctx._saved, ctx.eps = (input, running_mean, running_var, w), eps
             hang(ctx, y)
         return y
+    count = shape[0] * math.prod(shape[2:])
     if count == 1:
         raise ValueError(
             f"batch_norm: Expected more than 1 value per channel when training, got input shape {tuple(shape)}; "
             "use a larger batch (drop_last=True in the DataLoader), or eval()"
         )
-    y, mu, var = BatchNormTrain.apply(input, w, b, eps)
-    if count:
-        _follow(running_mean, mu, momentum, 1)
-        _follow(running_var, var, momentum, count / (count - 1))
+    flat, kernels, scaling = _flat(input.array), place.kernels, (w.array.copy(), b.array.copy())
+    if flat.shape[2] > 1 and flat.size:
+        mu, var = kernels.batch_norm_moments(flat)
+        y = _later(Normalized(input, (mu, var, *scaling), eps))
+    else:
+        array, mu, var = kernels.batch_norm_train(flat, *scaling, eps)
+        y = wrap(array.reshape(shape), place)
+    ctx = node_for(BatchNormTrain, input, w, b)
+    if ctx is not None:
+        ctx._saved, ctx.eps, ctx.bias = (input, w, wrap(mu, place), wrap(var, place)), eps, scaling[1]
+        hang(ctx, y)
+    if count and running_mean is not None:
+        follow(running_mean, 1 - momentum, momentum * mu)
+    if count and running_var is not None:
+        follow(running_var, 1 - momentum, momentum * (count / (count - 1)) * var)
     return y

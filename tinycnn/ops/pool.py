@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,14 +9,13 @@ import numpy as np
 
 from .._tensor import Later, Tensor, wrap
 from ..autograd import Function, hang, is_grad_enabled, node_for
-from ..kernels.geometry import pool_spec
-from .conv import is_plain
+from ..kernels.geometry import pool_spec, remembered
 from .elementwise import put_off, require_float
 from .shape import squeeze, unsqueeze
 
 PairArg = int | tuple[int, int]
 
-_known_spec = functools.lru_cache(1024)(pool_spec)
+_spec_of = remembered(pool_spec)
 
 
 class MaxPool2d(Function):
@@ -112,9 +110,7 @@ def max_pool2d(
     require_float("max_pool2d", input, half=True)
     single = len((input._later or input.array).shape) == 3
     x = unsqueeze(input, 0) if single else input
-    known = is_plain(kernel_size) and (stride is None or is_plain(stride)) and is_plain(padding) and is_plain(dilation)
-    find: Any = _known_spec if known and type(ceil_mode) is bool else pool_spec
-    spec = find((x._later or x.array).shape, kernel_size, stride, padding, dilation, ceil_mode, "max_pool2d")
+    spec = _spec_of(((x._later or x.array).shape,), kernel_size, stride, padding, dilation, ceil_mode, "max_pool2d")
     place, before = x.device, None
     if x._later is not None and not return_indices and spec.dilation == (1, 1):  # no window of padding alone
         before = x._later.before_relu()
