@@ -131,3 +131,18 @@ def test_nan_and_infinity_stay_in_their_channel(shape, bad):
     gx, gweight, gbias = norm.batch_norm_train_grad(gy, x, *found[1:], weight, EPS)
     assert np.isnan(gx[:, 1]).all() and np.isnan(gweight[1]) and np.isfinite(gbias).all()
     assert np.isfinite(gx[:, 0]).all() and np.isfinite(gweight[0])
+
+
+@pytest.mark.parametrize("shape", [(3, 2), (3, 2, 5), (3, 2, 1, 1), (3, 2, 4, 5), (2, 3, 2, 3, 4), (0, 2, 3, 3)])
+def test_evaluation_takes_images_of_any_rank(shape):
+    rng = np.random.default_rng(0)
+    x, other, weight, bias = (rng.standard_normal(size) for size in (shape, shape, shape[1], shape[1]))
+    flat = shape[0], shape[1], max(x.size, 1) // max(shape[0] * shape[1], 1)
+    for beside, relu in ((None, False), (other, True)):
+        y = norm.batch_norm_eval(x, weight, bias**2, weight, bias, EPS, beside, relu)
+        assert y.shape == shape
+        for twin in (reference.batch_norm_eval, norm.batch_norm_eval):
+            added = None if beside is None else beside.reshape(flat)
+            near = twin(x.reshape(flat), weight, bias**2, weight, bias, EPS, added, relu)
+            np.testing.assert_allclose(y, near.reshape(shape), rtol=1e-12, atol=1e-12)
+        np.testing.assert_allclose(reference.batch_norm_eval(x, weight, bias**2, weight, bias, EPS, beside, relu), y)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from tinycnn.kernels.geometry import GeometryError, conv_spec, output_size, pool_spec
+from tinycnn.kernels.geometry import GeometryError, conv_spec, output_size, pool_spec, remembered
 
 
 def positions(size, kernel, stride, before, behind, dilation, ceil_mode=False):
@@ -311,3 +311,31 @@ def test_enormous_windows_are_refused_at_once():
         conv_spec((1, 1, 5, 5), (1, 1, 10**9, 1))
     with pytest.raises(GeometryError, match="output height"):
         pool_spec((1, 1, 5, 5), 2**31 - 1, 1, 0, 2**31 - 1, True)
+
+
+def test_what_is_remembered_is_not_taken_for_what_equals_it():
+    spec_of, shapes = remembered(conv_spec), ((1, 1, 5, 5), (1, 1, 3, 3))
+    stride, changing = (1, 1), [1, 1]
+    spec = spec_of(shapes, stride)
+    assert spec is spec_of(shapes, stride) and spec == conv_spec(*shapes, stride)
+    assert spec_of(shapes, changing) == spec
+    changing[0] = 2
+    assert spec_of(shapes, changing) == conv_spec(*shapes, (2, 1))
+    for illegal in (True, 1.0, (1, True), (1.0, 1)):
+        with pytest.raises(TypeError, match="stride"):
+            spec_of(shapes, illegal)
+
+
+def test_what_is_remembered_stays_right_when_there_is_much_of_it():
+    spec_of = remembered(conv_spec)
+    for size in range(3, 5000):
+        assert spec_of(((1, 1, size, 3), (1, 1, 3, 3)), 1).output_size == (size - 2, 1)
+    assert spec_of(((1, 1, 3, 3), (1, 1, 3, 3)), 1).output_size == (1, 1)
+
+
+def test_shapes_of_a_spec():
+    spec = conv_spec((2, 6, 9, 8), (4, 3, 3, 2), 2, 1, groups=2)
+    assert spec.input_shape == (2, 6, 9, 8) and spec.weight_shape == (4, 3, 3, 2)
+    assert spec.output_shape == (2, 4, 5, 5)
+    pool = pool_spec((2, 6, 9, 8), 2)
+    assert pool.input_shape == (2, 6, 9, 8) and pool.output_shape == (2, 6, 4, 4)

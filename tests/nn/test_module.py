@@ -515,3 +515,14 @@ def test_a_weight_that_is_no_parameter_is_used():
         layer.bias = None
         expected = 36.0 if layer.weight.ndim == 4 else 6.0
         assert (layer(input) == expected).all() and layer(input).requires_grad
+
+
+def test_layers_see_a_weight_that_is_an_ordinary_attribute():
+    layer, x = nn.Linear(3, 2), t.randn(4, 3)
+    before, weight = layer(x), layer.weight
+    del layer.weight
+    layer.weight = weight * 2
+    twice = layer(x)
+    assert np.allclose((twice - layer.bias).tolist(), (2 * (before - layer.bias)).tolist(), atol=1e-6)
+    twice.sum().backward()
+    assert weight.grad is not None
