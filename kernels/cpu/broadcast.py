@@ -106,7 +106,7 @@ class Plan:
         homes: where the weights of each tap belong, as `direct.lay_weights` says.
         taps, pieces: as the kernel says.
         size, weights: elements of memory that a worker needs, and all weights.
-        g: further numbers.
+        g: what the kernel unpacks first, under the names that it gives there.
     """
 
     band: int

@@ -173,7 +173,7 @@ def blocks(layout: Layout, units: int, channels: int, kept: int) -> tuple[int, i
         kept: elements kept in the cache for each output position besides the planes.
     """
     rows, columns = layout.size
-    wanted = min(channels, 8)
+    wanted = min(channels, 8)  # together, or bands become shorter: each sum passes through memory once for each block
 
     def room(band: int) -> int:
         return BLOCK - kept * band * columns
@@ -191,7 +191,9 @@ def blocks(layout: Layout, units: int, channels: int, kept: int) -> tuple[int, i
 
 
 def best_band(rows: int, most: int, units: int, workers: int) -> int:
-    """Rows of a unit of work, at most `most`, with which so many workers are done soonest; a unit costs another row.
+    """Rows of a unit of work, at most `most`, with which so many workers are done soonest.
+
+    To begin a unit costs about as much as one more row, whose planes overlap those of the next unit.
 
     For kernels whose bits do not depend on it.
     """
@@ -317,7 +319,8 @@ def sweep(
 ):  # fmt: skip
     """y = w (*) x + b; channels and filters are those of one group, b is empty for none.
 
-    classes[p]: (taps, first of its offsets, first of its weights). Memory: what each worker needs, then the weights.
+    classes[p]: (taps, first element of its offsets, first element of its weights). Memory: for each worker, `size`
+    elements for planes and for classes of outputs until they are interleaved; behind them the weights.
     g: (H, W) of x, (H, W) of y, (rows, columns), step, stride, whether x itself is read, width of a tile.
 
     lay out the weights

@@ -73,7 +73,7 @@ def _panel(each, more, lanes, panel):
 
 @helper
 def _pack(b, bi, row, col, depth, n, lanes, out, o):
-    """Lay the panels of b out one after the other, each row-major, a few rows of all panels at a time."""
+    """out[o:] = the panels of b one after the other, (panel, k, column), a few rows k of all panels at a time."""
     panels, each, more = _panels(n, lanes)
     for k in range(0, depth, lanes):
         few = min(lanes, depth - k)
@@ -149,8 +149,8 @@ def _portion(a, ai, a_row, a_col, b, bi, b_row, b_col, c, ci, n, rows, cols, k, 
 def _grid(workers, count, m, n, pack):
     """Into how many bands of rows and of columns each of `count` products is cut so that `workers` are done soonest.
 
-    A portion costs its multiply-adds, and the packing or reading of its columns and rows. Where a row of c is cut, two
-    workers may write to one line of the cache.
+    For each term a portion costs a multiply-add for each of its elements; 4 of them to read an element of b or of a, 16
+    to pack one of b, and 12 instead of 4 where a row of c is cut: two workers may write to one line of the cache.
     """
     best, rows, cols = -1, 1, 1
     for r in range(1, workers + 1):
@@ -165,7 +165,7 @@ def _grid(workers, count, m, n, pack):
 
 @helper
 def _part(worker, workers, a, b, c, batches, flip_a, flip_b, pack, memory):
-    """What one worker does."""
+    """What one worker does: units of (part of the sum, product, band of rows, band of columns), every workers-th."""
     k = a.shape[0] // batches if flip_a else a.shape[1]
     m, n = a.shape[1] if flip_a else a.shape[0] // batches, c.shape[1]
     a_row, a_col = (1, m) if flip_a else (k, 1)

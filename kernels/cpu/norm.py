@@ -41,7 +41,7 @@ def _runs(batch, length):
 
 @helper
 def _run(r, batch, length):
-    """Run r of a channel: (first image, first column, columns, images)."""
+    """Run r of a channel: (first image, first column, columns, images); its rows lie channels * length apart."""
     if length <= RUN:
         images = RUN // length
         return r * images, 0, length, min(images, batch - r * images)
@@ -147,7 +147,7 @@ def _add_parts(parts, c, groups, totals):
 
 @kernel(parallel=True)
 def train_split(workers, x, shape, weight, bias, y, mean, var, eps, groups):
-    """The same for few channels: each in `groups` groups of runs."""
+    """The same for few channels, each in `groups` groups of runs, whose two sums are one row of `parts`."""
     channels, runs = shape[1], _runs(shape[0], shape[2])
     parts, totals = np.empty((channels * groups, 2)), np.empty((channels, 2))
     for worker in prange(workers):

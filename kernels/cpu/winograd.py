@@ -48,7 +48,7 @@ from .winograd_simd import (
 
 PANEL = 2 * LANES32  # filters whose weights lie side by side in U, if there are more than LANES32
 TILES = ROWS * VECTORS  # memory is for a multiple of so many tiles, for the rows that a register tile computes in vain
-BLOCK = ROWS * VECTORS  # tiles of a block, at least, if there are so many
+BLOCK = TILES  # tiles of a block, at least, if there are so many
 LONGER = 2 * BLOCK  # of a block, where its tiles share the transforms of the weights
 FEW = 288  # tiles whose V may be read from the third cache for every panel of filters
 CHUNK = 16  # channels that are transformed at a time
@@ -123,7 +123,7 @@ def _rows_of(block, m, wide):
 
 @helper
 def _seen(count, m, wide, left):
-    """How many tiles of V `count` tiles of M see, if `left` are left."""
+    """How many tiles of V `count` tiles of M see, if there are `left` more until the last of all images."""
     return min(count + (_pieces_of(m) - 1) * (wide + 1), left)
 
 
@@ -132,7 +132,9 @@ class Plan:
     """How a convolution is cut up, and what follows from that, computed when it is first asked for.
 
     Attributes:
-        numbers: what the kernels unpack with `_geometry`.
+        numbers: what the kernels unpack: (0 batch, 1 groups, 2 channels and 3 filters of a group, 4 height and 5 width
+            of x, 6 and 7 of y, 8 zeros above and 9 to the left, 10 m, 11 rows of tiles of an image, 12 tiles of such a
+            row, 13 tiles of a block).
         blocks: how many blocks of tiles there are.
     """
 
@@ -186,6 +188,7 @@ def plan(spec: ConvSpec, m: int, longest: int = 0) -> Plan:
         block = -(-even(tiles, longest) // HEIGHTS[1]) * HEIGHTS[1]
     else:
         near = NEAR // (depth_of(m) * filled(channels) * BLOCK)
+        # at most four times the least, and some 16 blocks, so that there is work for several threads
         block = min(BLOCK * max(1, min(near, 4)), -(-tiles // 16 // HEIGHTS[1]) * HEIGHTS[1])
     return Plan(
         numbers=(
@@ -200,8 +203,8 @@ def plan(spec: ConvSpec, m: int, longest: int = 0) -> Plan:
 def _rows_of_tiles(t, count, pitch, g):
     """The next tiles that are transposed together, of `count` from t on: (image, row, tile, rows, tiles in each row).
 
-    As many whole rows of an image as there is room for, if one of their pixel rows takes `pitch` pixels; or a part of a
-    row.
+    As many whole rows of an image as there is room for, if one of their pixel rows takes `pitch` pixels (a patch has up
+    to 3 such rows more than its tile); or a part of a row.
     """
     m, high, wide = g
     image, ty, tx = t // (high * wide), t // wide % high, t % wide
@@ -234,7 +237,8 @@ def _turn_pixels(x, i, plane, members, shape, top, bottom, left, right, out, o):
 def gather(x, of_input, group, c0, c1, t, count, after, v, vi, row, panel, step, memory, o, g):
     """The transforms of tiles t : t + count of channels c0 : c1, where memory[o:] is for transposed pixels.
 
-    Pixels are asked for one round ahead: the caches do not foresee sixteen images at once. Tile `after` comes next.
+    Pixels are asked for one round ahead: the caches do not foresee sixteen images at once. Tile `after` comes next. A
+    line of memory is LANES32 pixels, those of LANES32 // m tiles, the first m of which ask for one pixel row each.
 
     B^T d B of the input; or else A gy A^T of the gradient of the output (filters are channels then).
     Element k of tile t + j and channel c0 + c goes to v[vi + k*step + j*row + c // LANES32 * panel + c % LANES32].
@@ -334,8 +338,8 @@ def multiply(v, vi, panel, seen, u, ui, products, place, rows, width, depth, add
 def _in_pieces(taps, first, tap, kernel, out, o):
     """out[o + (8*r + c)*LANES32 + lane] = tap (u, v), at taps[first + (u*KW + v)*tap + lane].
 
-    (r, c) is element (r % 4, c % 4) of piece (r // 4, c // 4). The first pieces have 3 taps on a side, the last the
-    others; what is left over is 0.
+    The four pieces of 4 x 4 taps make a square of 8 x 8, in which (r, c) is element (r % 4, c % 4) of piece (r // 4,
+    c // 4). The first pieces have 3 taps on a side, the last the others; what is left over is 0.
     """
     kh, kw = kernel
     for q in range(64 * LANES32):
@@ -353,7 +357,7 @@ def transform_panel(w, i, o_step, c_step, filters, width, c0, c1, members, m, ke
 
     Filter o and channel c of w are at w[i + o*o_step + c*c_step]; there are `filters` of them, the rest of u is 0.
     `flip` turns the taps round. Some channels at a time are transposed to taps: filters in lanes, tap after tap. What
-    comes next is asked for: the caches do not foresee so many short runs.
+    comes next, four channels or two vectors of taps later, is asked for: the caches do not foresee so many short runs.
     """
     pieces, count = _pieces_of(m), kernel[0] * kernel[1]
     together = max(9 * LANES32 // count, 1) if c_step == count else 1  # channels whose taps follow each other
@@ -640,7 +644,8 @@ def _panels(x: np.ndarray, w: np.ndarray, b: np.ndarray, y: np.ndarray, cut: Pla
     pixels, depth, width = cut.pixels, depth_of(m), panel_of(filters)
     pieces = pieces_of(m) ** 2
     v = empty(cut.blocks * groups * depth * apart(rows_of(block, m, wide) * filled(channels)), x.dtype)
-    # Each chunk of V comes from the third cache once for all panels of a unit, as many as leave room for their M and U.
+    # Each chunk of V comes from the third cache once for all panels of a unit: as many as leave room for their M and U,
+    # and eight units or more to be shared out. Chunks are whole vectors of channels.
     m_size = depth * apart(room(block) * width)
     several = max(1, min(4, -(-filters // width) // 8, KEPT // (cut.blocks * m_size)))
     chunk = min(channels, max(16, KEPT // (several * depth * pieces * width) // 16 * 16))
@@ -664,7 +669,7 @@ def finish_grad(sums, i, step, row, m, filters, channels, taps, gw, target, targ
             count = min(LANES32, channels - c)
             first, whole = target + o * target_row + 9 * c, 9 * count // LANES32 * LANES32
             for n in range(count):
-                if n < 9:  # the lines that will be written
+                if n < 9:  # the lines that will be written: nine taps of LANES32 channels are nine for each filter
                     ask(gw, first + n * LANES32, target_row, True)
                 weight_grad_tiles(m, sums, i + (c + n) * row + o, step, taps, n * 9 * LANES32)
             for q in range(0, whole, LANES32):

@@ -135,13 +135,15 @@ _index = types.intp
 
 
 def _build_lane_tile(v: Vectors, *args: ir.Value) -> None:
+    """One of four tiles: of one vector or two, and of full height or half, if that is enough for the rows."""
     *rest, width = args
+    rows = rest[7]
     single = v.build.icmp_signed("==", width, number(v.lanes))
     with v.build.if_else(single) as branches:
         for vectors, branch in zip((1, 2), branches, strict=True):
             height = HEIGHTS[vectors - 1]
             with branch:
-                few = v.build.icmp_signed("<=", rest[7], number(height // 2))
+                few = v.build.icmp_signed("<=", rows, number(height // 2))
                 with v.build.if_else(few) as halves:
                     for part, half in zip((2, 1), halves, strict=True):
                         with half:
@@ -149,6 +151,10 @@ def _build_lane_tile(v: Vectors, *args: ir.Value) -> None:
 
 
 def _one_lane_tile(v: Vectors, height: int, vectors: int, *args: ir.Value) -> None:
+    """All sums of the tile stay in registers; `vectors` more hold the row of b, and one an element of a.
+
+    for vector of terms: for term k of it: load b's row k, ask for the one AHEAD of it; for row r: sums += a[r, k] * row
+    """
     a, ai, a_panel, b, bi, c, ci, rows, depth, add = args
     build, lanes = v.build, v.lanes
     sums = v.sums([v.constant(0)] * (height * vectors))
@@ -204,6 +210,7 @@ def lane_tile(
 
 
 def _build_patch(size: int, matrix: Matrix, m: int, v: Vectors, *args: ir.Value) -> None:
+    """matrix @ d @ matrix^T of a block d of pixels, size x size; columns that lie outside are masked, and so 0."""
     pixels, i, pitch, first, last, out, o, step = args
     build, s = v.build, len(POINTS[m]) + 1
     masks = []
@@ -258,6 +265,7 @@ def output_grad_tile(
 
 
 def _build_output(m: int, v: Vectors, *args: ir.Value) -> None:
+    """A^T M A + bias, row after row of the tile."""
     products, i, step, bias, b, out, o, pitch = args
     build, s = v.build, len(POINTS[m]) + 1
 
@@ -289,6 +297,7 @@ def output_tile(
 
 
 def _build_weight(m: int, v: Vectors, *args: ir.Value) -> None:
+    """G w G^T of r x r taps, row after row."""
     taps, i, tap, row, out, o, step = args
     build, s = v.build, len(POINTS[m]) + 1
 
@@ -313,6 +322,7 @@ def weight_tiles(typing: Any, m: Any, taps: Any, i: Any, tap: Any, row: Any, out
 
 
 def _build_weight_grad(m: int, v: Vectors, *args: ir.Value) -> None:
+    """G^T S G, row after row of 3 x 3 taps."""
     sums, i, step, out, o = args
     build, s = v.build, len(POINTS[m]) + 1
 
