@@ -3,8 +3,8 @@
     winograd4, winograd2    3 x 3 kernels with stride 1, by tiles of 4 x 4 or 2 x 2; float32 (`winograd`)
     winograd3               5 x 5 to 7 x 7, by tiles of 3 x 3; not the gradient of the weights
     direct                  everything (`direct`); the gradient of the weights as products of matrices
-    runs                    many channels, small images and strides (`runs`); not the gradient of the weights;
-                            sums of these two that `broadcast` suits, with filters in the lanes, are left to that
+    runs                    many channels, small images and strides (`runs`); not the gradient of the weights
+    broadcast               of these two's what fills vectors of filters (`broadcast`)
     dots                    the gradient of the weights where a group has few of them (`direct`)
     phases                  dilated ones, as ordinary ones of more images for Winograd's algorithm (`phases`)
     depthwise               a filter for each channel (`depthwise`)
@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -27,6 +28,7 @@ from .memory import zeros
 from .simd import LANES32
 
 WINOGRAD = "winograd4", "winograd2", "winograd3"
+OTHERS: dict[str, Any] = {"direct": direct, "runs": runs, "broadcast": broadcast, "depthwise": depthwise}
 FEW = 1 << 16  # elements: sums of dot products that a thread keeps, lanes and all
 # by size of tile: products of a tile, and cycles of its transforms: input, output, weights
 TRANSFORMS = {4: (36, 440, 340, 28), 2: (16, 150, 115, 20), 3: (144, 440, 280, 140)}
@@ -79,16 +81,18 @@ def cycles(spec: ConvSpec, way: str, weight_grad: bool = False) -> float:
 
 
 @lru_cache(maxsize=1024)
-def _choice(spec: ConvSpec, weight_grad: bool, allow_winograd: bool) -> str:
-    if depthwise.applies(spec, weight_grad):
+def _choice(spec: ConvSpec, of: str, allow_winograd: bool) -> str:
+    if depthwise.applies(spec, of == "weight_grad"):
         return "depthwise"
     ways = ("direct", "runs", "dots", *(*WINOGRAD, "phases") * allow_winograd)
-    return min(ways, key=lambda way: cycles(spec, way, weight_grad))
+    way = min(ways, key=lambda way: cycles(spec, way, of == "weight_grad"))
+    plain = way in ("direct", "runs") and of != "weight_grad"
+    return "broadcast" if plain and broadcast.suits(spec, of == "input_grad") else way
 
 
-def choose(spec: ConvSpec, dtype: np.dtype, weight_grad: bool = False) -> str:
-    """How to compute a convolution, or the gradient of its input, or of its weights."""
-    return _choice(spec, weight_grad, settings.allow_winograd and dtype.char == "f")
+def choose(spec: ConvSpec, dtype: np.dtype, of: str = "forward") -> str:
+    """How to compute a convolution, or else ("input_grad", "weight_grad") one of its gradients."""
+    return _choice(spec, of, settings.allow_winograd and dtype.char == "f")
 
 
 def conv2d(x: np.ndarray, w: np.ndarray, b: np.ndarray | None, spec: ConvSpec) -> np.ndarray:
@@ -96,47 +100,37 @@ def conv2d(x: np.ndarray, w: np.ndarray, b: np.ndarray | None, spec: ConvSpec) -
     if not x.size:
         return zeros(spec.output_shape, x.dtype)
     way = choose(spec, x.dtype)
-    if way == "depthwise":
-        return depthwise.forward(x, w, b, spec)
-    if way in ("direct", "runs") and broadcast.suits(spec, False):
-        return broadcast.forward(x, w, b, spec)
-    if way in ("direct", "runs"):
-        return (direct if way == "direct" else runs).forward(x, w, b, spec)
     if way == "phases":
         y = conv2d(phases.split(x, spec.dilation), w, b, phases.undilated(spec))
         return phases.join(y, spec.dilation, spec.output_size)
-    return winograd.forward(x, w, b, spec, int(way[-1]))
+    if way in WINOGRAD:
+        return winograd.forward(x, w, b, spec, int(way[-1]))
+    return OTHERS[way].forward(x, w, b, spec)
 
 
 def conv2d_input_grad(gy: np.ndarray, w: np.ndarray, spec: ConvSpec) -> np.ndarray:
     """gx (N, C, H, W) of gy (N, O, OH, OW)."""
     if not gy.size:
         return zeros(spec.input_shape, gy.dtype)
-    way = choose(spec, gy.dtype)
-    if way == "depthwise":
-        return depthwise.input_grad(gy, w, spec)
-    if way in ("direct", "runs") and broadcast.suits(spec, True):
-        return broadcast.input_grad(gy, w, spec)
-    if way in ("direct", "runs"):
-        return (direct if way == "direct" else runs).input_grad(gy, w, spec)
+    way = choose(spec, gy.dtype, "input_grad")
     if way == "phases":
         gx = conv2d_input_grad(phases.split(gy, spec.dilation), w, phases.undilated(spec))
         return phases.join(gx, spec.dilation, spec.input_size)
-    return winograd.input_grad(gy, w, spec, int(way[-1]))
+    if way in WINOGRAD:
+        return winograd.input_grad(gy, w, spec, int(way[-1]))
+    return OTHERS[way].input_grad(gy, w, spec)
 
 
 def conv2d_weight_grad(gy: np.ndarray, x: np.ndarray, spec: ConvSpec) -> np.ndarray:
     """gw (O, C / groups, KH, KW) of gy (N, O, OH, OW) and x (N, C, H, W)."""
     if not gy.size:
         return zeros(spec.weight_shape, gy.dtype)
-    way = choose(spec, gy.dtype, weight_grad=True)
-    if way == "depthwise":
-        return depthwise.weight_grad(gy, x, spec)
-    if way == "direct":
-        return direct.weight_grad(gy, x, spec)
+    way = choose(spec, gy.dtype, "weight_grad")
     if way == "dots":
         return direct.weight_grad_by_dots(gy, x, spec)
     if way == "phases":
         gy, x = phases.split(gy, spec.dilation), phases.split(x, spec.dilation)
         return conv2d_weight_grad(gy, x, phases.undilated(spec))
-    return winograd.weight_grad(gy, x, spec, int(way[-1]))
+    if way in WINOGRAD:
+        return winograd.weight_grad(gy, x, spec, int(way[-1]))
+    return OTHERS[way].weight_grad(gy, x, spec)

@@ -411,16 +411,22 @@ def test_fast_paths_lose_few_digits():
 
 def test_the_choice_depends_on_the_shape_and_the_dtype():
     single, double = np.dtype(np.float32), np.dtype(np.float64)
+    directly = "direct", "broadcast"  # of these two the lanes of a vector decide
 
     def both(shape, weight, dtype=single, **rule):
         spec = conv_spec(shape, weight, **rule)
-        return conv.choose(spec, dtype), conv.choose(spec, dtype, weight_grad=True)
+        way, of_input = conv.choose(spec, dtype), conv.choose(spec, dtype, "input_grad")
+        assert (way == "broadcast") <= broadcast.suits(spec, False)
+        assert (of_input == "broadcast") <= broadcast.suits(spec, True)
+        return "direct" if way in directly else way, conv.choose(spec, dtype, "weight_grad")
 
     assert both((128, 64, 32, 32), (64, 64, 3, 3), padding=1) == ("winograd4", "winograd4")
     assert both((128, 64, 32, 32), (64, 64, 3, 3), double, padding=1) == ("direct", "direct")
     assert both((32, 512, 2, 2), (512, 512, 3, 3), padding=1) == ("runs", "winograd2")  # small images
-    assert both((8, 256, 14, 14), (512, 256, 3, 3), padding=1, stride=2) == ("runs", "direct")
-    assert both((8, 256, 14, 14), (512, 256, 3, 3), double, padding=1, stride=2) == ("runs", "direct")
+    wide = conv_spec((8, 256, 14, 14), (512, 256, 3, 3), padding=1, stride=2)
+    for dtype in (single, double):
+        assert conv.choose(wide, dtype) == ("broadcast" if broadcast.suits(wide, False) else "runs")
+        assert conv.choose(wide, dtype, "input_grad") == "runs" and conv.choose(wide, dtype, "weight_grad") == "direct"
     assert both((1, 64, 8, 8), (64, 64, 3, 3), padding=1)[0] == "direct"  # very few
     assert both((1, 512, 7, 7), (512, 512, 3, 3), padding=1)[0] == "winograd2"  # weights cost more than images
     assert both((1, 32, 16, 16), (32, 32, 3, 3), padding=1)[0] == "direct"  # less than a launch more
@@ -443,8 +449,8 @@ def test_the_choice_depends_on_the_shape_and_the_dtype():
         ((64, 64, 1, 1), {}),
     ):
         assert both((128, 64, 32, 32), weight, **rule) == ("direct", "direct")
-    assert both((128, 64, 32, 32), (64, 64, 3, 3), padding=3) == ("runs", "direct")  # taps that see the padding
-    assert both((128, 64, 32, 32), (64, 64, 4, 7), padding=3) == ("runs", "direct")
+    assert both((128, 64, 32, 32), (64, 64, 3, 3), padding=3)[1] == "direct"  # Winograd's patches end at the padding
+    assert both((128, 64, 32, 32), (64, 64, 4, 7), padding=3)[0] not in conv.WINOGRAD
 
 
 def test_winograd_can_be_forbidden():
@@ -452,7 +458,8 @@ def test_winograd_can_be_forbidden():
     assert backends.cpu.allow_winograd is True
     backends.cpu.allow_winograd = False
     try:
-        assert conv.choose(spec, single) == conv.choose(spec, single, weight_grad=True) == "direct"
+        assert conv.choose(spec, single) not in conv.WINOGRAD
+        assert conv.choose(spec, single, "weight_grad") == "direct"
     finally:
         backends.cpu.allow_winograd = True
     with pytest.raises(TypeError, match="must be True or False, got 1"):
