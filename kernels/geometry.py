@@ -423,16 +423,26 @@ def transposed_formulas(spec: ConvSpec) -> tuple[str, str]:
 # -- checks -----------------------------------------------------------------------------------------------------------
 
 
+def whole(op: str, name: str, value: Any) -> int:
+    """An argument that must be an int: NumPy's and 0-d integer tensors count, bools and floats do not.
+
+    Raises:
+        TypeError: if it is none.
+    """
+    if type(value) is int:
+        return value
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = None
+    if number is None or isinstance(value, bool):
+        raise TypeError(f"{op}: {name} must be an int, got {type(value).__name__} {value!r}") from None
+    return number
+
+
 def _integer(op: str, name: str, value: Any, least: int, most: int = _LARGEST) -> int:
-    """`value` as an int in range; NumPy's integers count, bools and floats do not."""
-    if type(value) is not int:
-        try:
-            number = operator.index(value)
-        except TypeError:
-            number = None
-        if number is None or isinstance(value, bool):
-            raise TypeError(f"{op}: {name} must be an int, got {type(value).__name__} {value!r}") from None
-        value = number
+    """`whole`, in range."""
+    value = whole(op, name, value)
     if value < least:
         raise GeometryError(f"{op}: {name} must be at least {least}, got {value}")
     if value > most:

@@ -6,7 +6,6 @@ The short names that hide Python's own (``float``, ``int``, ``bool``) are given 
 from __future__ import annotations
 
 import math
-import operator
 from typing import Any
 
 import numpy as np
@@ -128,20 +127,6 @@ def number(name: str, value: Any, kind: np.dtype) -> Any:
     if kind == np.float16 and 65504 < abs(float(value)) < math.inf:
         raise RuntimeError(f"{name}: {value!r} does not fit into float16, which ends at 65504")
     return np.asarray(float(value) if kind.kind == "f" else bool(value)).astype(kind)[()]
-
-
-def whole(name: str, what: str, value: Any) -> int:
-    """An argument that must be an int: NumPy's and 0-d integer tensors count, bools and floats do not.
-
-    Raises:
-        TypeError: if it is none.
-    """
-    try:
-        if isinstance(value, (bool, np.bool_)):
-            raise TypeError
-        return operator.index(value)
-    except TypeError:
-        raise TypeError(f"{name}: {what} must be an int, got {type(value).__name__} {value!r}") from None
 
 
 def real(name: str, what: str, value: Any) -> float:

@@ -19,12 +19,11 @@ import numpy as np
 from numba import prange
 
 from ..geometry import ConvSpec
-from .direct import PANEL, best_band, lay_weights
+from .direct import PANEL, best_band, lay_out, lay_weights
 from .gemm import plain, tile_columns
-from .jit import helper, kernel
+from .jit import kernel
 from .memory import empty
-from .rows import fill
-from .simd import LANES32, POSITIONS, ROWS, VECTORS, copy_rows, filter_tile
+from .simd import LANES32, POSITIONS, ROWS, VECTORS, filter_tile
 from .threads import PRODUCTS, launch, most_workers, scratch, workers
 
 ROOM = 64 * 1024  # elements of an image between zeros: with the weights of two vectors, they stay in the second cache
@@ -32,38 +31,22 @@ LONGEST = 2400  # terms of a sum: more of two vectors' weights would not stay th
 SHORTEST = 128  # terms that are worth the transposition of the sums
 
 
-@helper
-def _surround(x, x0, channels, row, out, o, g):
-    """Copy `high` rows of an image from `row` on, and `wide` columns from `column` on, with zeros outside of it."""
-    height, width, column, high, wide = g
-    above = min(max(-row, 0), high)
-    below = max(min(height - row, high), above)
-    first, last = min(max(-column, 0), wide), min(width - column, wide)
-    for c in range(channels):
-        target = o + c * high * wide
-        fill(out, target, above * wide, 0)
-        copy_rows(
-            x, x0 + (c * height + row + above) * width + column, width, 1, first, last, out, target + above * wide,
-            wide, wide, below - above,
-        )  # fmt: skip
-        fill(out, target + below * wide, (high - below) * wide, 0)
-
-
 @kernel(parallel=True)
 def correlate(
-    workers, x, w, b, y, batch, groups, channels, filters, flip, band, homes, taps, pieces, memory, size, g
+    workers, x, w, b, y, batch, groups, channels, filters, flip, band, frame, homes, taps, pieces, memory, size, g
 ):  # fmt: skip
     """y = w (*) x + b; channels and filters are those of one group, b is empty for none.
 
     pieces[:alone] cover a row for one vector of filters, the others for two: (first position, positions).
-    taps: where each term of a sum lies. Memory: what each worker needs, then the weights.
+    taps: where each term of a sum lies. frame: the one plane of the image between zeros, as `direct.tables` says.
+    Memory: what each worker needs, then the weights.
 
     lay out the weights
     for unit = (image, group, band of rows), shared out to the workers:
         copy the image between zeros, unless all windows lie inside of it
         for two vectors of filters: for row: for piece of the row: the register tile
     """
-    height, width, rows, columns, sh, sw, top, left, high, wide, whole, alone, lanes = g
+    height, width, rows, columns, sh, sw, high, wide, whole, alone, lanes = g
     bands, depth, panels = (rows + band - 1) // band, len(taps), (filters + PANEL - 1) // PANEL
     packed, area, y_area = workers * size, height * width, rows * columns
     line, beside = width if whole else wide, lanes if lanes < PANEL else depth * PANEL
@@ -75,13 +58,13 @@ def correlate(
     for worker in prange(workers):
         for unit in range(worker, batch * groups * bands, workers):
             image, i0 = unit // bands, unit % bands * band
-            group, first = image % groups, image * channels * area + (i0 * sh - top) * width - left  # of image x group
-            source = x
+            group, source = image % groups, x  # of image x group
+            first = image * channels * area + (i0 * sh + frame[0, 0]) * width + frame[0, 1]
             if not whole:
                 source, first = memory, worker * size
-                _surround(
-                    x, image * channels * area, channels, i0 * sh - top, memory, first,
-                    (height, width, -left, high, wide),
+                lay_out(
+                    x, image * channels * area, channels, i0 * sh, high, frame, high * wide, memory, first,
+                    (height, width, wide, 1, 1),
                 )  # fmt: skip
             for o in range(0, filters, 2 * lanes):
                 some = min(2 * lanes, filters - o)
@@ -104,12 +87,13 @@ class Plan:
     Attributes:
         band: rows of one unit of work.
         homes: where the weights of each tap belong, as `direct.lay_weights` says.
-        taps, pieces: as the kernel says.
+        frame, taps, pieces: as the kernel says.
         size, weights: elements of memory that a worker needs, and all weights.
         g: what the kernel unpacks first, under the names that it gives there.
     """
 
     band: int
+    frame: np.ndarray
     homes: np.ndarray
     taps: np.ndarray
     pieces: np.ndarray
@@ -194,8 +178,8 @@ def _plan(spec: ConvSpec, backward: bool, lanes: int, workers: int) -> Plan:
     alone, together = (cover(columns, vectors)[1] for vectors in (1, 2))
     size = 0 if whole else -(-channels * plane // 16) * 16
     weights = groups * -(-filters // PANEL) * PANEL * len(taps)
-    g = (*source, rows, columns, sh, sw, top, left, high(band), wide, whole, len(alone), lanes)
-    return Plan(band, homes, taps, np.array(alone + together), size, weights, g)
+    g = (*source, rows, columns, sh, sw, high(band), wide, whole, len(alone), lanes)
+    return Plan(band, np.array([(-top, -left, 0)], np.int64), homes, taps, np.array(alone + together), size, weights, g)
 
 
 def _run(x: np.ndarray, w: np.ndarray, b: np.ndarray, y: np.ndarray, spec: ConvSpec, backward: bool) -> None:
@@ -203,7 +187,7 @@ def _run(x: np.ndarray, w: np.ndarray, b: np.ndarray, y: np.ndarray, spec: ConvS
     plan = _plan(spec, backward, tile_columns(x.dtype) // VECTORS, workers())
     launch(
         correlate, x.reshape(-1), w.reshape(-1), b, y.reshape(-1), spec.batch, spec.groups, channels, filters,
-        backward, plan.band, plan.homes, plan.taps, plan.pieces,
+        backward, plan.band, plan.frame, plan.homes, plan.taps, plan.pieces,
         scratch(most_workers() * plan.size + plan.weights, x.dtype), plan.size, plan.g,
         elements=y.size * len(plan.taps) // PRODUCTS,
     )  # fmt: skip

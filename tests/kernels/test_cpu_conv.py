@@ -70,6 +70,17 @@ def test_convolution_equals_the_reference(spec, dtype, seed):
     check(spec, dtype, conv.conv2d, conv.conv2d_input_grad, conv.conv2d_weight_grad, seed=seed)
 
 
+CORNERS = [
+    dict(input_shape=(2, 3, 19, 20), weight_shape=(7, 3, 2, 2), stride=3),  # what no window sees
+    dict(
+        **dict(input_shape=(2, 4, 19, 20), weight_shape=(6, 2, 3, 2), groups=2),
+        **dict(padding=(0, 1), stride=(3, 1), dilation=(2, 3)),
+    ),
+    dict(input_shape=(3, 2, 5, 5), weight_shape=(4, 2, 3, 3), padding=6),  # windows that see nothing
+    dict(input_shape=(1, 2, 1, 1), weight_shape=(4, 2, 1, 1)),
+]
+
+
 @pytest.mark.parametrize(
     "case",
     [
@@ -83,13 +94,7 @@ def test_convolution_equals_the_reference(spec, dtype, seed):
         dict(input_shape=(2, 3, 19, 20), weight_shape=(17, 3, 1, 1)),  # the image itself is read
         dict(input_shape=(2, 3, 19, 20), weight_shape=(17, 3, 1, 1), stride=2),
         dict(input_shape=(2, 3, 29, 30), weight_shape=(49, 3, 7, 7), padding=3, stride=2),
-        dict(input_shape=(2, 3, 19, 20), weight_shape=(7, 3, 2, 2), stride=3),  # what no window sees
-        dict(
-            **dict(input_shape=(2, 4, 19, 20), weight_shape=(6, 2, 3, 2), groups=2),
-            **dict(padding=(0, 1), stride=(3, 1), dilation=(2, 3)),
-        ),
-        dict(input_shape=(3, 2, 5, 5), weight_shape=(4, 2, 3, 3), padding=6),  # windows that see nothing
-        dict(input_shape=(1, 2, 1, 1), weight_shape=(4, 2, 1, 1)),
+        *CORNERS,
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -181,13 +186,7 @@ def test_bands_share_rows_out_to_the_workers():
         dict(input_shape=(3, 40, 9, 14), weight_shape=(70, 40, 3, 3), padding=1, stride=2),
         dict(input_shape=(2, 20, 19, 40), weight_shape=(17, 20, 1, 1), stride=2),  # rows that nothing sees
         dict(input_shape=(2, 20, 19, 20), weight_shape=(17, 20, 1, 1)),
-        dict(input_shape=(2, 3, 19, 20), weight_shape=(7, 3, 2, 2), stride=3),
-        dict(
-            **dict(input_shape=(2, 4, 19, 20), weight_shape=(6, 2, 3, 2), groups=2),
-            **dict(padding=(0, 1), stride=(3, 1), dilation=(2, 3)),
-        ),
-        dict(input_shape=(3, 2, 5, 5), weight_shape=(4, 2, 3, 3), padding=6),  # windows that see nothing
-        dict(input_shape=(1, 2, 1, 1), weight_shape=(4, 2, 1, 1)),
+        *CORNERS,
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -11,6 +11,7 @@ from .. import dtypes
 from .._device import same_device
 from .._tensor import Tensor, need, wrap
 from ..kernels import settings
+from ..kernels.geometry import whole
 from ..ops import loss as ops
 from ..ops.elementwise import cast, mul, neg, require_float, where
 from ..ops.loss import Nll, log_softmax
@@ -140,7 +141,7 @@ def cross_entropy(
     need("cross_entropy", input, target)
     check_reduction("cross_entropy", reduction)
     if type(ignore_index) is not int:
-        ignore_index = dtypes.whole("cross_entropy", "ignore_index", ignore_index)
+        ignore_index = whole("cross_entropy", "ignore_index", ignore_index)
     if not 0.0 <= dtypes.real("cross_entropy", "label_smoothing", label_smoothing) <= 1.0:
         raise ValueError(f"cross_entropy: label_smoothing must lie in [0, 1], got {label_smoothing}")
     if isinstance(target, Tensor) and target.array.dtype.kind == "f" and target.array.shape == input.array.shape:

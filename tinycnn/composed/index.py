@@ -12,6 +12,7 @@ from .. import dtypes
 from .._device import CPU
 from .._tensor import Tensor, host, need, wrap
 from ..kernels.cuda.bounds import checked_key
+from ..kernels.geometry import whole
 from ..ops.elementwise import abs, cast, check_broadcast, clone, eq, exp, log, where
 from ..ops.shape import Index, IndexGrad, IndexPut, as_sizes, expand, gather, reshape, wrap_dim
 from .shape import ravel
@@ -416,7 +417,7 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
     need("one_hot", tensor)
     if tensor.array.dtype != np.int64:
         raise RuntimeError(f"one_hot: class numbers must be int64, got {tensor.dtype}")
-    num_classes = dtypes.whole("one_hot", "num_classes", num_classes)
+    num_classes = whole("one_hot", "num_classes", num_classes)
     if not tensor.array.size and num_classes <= 0:
         raise RuntimeError("one_hot: without elements, num_classes must be given and positive")
     if tensor.array.size and tensor.array.min() < 0:

@@ -9,6 +9,7 @@ import numpy as np
 
 from .. import dtypes
 from .._tensor import Tensor, need, wrap
+from ..kernels.geometry import whole
 from ..ops import elementwise as ew
 from ..ops.elementwise import Number, cast, common, where
 from ..ops.inplace import write
@@ -47,7 +48,7 @@ def round(input: Tensor, *, decimals: int | None = None) -> Tensor:
         raise RuntimeError(f"round: {input.dtype} tensors have no places after the point; convert with .float()")
     if not decimals:
         return ew.rint(input)
-    decimals = dtypes.whole("round", "decimals", decimals)
+    decimals = whole("round", "decimals", decimals)
     scale = 10.0 ** abs(decimals)
     return ew.rint(input * scale) / scale if decimals > 0 else ew.rint(input / scale) * scale
 

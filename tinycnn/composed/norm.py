@@ -10,6 +10,7 @@ import numpy as np
 
 from .. import dtypes
 from .._tensor import Tensor, host, need, wrap
+from ..kernels.geometry import whole
 from ..ops import norm as primitive
 from ..ops.elementwise import cast, eq, has_kernels, where
 from ..ops.group_norm import GroupNorm, RmsNorm
@@ -130,7 +131,7 @@ def group_norm(
     shape = x.array.shape
     if len(shape) < 2:
         raise RuntimeError(f"group_norm: expected (N, C, ...), got shape {tuple(shape)}")
-    num_groups = dtypes.whole("group_norm", "num_groups", num_groups)
+    num_groups = whole("group_norm", "num_groups", num_groups)
     if num_groups < 1 or shape[1] % num_groups:
         raise RuntimeError(f"group_norm: num_groups = {num_groups} must divide the {shape[1]} channels")
     if shape[0] and x.array.size == shape[0] * num_groups:
@@ -253,7 +254,7 @@ def embedding(
     if index.size and (index.min() < 0 or index.max() >= count):
         raise IndexError(f"embedding: index {index.min()} to {index.max()} is out of range for {count} rows")
     if padding_idx is not None:
-        padding_idx = dtypes.whole("embedding", "padding_idx", padding_idx)
+        padding_idx = whole("embedding", "padding_idx", padding_idx)
         if not -count <= padding_idx < count:
             raise RuntimeError(f"embedding: padding_idx {padding_idx} lies outside the {count} rows")
         padding_idx %= count

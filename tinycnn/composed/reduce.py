@@ -12,6 +12,7 @@ from .. import dtypes
 from .._device import CPU
 from .._tensor import Tensor, host, need, wrap
 from ..autograd import Function, is_grad_enabled
+from ..kernels.geometry import whole
 from ..ops import elementwise as ew
 from ..ops import reduce as r
 from ..ops.elementwise import cast, where
@@ -261,7 +262,7 @@ def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: boo
     """
     need("topk", input)
     x, dim = _last(input, dim, "topk")
-    k = dtypes.whole("topk", "k", k)
+    k = whole("topk", "k", k)
     if x.array.dtype.kind == "b":
         raise RuntimeError("topk: bools have no order here; convert with .long()")
     if not 0 <= k <= x.array.shape[-1]:

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from .. import dtypes
 from .._tensor import Size, Tensor, filled, host, need, view_of, wrap
 from ..autograd import Function
+from ..kernels.geometry import whole
 from ..ops import shape as s
 from ..ops.create import finish
 from ..ops.elementwise import clone, where
@@ -343,7 +343,7 @@ def split(input: Tensor, split_size_or_sections: int | Sequence[int], dim: int =
     dim = wrap_dim(dim, input.array.ndim, "split")
     size = input.array.shape[dim]
     if not isinstance(split_size_or_sections, (tuple, list)):
-        step = dtypes.whole("split", "the size of a part", split_size_or_sections)
+        step = whole("split", "the size of a part", split_size_or_sections)
         if step <= 0:
             raise RuntimeError(f"split: the size of a part must be at least 1, got {step}")
         sections = [min(step, size - i) for i in range(0, size, step)] or [0]
@@ -365,7 +365,7 @@ def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
 def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     """At most `chunks` views of equal size along `dim` (the last may be smaller)."""
     need("chunk", input)
-    if dtypes.whole("chunk", "chunks", chunks) < 1:
+    if whole("chunk", "chunks", chunks) < 1:
         raise RuntimeError(f"chunk: expected at least 1 part, got {chunks}")
     size = input.array.shape[wrap_dim(dim, input.array.ndim, "chunk")]
     return split(input, max(1, -(-size // chunks)), dim)
@@ -598,13 +598,13 @@ def _triangle(name: str, input: Tensor, mask: Callable[..., Any]) -> Tensor:
 
 def tril(input: Tensor, diagonal: int = 0) -> Tensor:
     """The lower triangle of the matrices in the last two dimensions, up to `diagonal`; 0 above."""
-    k = dtypes.whole("tril", "diagonal", diagonal)
+    k = whole("tril", "diagonal", diagonal)
     return _triangle("tril", input, lambda shape: _tri(shape, k))
 
 
 def triu(input: Tensor, diagonal: int = 0) -> Tensor:
     """The upper triangle of the matrices in the last two dimensions, from `diagonal` on; 0 below."""
-    k = dtypes.whole("triu", "diagonal", diagonal) - 1
+    k = whole("triu", "diagonal", diagonal) - 1
     return _triangle("triu", input, lambda shape: ~_tri(shape, k))
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from .._tensor import Tensor
 from ..autograd import no_grad
-from ..kernels.geometry import _integer
+from ..kernels.geometry import whole
 from ..ops.create import empty
 from . import functional as F
 from . import init
@@ -42,7 +42,7 @@ class Embedding(Module):
     ) -> None:
         super().__init__()
         if padding_idx is not None:
-            padding_idx = _integer("Embedding", "padding_idx", padding_idx, -num_embeddings)
+            padding_idx = whole("Embedding", "padding_idx", padding_idx)
             if not -num_embeddings <= padding_idx < num_embeddings:
                 raise ValueError(f"Embedding: padding_idx={padding_idx} lies outside the {num_embeddings} rows")
             padding_idx %= num_embeddings

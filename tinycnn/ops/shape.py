@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from .. import dtypes
 from .._device import CPU, same_device
 from .._tensor import Tensor, filled, need, view_of, wrap
 from ..autograd import Function, is_grad_enabled
 from ..kernels.cuda.bounds import checked_key, on_device, refusal
+from ..kernels.geometry import whole
 from .elementwise import cast, common
 
 
@@ -460,7 +460,7 @@ def narrow(input: Tensor, dim: int, start: int, length: int) -> Tensor:
     """
     need("narrow", input)
     dim = wrap_dim(dim, input.array.ndim, "narrow")
-    start, length = dtypes.whole("narrow", "start", start), dtypes.whole("narrow", "length", length)
+    start, length = whole("narrow", "start", start), whole("narrow", "length", length)
     size = input.array.shape[dim]
     first = start + size if start < 0 else start
     if length < 0 or not 0 <= first <= size - length:
