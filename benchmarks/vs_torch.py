@@ -5,15 +5,18 @@
     python benchmarks/vs_torch.py --json now.json --against then.json --no-torch
     python benchmarks/vs_torch.py --device cuda                      # on a GPU, in float32, TF32 and float16
 
-Two thread pools in one process would disturb each other, so each library is measured in processes of its own, which
-take turns: a process measures one group of workloads and ends. PyTorch is measured twice, as its users run it and with
-glibc's allocator told to keep its memory (`TUNED`), which spares PyTorch the fresh pages of every large result.
+Two thread pools in one process would disturb each other, so each library is measured in a process of its own. The
+processes take turns: one measures a line for a moment while the others sleep, so that a clock that wanders meets all of
+them. PyTorch is measured twice, as its users run it and with glibc's allocator told to keep its memory (`TUNED`), which
+spares PyTorch the fresh pages of every large result.
 Needs PyTorch: pip install -e '.[bench]'
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import functools
 import importlib
 import importlib.util
 import itertools
@@ -28,11 +31,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+T = TypeVar("T")
 Times = dict[str, list[float]]  # by a workload's name
 TUNED = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "10000000000", "MALLOC_TOP_PAD_": "500000000"}
 LIBRARIES: dict[str, tuple[str, dict[str, str]]] = {  # column -> the module, and what its environment has besides
@@ -49,8 +53,10 @@ ON_GPU: dict[str, tuple[str, dict[str, str]]] = {
 }
 PRECISIONS = ("float32", "TF32", "float16")  # both libraries in the same; float16 is what autocast makes of it
 HOST_ONLY = ("scaling", "peak", "start", "cold")  # groups that say nothing of a GPU
+FRESH = ("peak", "start", "cold")  # groups that measure a process from its start
 
 QUIET = 0.2  # cores that other processes may use while one is measured
+PAUSE = 0.02  # seconds between turns: the threads of the process before wait actively for a moment
 
 
 @dataclass(frozen=True)
@@ -141,30 +147,47 @@ def on_gpu(lib: Any, step: Any, precision: str) -> Any:
     return whole
 
 
-def work(library: str, group: str, args: argparse.Namespace) -> Times:
-    """Measure one group for one library, in this process."""
-    only, threads, seconds, device = args.only, args.threads[0], args.seconds, args.device
-    (precision,) = args.precision
-    if group in ("start", "cold"):
-        return start_up(library, threads)
+def prepared(library: str, args: argparse.Namespace) -> Any:
+    """The library, imported and told where and with how many threads to compute."""
     lib = importlib.import_module(library)
-    lib.set_num_threads(threads)
+    lib.set_num_threads(args.threads[0])
     lib.manual_seed(0)
-    if device == "cuda":
+    if args.device == "cuda":
         lib.set_default_device("cuda")
         for part in (lib.backends.cuda.matmul, lib.backends.cudnn):
-            part.allow_tf32 = precision == "TF32"
-    if group == "peak":
-        return peak_memory(lib)
+            part.allow_tf32 = args.precision == ["TF32"]
+    return lib
+
+
+def answers(library: str, group: str, args: argparse.Namespace, asked: Iterable[str]) -> Iterator[list[float]]:
+    """Measure lines of one group for one library, in this process, as they are asked for."""
     import workloads
 
-    chosen = [w for w in workloads.WORKLOADS if w.group == group and matches(only, group, w.name, w.part)]
-    found: Times = {}
-    for w in chosen:
-        step = w.make(lib)
-        times = sample(on_gpu(lib, step, precision) if device == "cuda" else step, seconds)
-        found[key(w.name, w.part)] = [t / w.per for t in times]
-    return found
+    lib = prepared(library, args)
+    (precision,) = args.precision
+    lines = {key(w.name, w.part): w for w in workloads.WORKLOADS if w.group == group}
+    made, step = "", None
+    for line in map(str.strip, asked):
+        if line != made:
+            step = None  # what the line before holds is free before the next one is made
+            made, step = line, lines[line].make(lib)
+            if args.device == "cuda":
+                step = on_gpu(lib, step, precision)
+        yield [t / lines[line].per for t in sample(step, args.seconds)]
+
+
+def work(library: str, group: str, args: argparse.Namespace) -> Iterator[Any]:
+    """What a worker prints, line by line."""
+    if group == "ceiling":
+        import ceiling
+
+        yield ceiling.measure_gpu() if args.device == "cuda" else ceiling.measure(args.threads[0])
+    elif group == "peak":
+        yield peak_memory(prepared(library, args))
+    elif group in FRESH:
+        yield start_up(library, args.threads[0])
+    else:
+        yield from answers(library, group, args, sys.stdin)
 
 
 def key(name: str, part: str) -> str:
@@ -179,52 +202,101 @@ def matches(only: str, group: str, name: str, part: str = "") -> bool:
 # In the driver
 
 
-def others_seconds() -> float:
-    """CPU time that all processes but this one and its ended children have used since the machine started."""
+def others_seconds(living: Iterable[int]) -> float:
+    """CPU time used since the machine started, but by this process, its ended children and those that are `living`."""
     ticks = [int(n) for n in Path("/proc/stat").read_text().split("\n")[0].split()[1:9]]
-    busy = (sum(ticks) - ticks[3] - ticks[4]) / os.sysconf("SC_CLK_TCK")  # but idle and waiting for a disk
-    return busy - sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    busy = sum(ticks) - ticks[3] - ticks[4]  # but idle and waiting for a disk
+    for process in living:
+        busy -= sum(map(int, Path(f"/proc/{process}/stat").read_text().rpartition(") ")[2].split()[11:13]))
+    ours = sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return busy / os.sysconf("SC_CLK_TCK") - ours
+
+
+class Worker(subprocess.Popen[str]):
+    """A process that measures for one column."""
+
+    def __init__(self, column: str, group: str, args: argparse.Namespace, threads: int, **environment: str) -> None:
+        self.column = column
+        library, tuning = (ON_GPU if args.device == "cuda" else LIBRARIES)[column]
+        command = [sys.executable, __file__, "--worker", library, group, "--threads", str(threads)]
+        command += ["--device", args.device, "--precision", args.precision[0], "--seconds", str(args.seconds)]
+        here = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}  # as users start it
+        pipe = subprocess.PIPE
+        super().__init__(command, env={**here, **tuning, **environment}, stdin=pipe, stdout=pipe, text=True)
+
+    def ask(self, line: str) -> Any:
+        """What it prints, having been asked for a line; if it ended, its own words stand on stderr."""
+        assert self.stdin and self.stdout
+        self.stdin.write(f"{line}\n")
+        self.stdin.flush()
+        answer = self.stdout.readline()
+        if not answer:
+            raise SystemExit(f"{self.column} failed at {line!r}")
+        return json.loads(answer)
 
 
 class Runner:
-    """Runs workers, one at a time.
+    """Measures by workers, one at a time.
 
     Attributes:
-        others: of each run, how many cores other processes kept busy meanwhile.
-        precision: in which they compute.
+        others: of each round, how many cores other processes kept busy meanwhile.
     """
 
-    def __init__(self, args: argparse.Namespace, precision: str = PRECISIONS[0]) -> None:
-        self.args, self.precision = args, precision
+    def __init__(self, args: argparse.Namespace, threads: int) -> None:
+        self.args, self.threads = args, threads
         self.others: list[float] = []
 
-    def __call__(self, column: str, group: str, threads: int, seconds: float | None = None, **environment: str) -> Any:
-        """What the worker prints: of the run that others disturbed least, of as many as --patience allows."""
-        library, tuning = (ON_GPU if self.args.device == "cuda" else LIBRARIES)[column]
-        command = [sys.executable, __file__, "--worker", library, group, "--threads", str(threads)]
-        command += [
-            "--device",
-            self.args.device,
-            "--precision",
-            self.precision,
-            "--only",
-            self.args.only,
-            "--seconds",
-            str(self.args.seconds if seconds is None else seconds),
-        ]
-        here = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}  # as users start it
+    def patiently(self, measure: Callable[[], T], living: Iterable[Worker] = ()) -> T:
+        """What is measured when others disturb it least, of as many tries as --patience allows."""
+        living = [worker.pid for worker in living]
         deadline = time.monotonic() + self.args.patience
-        best, printed = math.inf, ""
-        while best > QUIET and (not printed or time.monotonic() < deadline):
-            began, before = time.monotonic(), others_seconds()
-            done = subprocess.run(command, env={**here, **tuning, **environment}, stdout=subprocess.PIPE, text=True)
-            if done.returncode:
-                raise SystemExit(f"{column} failed at group {group!r}")
-            cores = (others_seconds() - before) / (time.monotonic() - began)
-            if cores < best:
-                best, printed = cores, done.stdout.splitlines()[-1]
-        self.others.append(best)
-        return json.loads(printed)
+        least, kept = math.inf, []
+        while least > QUIET and (not kept or time.monotonic() < deadline):
+            began, before = time.monotonic(), others_seconds(living)
+            found = measure()
+            cores = (others_seconds(living) - before) / (time.monotonic() - began)
+            if cores < least:
+                least, kept = cores, [found]
+        self.others.append(least)
+        return kept[0]
+
+    def once(self, column: str, group: str, **environment: str) -> Any:
+        """What a worker measures between its start and its end."""
+
+        def measure() -> Any:
+            with Worker(column, group, self.args, self.threads, **environment) as worker:
+                return worker.ask(group)
+
+        return self.patiently(measure)
+
+    def turns(self, columns: list[str]) -> Iterator[list[str]]:
+        """Of each round, who measures after whom."""
+        for r in range(self.args.rounds):
+            yield columns[r % len(columns) :] + columns[: r % len(columns)]
+
+    def lines(self, group: str, columns: list[str]) -> dict[str, list[Times]]:
+        """Of each line of a group, for each round: column -> milliseconds."""
+        import workloads
+
+        chosen = [w for w in workloads.WORKLOADS if w.group == group and matches(self.args.only, group, w.name, w.part)]
+        with contextlib.ExitStack() as stack:
+            workers = {c: stack.enter_context(Worker(c, group, self.args, self.threads)) for c in columns}
+
+            def measure(line: str, turn: list[str]) -> Times:
+                found = {}
+                for column in turn:
+                    time.sleep(PAUSE)
+                    found[column] = workers[column].ask(line)
+                return found
+
+            found = {}
+            for line in [key(w.name, w.part) for w in chosen]:
+                workers["tinycnn"].ask(line)  # compiles what is not yet on disk
+                found[line] = [
+                    self.patiently(functools.partial(measure, line, turn), workers.values())
+                    for turn in self.turns(columns)
+                ]
+        return found
 
 
 def lines_of(group: str, only: str) -> bool:
@@ -235,27 +307,28 @@ def lines_of(group: str, only: str) -> bool:
     return any(matches(only, group, *line) for line in own or [(GROUPS[group].title, "")])
 
 
-def run_group(group: str, columns: list[str], run: Runner, threads: int) -> dict[str, dict[str, Any]]:
+def run_group(group: str, columns: list[str], run: Runner) -> dict[str, dict[str, Any]]:
     """Measure a group in all rounds: line -> column -> {"medians": one for each round, "min": the smallest time}."""
-    rounds: list[dict[str, Times]] = []
-    if group == "cold":
-        with tempfile.TemporaryDirectory() as folder:
-            rounds.append({"tinycnn": run("tinycnn", group, threads, NUMBA_CACHE_DIR=folder)})
-        columns = ["tinycnn"]
+    if group not in FRESH:
+        lines = run.lines(group, columns)
     else:
-        Runner(run.args, run.precision)("tinycnn", group, threads, seconds=0)  # compiles what is not yet on disk
-        for r in range(run.args.rounds):
-            turn = columns[r % len(columns) :] + columns[: r % len(columns)]
-            rounds.append({column: run(column, group, threads) for column in turn})
+        if group == "cold":
+            with tempfile.TemporaryDirectory() as folder:
+                rounds = [{"tinycnn": run.once("tinycnn", group, NUMBA_CACHE_DIR=folder)}]
+        else:
+            run.once("tinycnn", group)  # compiles what is not yet on disk
+            rounds = [{column: run.once(column, group) for column in turn} for turn in run.turns(columns)]
+        lines = {line: [{c: r[c][line] for c in r} for r in rounds] for line in rounds[0]["tinycnn"]}
     return {
         line: {
             column: {
-                "medians": [statistics.median(r[column][line]) for r in rounds],
-                "min": min(min(r[column][line]) for r in rounds),
+                "medians": [statistics.median(r[column]) for r in rounds],
+                "min": min(min(r[column]) for r in rounds),
             }
             for column in columns
+            if column in rounds[0]
         }
-        for line in rounds[0]["tinycnn"]
+        for line, rounds in lines.items()
     }
 
 
@@ -341,10 +414,10 @@ def options() -> argparse.ArgumentParser:
     parser.add_argument(
         "--precision", choices=PRECISIONS, nargs="+", default=list(PRECISIONS), help="on a GPU: one table for each"
     )
-    parser.add_argument("--rounds", type=int, default=5, help="processes of each library and group, in turn")
-    parser.add_argument("--seconds", type=float, default=0.5, help="for each workload in each process")
+    parser.add_argument("--rounds", type=int, default=5, help="turns of each library at each line")
+    parser.add_argument("--seconds", type=float, default=0.5, help="for each turn")
     parser.add_argument(
-        "--patience", type=float, default=0, metavar="SECONDS", help="repeat a run that others disturb, for so long"
+        "--patience", type=float, default=0, metavar="SECONDS", help="repeat a round that others disturb, for so long"
     )
     parser.add_argument("--quick", action="store_true", help="2 rounds of 0.2 seconds, no cold start")
     parser.add_argument("--only", default="", metavar="REGEX", help=f"lines or groups ({', '.join(GROUPS)})")
@@ -358,13 +431,8 @@ def options() -> argparse.ArgumentParser:
 def main() -> None:
     args = options().parse_args()
     if args.worker:
-        library, group = args.worker
-        if group == "ceiling":
-            import ceiling
-
-            print(json.dumps(ceiling.measure_gpu() if args.device == "cuda" else ceiling.measure(args.threads[0])))
-        else:
-            print(json.dumps(work(library, group, args)))
+        for found in work(*args.worker, args):
+            print(json.dumps(found), flush=True)
         return
     if args.quick:
         args.rounds, args.seconds = 2, 0.2
@@ -378,24 +446,21 @@ def main() -> None:
     then = json.loads(args.against.read_text())["threads"] if args.against else {}
     result: dict[str, Any] = {"machine": platform.processor() or platform.machine(), "threads": {}}
     for threads in args.threads:
-        run = Runner(args)
-        ceilings = run("tinycnn", "ceiling", threads)
+        ceilings = Runner(args, threads).once("tinycnn", "ceiling")
         print_ceilings(ceilings, threads, args.device)
         groups = [g for g in GROUPS if lines_of(g, args.only) and not (g == "cold" and args.quick)]
         groups = [g for g in groups if args.device == "cpu" or g not in HOST_ONLY]
         tables = {}
         earlier = then.get(str(threads), {}).get("groups", {})
         for group, precision in itertools.product(groups, args.precision):
-            run.others.clear()
-            run.precision = precision
+            run = Runner(argparse.Namespace(**{**vars(args), "precision": [precision]}), threads)
             name = group if precision == PRECISIONS[0] else f"{group} {precision}"
-            tables[name] = run_group(group, columns, run, threads)
+            tables[name] = run_group(group, columns, run)
             here = {**ceilings, "flops": ceilings.get(precision, ceilings["flops"])}
             report(group, tables[name], here, earlier.get(name, {}), precision if args.device == "cuda" else "")
-            if max(run.others) > QUIET:
-                print(
-                    f"  DISTURBED: other processes used {statistics.fmean(run.others):.1f} cores meanwhile", flush=True
-                )
+            if disturbed := [cores for cores in run.others if cores > QUIET]:
+                rounds, mean = f"{len(disturbed)} of {len(run.others)} rounds", statistics.fmean(disturbed)
+                print(f"  DISTURBED: in {rounds} other processes used {mean:.1f} cores", flush=True)
         result["threads"][str(threads)] = {"ceilings": ceilings, "groups": tables}
         if args.json:
             args.json.write_text(json.dumps(result, indent=1))

@@ -47,6 +47,35 @@ def test_ratios_are_taken_round_by_round(monkeypatch):
     assert "geometric mean 1.41 (target 0.50), worst 4.00 (target 1.10): b" in both  # sqrt(0.5 * 4)
 
 
+def test_a_round_is_repeated_until_it_is_quiet(monkeypatch):
+    bench = load("vs_torch", monkeypatch)
+    clock = iter([0.0, *(0.1 * n for n in range(100))])
+    monkeypatch.setattr(bench.time, "monotonic", lambda: next(clock))
+    busy = iter([0.0, 0.09, 0.09, 0.14, 0.14, 0.15, 0.15, 0.4])  # before and after each try: 0.9, 0.5, 0.1, 2.5 cores
+    monkeypatch.setattr(bench, "others_seconds", lambda living: next(busy))
+    tries = iter("abcd")
+    run = bench.Runner(bench.options().parse_args(["--patience", "10"]), threads=1)
+    assert run.patiently(lambda: next(tries)) == "c"
+    run.args.patience = 0
+    assert run.patiently(lambda: next(tries)) == "d"
+    assert run.others == pytest.approx([0.1, 2.5])
+
+
+def test_workers_answer_line_by_line_and_are_not_among_the_others(monkeypatch):
+    load("workloads", monkeypatch)
+    bench = load("vs_torch", monkeypatch)
+    args = bench.options().parse_args(["--seconds", "0.01", "--rounds", "2", "--only", "matmul: (64x64|1x512) "])
+    args.precision = args.precision[:1]
+    found = bench.Runner(args, threads=1).lines("matmul", ["tinycnn"])
+    assert list(found) == ["64x64 @ 64x64", "1x512 @ 512x1000"]
+    assert all(len(rounds) == 2 and min(r["tinycnn"]) > 0 for rounds in found.values() for r in rounds)
+    with bench.Worker("tinycnn", "matmul", args, threads=1) as worker:
+        worker.ask("512x512 @ 512x512")
+        assert bench.others_seconds([]) - bench.others_seconds([worker.pid]) > 0.1  # its imports alone take more
+        with pytest.raises(SystemExit, match="tinycnn failed at 'no such line'"):
+            worker.ask("no such line")
+
+
 def test_slow_calls_are_repeated_a_few_times_and_fast_ones_often(monkeypatch):
     bench = load("vs_torch", monkeypatch)
     assert len(bench.sample(lambda: None, 0.05)) == 500
