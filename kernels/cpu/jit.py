@@ -24,6 +24,8 @@ from numba.core.runtime import rtsys
 # Sums may be reordered and products fused, once at compile time: the same bits in every run. NaN and inf keep their
 # meaning, so 'nnan' and 'ninf' are not among these.
 FAST = {"reassoc", "contract", "nsz", "arcp"}
+# Only Python calls kernels, so the entry for C is not compiled: 3 % of the time.
+OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
 _OURS = __name__.rpartition(".")[0]
 
 
@@ -73,11 +75,9 @@ def kernel(parallel: bool = False, fast: bool = True) -> Callable[[Callable[...,
     """
 
     def decorate(function: Callable[..., Any]) -> Any:
-        compiled = numba.njit(parallel=parallel, nogil=True, error_model="numpy", fastmath=FAST if fast else False)(
-            function
-        )
+        compiled = numba.njit(parallel=parallel, fastmath=FAST if fast else False, **OPTIONS)(function)
         with contextlib.suppress(RuntimeError):  # no folder that can be written to: compiled by every process
-            compiled._cache = _Cache(function)  # type: ignore[attr-defined]
+            compiled._cache = _Cache(function)
         _kernels.append(compiled)
         return compiled
 
@@ -85,7 +85,7 @@ def kernel(parallel: bool = False, fast: bool = True) -> Callable[[Callable[...,
 
 
 # A part of a kernel, compiled into it.
-helper = numba.njit(nogil=True, error_model="numpy", fastmath=FAST)
+helper = numba.njit(fastmath=FAST, **OPTIONS)
 
 
 class _Announcer(event.Listener):
