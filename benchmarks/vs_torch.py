@@ -276,9 +276,6 @@ class Runner:
 
     def lines(self, group: str, columns: list[str]) -> dict[str, list[Times]]:
         """Of each line of a group, for each round: column -> milliseconds."""
-        import workloads
-
-        chosen = [w for w in workloads.WORKLOADS if w.group == group and matches(self.args.only, group, w.name, w.part)]
         with contextlib.ExitStack() as stack:
             workers = {c: stack.enter_context(Worker(c, group, self.args, self.threads)) for c in columns}
 
@@ -290,7 +287,7 @@ class Runner:
                 return found
 
             found = {}
-            for line in [key(w.name, w.part) for w in chosen]:
+            for line in lines_of(group, self.args.only):
                 workers["tinycnn"].ask(line)  # compiles what is not yet on disk
                 found[line] = [
                     self.patiently(functools.partial(measure, line, turn), workers.values())
@@ -299,12 +296,12 @@ class Runner:
         return found
 
 
-def lines_of(group: str, only: str) -> bool:
-    """Whether `--only` leaves anything of a group."""
+def lines_of(group: str, only: str) -> list[str]:
+    """The lines of a group that `--only` leaves; a group without workloads has its title as its only one."""
     import workloads
 
     own = [(w.name, w.part) for w in workloads.WORKLOADS if w.group == group]
-    return any(matches(only, group, *line) for line in own or [(GROUPS[group].title, "")])
+    return [key(*line) for line in own or [(GROUPS[group].title, "")] if matches(only, group, *line)]
 
 
 def run_group(group: str, columns: list[str], run: Runner) -> dict[str, dict[str, Any]]:
@@ -325,8 +322,7 @@ def run_group(group: str, columns: list[str], run: Runner) -> dict[str, dict[str
                 "medians": [statistics.median(r[column]) for r in rounds],
                 "min": min(min(r[column]) for r in rounds),
             }
-            for column in columns
-            if column in rounds[0]
+            for column in rounds[0]
         }
         for line, rounds in lines.items()
     }

@@ -432,12 +432,11 @@ def whole(op: str, name: str, value: Any) -> int:
     if type(value) is int:
         return value
     try:
-        number = operator.index(value)
+        if isinstance(value, bool):
+            raise TypeError
+        return operator.index(value)
     except TypeError:
-        number = None
-    if number is None or isinstance(value, bool):
         raise TypeError(f"{op}: {name} must be an int, got {type(value).__name__} {value!r}") from None
-    return number
 
 
 def _integer(op: str, name: str, value: Any, least: int, most: int = _LARGEST) -> int:

@@ -15,7 +15,9 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic, overload
 
-_strict = numba.njit(nogil=True, error_model="numpy", fastmath={"contract"})  # fused products, no other liberty
+from .jit import OPTIONS
+
+_strict = numba.njit(fastmath={"contract"}, **OPTIONS)  # fused products, no other liberty
 _ROUND = np.float32(1.5 * 2**23)  # added and taken off again, it rounds to a whole number
 _PER_LN2 = np.float32(1 / math.log(2))
 _LN2_HIGH, _LN2_LOW = np.float32(0.693359375), np.float32(-2.12194440e-4)  # of few digits; their sum is ln 2

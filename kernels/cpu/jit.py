@@ -24,7 +24,7 @@ from numba.core.runtime import rtsys
 # Sums may be reordered and products fused, once at compile time: the same bits in every run. NaN and inf keep their
 # meaning, so 'nnan' and 'ninf' are not among these.
 FAST = {"reassoc", "contract", "nsz", "arcp"}
-# Only Python calls kernels, so the entry for C is not compiled: 3 % of the time.
+# Only Python calls kernels, so Numba's entry for C is not compiled: 3 % of the time.
 OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
 _OURS = __name__.rpartition(".")[0]
 
